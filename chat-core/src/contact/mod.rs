@@ -1,0 +1,1 @@
+//! Finding each other: contact links, cards, doorbells and invitations.

@@ -1,0 +1,1 @@
+//! Many committers, one branch: which commits count.

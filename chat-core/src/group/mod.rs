@@ -1,0 +1,1 @@
+//! One MLS group: its states, commits and messages.

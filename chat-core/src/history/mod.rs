@@ -1,0 +1,1 @@
+//! Nothing goes missing unnoticed: chains, heads and gaps.

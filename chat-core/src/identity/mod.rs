@@ -1,0 +1,1 @@
+//! Who is who: accounts, installations, their log and credential.
