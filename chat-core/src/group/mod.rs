@@ -1,1 +1,4 @@
 //! One MLS group: its states, commits and messages.
+
+pub mod crypto;
+pub mod rows;

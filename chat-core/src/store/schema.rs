@@ -1,0 +1,58 @@
+//! The tables. A change gets a new version and a step that brings older files up to it.
+
+/// The version that this code writes, kept in `user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// Steps from each version to the next; the first makes an empty file version 1.
+pub(super) const STEPS: [&str; VERSION as usize] = ["
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+-- People.
+CREATE TABLE contact (account BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE request (id BLOB PRIMARY KEY, received_at INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE inbox_key (public BLOB PRIMARY KEY, made_at INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE key_package (reference BLOB PRIMARY KEY, made_at INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE used_package (mark BLOB PRIMARY KEY, used_at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Groups. A state is what an epoch id names; its MLS rows are its own (DESIGN 7).
+CREATE TABLE grp (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE state (grp BLOB NOT NULL, epoch BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, epoch)) WITHOUT ROWID;
+CREATE TABLE mls_row (epoch BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, key)) WITHOUT ROWID;
+CREATE TABLE root_line (grp BLOB NOT NULL, id BLOB NOT NULL, slot INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (grp, id)) WITHOUT ROWID;
+CREATE TABLE commit_node (grp BLOB NOT NULL, id BLOB NOT NULL, depth INTEGER NOT NULL, node BLOB NOT NULL, frame BLOB, PRIMARY KEY (grp, id)) WITHOUT ROWID;
+-- Outside of what rolls back: generations that left the device, by epoch id.
+CREATE TABLE sent (epoch BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE intent (id BLOB PRIMARY KEY, grp BLOB NOT NULL, due_at INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
+
+-- What was received and sent.
+CREATE TABLE chain (grp BLOB NOT NULL, installation BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, installation)) WITHOUT ROWID;
+CREATE TABLE gaps (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE seen (grp BLOB NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (grp, hash)) WITHOUT ROWID;
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    grp BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    sent_at INTEGER NOT NULL,
+    installation BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    flagged INTEGER NOT NULL DEFAULT 0,
+    data BLOB NOT NULL,
+    UNIQUE (grp, hash)
+);
+CREATE INDEX message_by_sender ON message (grp, installation, seq);
+CREATE TABLE deferred (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    grp BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    UNIQUE (grp, hash)
+);
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    due_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    data BLOB NOT NULL
+);
+CREATE TABLE event (cursor INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
+"];

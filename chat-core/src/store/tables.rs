@@ -1,0 +1,709 @@
+//! Reading and writing the tables: keys in columns, values encoded.
+
+use rusqlite::{OptionalExtension as _, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::{Store, StoreError, decode, encode};
+use crate::group::rows::RawRows;
+use crate::ids::{EpochId, GroupId, InstallationId, ItemHash};
+use crate::time::{Slot, Timestamp};
+
+/// Tables of the form (key, data), all with the same three statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keyed {
+    /// Contacts by account.
+    Contact,
+    /// Groups by id.
+    Group,
+    /// Gaps by group.
+    Gaps,
+}
+
+impl Keyed {
+    const fn statements(self) -> [&'static str; 4] {
+        match self {
+            Keyed::Contact => [
+                "SELECT data FROM contact WHERE account = ?1",
+                "INSERT INTO contact (account, data) VALUES (?1, ?2)
+                 ON CONFLICT (account) DO UPDATE SET data = ?2",
+                "DELETE FROM contact WHERE account = ?1",
+                "SELECT data FROM contact ORDER BY account",
+            ],
+            Keyed::Group => [
+                "SELECT data FROM grp WHERE id = ?1",
+                "INSERT INTO grp (id, data) VALUES (?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET data = ?2",
+                "DELETE FROM grp WHERE id = ?1",
+                "SELECT data FROM grp ORDER BY id",
+            ],
+            Keyed::Gaps => [
+                "SELECT data FROM gaps WHERE grp = ?1",
+                "INSERT INTO gaps (grp, data) VALUES (?1, ?2)
+                 ON CONFLICT (grp) DO UPDATE SET data = ?2",
+                "DELETE FROM gaps WHERE grp = ?1",
+                "SELECT data FROM gaps ORDER BY grp",
+            ],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Keyed::Contact => "contact",
+            Keyed::Group => "grp",
+            Keyed::Gaps => "gaps",
+        }
+    }
+}
+
+/// Tables of the form (key, time, data), pruned by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timed {
+    /// Requests by id.
+    Request,
+    /// Inbox keys by public key.
+    InboxKey,
+    /// Key packages by reference.
+    KeyPackage,
+}
+
+impl Timed {
+    const fn statements(self) -> [&'static str; 4] {
+        match self {
+            Timed::Request => [
+                "SELECT data FROM request ORDER BY received_at, id",
+                "INSERT INTO request (id, received_at, data) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET data = ?3",
+                "DELETE FROM request WHERE id = ?1",
+                "DELETE FROM request WHERE received_at < ?1",
+            ],
+            Timed::InboxKey => [
+                "SELECT data FROM inbox_key ORDER BY made_at, public",
+                "INSERT INTO inbox_key (public, made_at, data) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (public) DO UPDATE SET data = ?3",
+                "DELETE FROM inbox_key WHERE public = ?1",
+                "DELETE FROM inbox_key WHERE made_at < ?1",
+            ],
+            Timed::KeyPackage => [
+                "SELECT data FROM key_package ORDER BY made_at, reference",
+                "INSERT INTO key_package (reference, made_at, data) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (reference) DO UPDATE SET data = ?3",
+                "DELETE FROM key_package WHERE reference = ?1",
+                "DELETE FROM key_package WHERE made_at < ?1",
+            ],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Timed::Request => "request",
+            Timed::InboxKey => "inbox_key",
+            Timed::KeyPackage => "key_package",
+        }
+    }
+}
+
+/// A row of the outbox.
+#[derive(Debug)]
+pub struct OutboxRow<T> {
+    /// Its id, which goes up.
+    pub id: u64,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// When it may be published.
+    pub due_at: Timestamp,
+    /// What is to be published.
+    pub data: T,
+}
+
+/// A row of the history.
+#[derive(Debug)]
+pub struct MessageRow<T> {
+    /// Its id, which goes up in the order of arrival.
+    pub id: u64,
+    /// Its hash.
+    pub hash: ItemHash,
+    /// Whether it was sent above its author's cut.
+    pub flagged: bool,
+    /// The message.
+    pub data: T,
+}
+
+fn int(value: u64) -> i64 {
+    // SQLite has signed integers; no time or count of ours comes near 2^63.
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn uint(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+impl Store {
+    fn all<T: DeserializeOwned>(
+        &self,
+        table: &'static str,
+        sql: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            let bytes = Zeroizing::new(row.get::<_, Vec<u8>>(0)?);
+            out.push(decode(table, &bytes)?);
+        }
+        Ok(out)
+    }
+
+    /// One value of a keyed table.
+    pub(crate) fn keyed<T: DeserializeOwned>(
+        &self,
+        table: Keyed,
+        key: &[u8],
+    ) -> Result<Option<T>, StoreError> {
+        self.blob(table.statements()[0], params![key])?
+            .map(|bytes| decode(table.name(), &bytes))
+            .transpose()
+    }
+
+    /// Sets a value of a keyed table.
+    pub(crate) fn set_keyed(
+        &self,
+        table: Keyed,
+        key: &[u8],
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        self.write(
+            table.statements()[1],
+            params![key, encode(value)?.as_slice()],
+        )
+        .map(drop)
+    }
+
+    /// All values of a keyed table.
+    pub(crate) fn all_keyed<T: DeserializeOwned>(
+        &self,
+        table: Keyed,
+    ) -> Result<Vec<T>, StoreError> {
+        self.all(table.name(), table.statements()[3])
+    }
+
+    /// All values of a timed table, oldest first.
+    pub(crate) fn all_timed<T: DeserializeOwned>(
+        &self,
+        table: Timed,
+    ) -> Result<Vec<T>, StoreError> {
+        self.all(table.name(), table.statements()[0])
+    }
+
+    /// Sets a value of a timed table; the time of one that is there stays.
+    pub(crate) fn set_timed(
+        &self,
+        table: Timed,
+        key: &[u8],
+        at: Timestamp,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        let data = encode(value)?;
+        self.write(
+            table.statements()[1],
+            params![key, int(at.0), data.as_slice()],
+        )
+        .map(drop)
+    }
+
+    /// Deletes a value of a timed table.
+    pub(crate) fn delete_timed(&self, table: Timed, key: &[u8]) -> Result<(), StoreError> {
+        self.write(table.statements()[2], params![key]).map(drop)
+    }
+
+    /// Deletes what is older than `before`.
+    pub(crate) fn prune_timed(&self, table: Timed, before: Timestamp) -> Result<usize, StoreError> {
+        self.write(table.statements()[3], params![int(before.0)])
+    }
+
+    /// Remembers the use of a (key package, group, epoch); false if it was used before.
+    pub(crate) fn mark_package(&self, mark: &[u8], at: Timestamp) -> Result<bool, StoreError> {
+        let sql = "INSERT OR IGNORE INTO used_package (mark, used_at) VALUES (?1, ?2)";
+        Ok(self.write(sql, params![mark, int(at.0)])? == 1)
+    }
+
+    /// All states of a group.
+    pub(crate) fn states<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT data FROM state WHERE grp = ?1")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(decode("state", &row.get::<_, Vec<u8>>(0)?)?);
+        }
+        Ok(out)
+    }
+
+    /// Sets the description of a state.
+    pub(crate) fn set_state(
+        &self,
+        group: &GroupId,
+        epoch: &EpochId,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO state (grp, epoch, data) VALUES (?1, ?2, ?3)
+             ON CONFLICT (grp, epoch) DO UPDATE SET data = ?3",
+            params![group.0, epoch.0, encode(value)?.as_slice()],
+        )
+        .map(drop)
+    }
+
+    /// Deletes a state with its MLS rows.
+    pub(crate) fn delete_state(&self, group: &GroupId, epoch: &EpochId) -> Result<(), StoreError> {
+        self.write(
+            "DELETE FROM state WHERE grp = ?1 AND epoch = ?2",
+            params![group.0, epoch.0],
+        )?;
+        self.write("DELETE FROM mls_row WHERE epoch = ?1", params![epoch.0])
+            .map(drop)
+    }
+
+    /// The MLS rows of a state.
+    pub(crate) fn mls_rows(&self, epoch: &EpochId) -> Result<RawRows, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT key, value FROM mls_row WHERE epoch = ?1")?;
+        let mut rows = statement.query(params![epoch.0])?;
+        let mut out = RawRows::new();
+        while let Some(row) = rows.next()? {
+            out.insert(row.get(0)?, Zeroizing::new(row.get(1)?));
+        }
+        Ok(out)
+    }
+
+    /// Writes the changed MLS rows of a state.
+    pub(crate) fn write_mls_rows(
+        &self,
+        epoch: &EpochId,
+        changes: &[(Vec<u8>, Option<Zeroizing<Vec<u8>>>)],
+    ) -> Result<(), StoreError> {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.write(
+                    "INSERT INTO mls_row (epoch, key, value) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (epoch, key) DO UPDATE SET value = ?3",
+                    params![epoch.0, key, value.as_slice()],
+                )?,
+                None => self.write(
+                    "DELETE FROM mls_row WHERE epoch = ?1 AND key = ?2",
+                    params![epoch.0, key],
+                )?,
+            };
+        }
+        Ok(())
+    }
+
+    /// The root lines of a group: id, slot and value.
+    pub(crate) fn root_lines(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<([u8; 16], Slot, Zeroizing<[u8; 32]>)>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT id, slot, value FROM root_line WHERE grp = ?1")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push((
+                row.get(0)?,
+                Slot(uint(row.get(1)?)),
+                Zeroizing::new(row.get(2)?),
+            ));
+        }
+        Ok(out)
+    }
+
+    /// Sets a root line, overwriting an older value.
+    pub(crate) fn set_root_line(
+        &self,
+        group: &GroupId,
+        id: &[u8; 16],
+        slot: Slot,
+        value: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO root_line (grp, id, slot, value) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (grp, id) DO UPDATE SET slot = ?3, value = ?4",
+            params![group.0, id, int(slot.0), value],
+        )
+        .map(drop)
+    }
+
+    /// Deletes a root line.
+    pub(crate) fn delete_root_line(
+        &self,
+        group: &GroupId,
+        id: &[u8; 16],
+    ) -> Result<(), StoreError> {
+        self.write(
+            "DELETE FROM root_line WHERE grp = ?1 AND id = ?2",
+            params![group.0, id],
+        )
+        .map(drop)
+    }
+
+    /// All commits known of a group.
+    pub(crate) fn commit_nodes<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT node FROM commit_node WHERE grp = ?1 ORDER BY depth, id")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(decode("commit_node", &row.get::<_, Vec<u8>>(0)?)?);
+        }
+        Ok(out)
+    }
+
+    /// Adds a commit: its public part, and the frame that carried it.
+    pub(crate) fn add_commit_node(
+        &self,
+        group: &GroupId,
+        id: &[u8; 32],
+        depth: u64,
+        node: &impl Serialize,
+        frame: &[u8],
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT OR IGNORE INTO commit_node (grp, id, depth, node, frame) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![group.0, id, int(depth), encode(node)?.as_slice(), frame],
+        )
+        .map(drop)
+    }
+
+    /// Deletes commits below a depth, which are beyond what `choose` looks at.
+    pub(crate) fn prune_commit_nodes(&self, group: &GroupId, below: u64) -> Result<(), StoreError> {
+        self.write(
+            "DELETE FROM commit_node WHERE grp = ?1 AND depth < ?2",
+            params![group.0, int(below)],
+        )
+        .map(drop)
+    }
+
+    /// The next generation that may be used in a state.
+    pub(crate) fn next_generation(&self, epoch: &EpochId) -> Result<u64, StoreError> {
+        let next: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT next FROM sent WHERE epoch = ?1")?
+            .query_row(params![epoch.0], |row| row.get(0))
+            .optional()?;
+        Ok(uint(next.unwrap_or(0)))
+    }
+
+    /// Sets the next generation that may be used in a state.
+    pub(crate) fn set_next_generation(&self, epoch: &EpochId, next: u64) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO sent (epoch, next) VALUES (?1, ?2)
+             ON CONFLICT (epoch) DO UPDATE SET next = max(next, ?2)",
+            params![epoch.0, int(next)],
+        )
+        .map(drop)
+    }
+
+    /// All intents of all groups.
+    pub(crate) fn intents<T: DeserializeOwned>(&self) -> Result<Vec<T>, StoreError> {
+        self.all("intent", "SELECT data FROM intent ORDER BY due_at, id")
+    }
+
+    /// Adds or changes an intent.
+    pub(crate) fn set_intent(
+        &self,
+        id: &[u8; 16],
+        group: &GroupId,
+        due_at: Timestamp,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO intent (id, grp, due_at, data) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET due_at = ?3, data = ?4",
+            params![id, group.0, int(due_at.0), encode(value)?.as_slice()],
+        )
+        .map(drop)
+    }
+
+    /// Deletes an intent.
+    pub(crate) fn delete_intent(&self, id: &[u8; 16]) -> Result<(), StoreError> {
+        self.write("DELETE FROM intent WHERE id = ?1", params![id])
+            .map(drop)
+    }
+
+    /// The chain of an installation in a group.
+    pub(crate) fn chain<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+        installation: &InstallationId,
+    ) -> Result<Option<T>, StoreError> {
+        self.blob(
+            "SELECT data FROM chain WHERE grp = ?1 AND installation = ?2",
+            params![group.0, installation.0],
+        )?
+        .map(|bytes| decode("chain", &bytes))
+        .transpose()
+    }
+
+    /// All chains of a group.
+    pub(crate) fn chains<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<(InstallationId, T)>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT installation, data FROM chain WHERE grp = ?1")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push((
+                InstallationId(row.get(0)?),
+                decode("chain", &row.get::<_, Vec<u8>>(1)?)?,
+            ));
+        }
+        Ok(out)
+    }
+
+    /// Sets the chain of an installation in a group.
+    pub(crate) fn set_chain(
+        &self,
+        group: &GroupId,
+        installation: &InstallationId,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO chain (grp, installation, data) VALUES (?1, ?2, ?3)
+             ON CONFLICT (grp, installation) DO UPDATE SET data = ?3",
+            params![group.0, installation.0, encode(value)?.as_slice()],
+        )
+        .map(drop)
+    }
+
+    /// Remembers an item's hash; false if it was known.
+    pub(crate) fn mark_seen(
+        &self,
+        group: &GroupId,
+        hash: &ItemHash,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "INSERT OR IGNORE INTO seen (grp, hash, at) VALUES (?1, ?2, ?3)";
+        Ok(self.write(sql, params![group.0, hash.0, int(at.0)])? == 1)
+    }
+
+    /// Whether an item was seen.
+    pub(crate) fn is_seen(&self, group: &GroupId, hash: &ItemHash) -> Result<bool, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT 1 FROM seen WHERE grp = ?1 AND hash = ?2")?
+            .exists(params![group.0, hash.0])?)
+    }
+
+    /// Adds a message to the history; none if it is there.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn add_message(
+        &self,
+        group: &GroupId,
+        hash: &ItemHash,
+        sent_at: Timestamp,
+        installation: &InstallationId,
+        seq: u64,
+        flagged: bool,
+        value: &impl Serialize,
+    ) -> Result<Option<u64>, StoreError> {
+        let added = self.write(
+            "INSERT OR IGNORE INTO message (grp, hash, sent_at, installation, seq, flagged, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                group.0,
+                hash.0,
+                int(sent_at.0),
+                installation.0,
+                int(seq),
+                flagged,
+                encode(value)?.as_slice()
+            ],
+        )?;
+        Ok((added == 1).then(|| uint(self.conn.last_insert_rowid())))
+    }
+
+    /// Flags the messages of an installation above its cut; how many there are.
+    pub(crate) fn flag_above(
+        &self,
+        group: &GroupId,
+        installation: &InstallationId,
+        seq: u64,
+    ) -> Result<usize, StoreError> {
+        self.write(
+            "UPDATE message SET flagged = 1 WHERE grp = ?1 AND installation = ?2 AND seq > ?3",
+            params![group.0, installation.0, int(seq)],
+        )
+    }
+
+    /// Up to `limit` messages of a group, the newest of those before `before` (by arrival), oldest
+    /// first.
+    pub(crate) fn messages<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<MessageRow<T>>, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT id, hash, flagged, data FROM message
+             WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+        )?;
+        let before = before.map_or(i64::MAX, int);
+        let mut rows = statement.query(params![group.0, before, limit])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(MessageRow {
+                id: uint(row.get(0)?),
+                hash: ItemHash(row.get(1)?),
+                flagged: row.get(2)?,
+                data: decode("message", &row.get::<_, Vec<u8>>(3)?)?,
+            });
+        }
+        out.reverse();
+        Ok(out)
+    }
+
+    /// Keeps something for later; false if it is there or there is no room (`most` rows of at most
+    /// `bytes` in all for the group).
+    pub(crate) fn defer(
+        &self,
+        group: &GroupId,
+        hash: &ItemHash,
+        size: usize,
+        value: &impl Serialize,
+        most: usize,
+        bytes: usize,
+    ) -> Result<bool, StoreError> {
+        let (count, total): (i64, i64) = self
+            .conn
+            .prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM deferred WHERE grp = ?1")?
+            .query_row(params![group.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if uint(count) >= most as u64 || uint(total) + size as u64 > bytes as u64 {
+            return Ok(false);
+        }
+        let added = self.write(
+            "INSERT OR IGNORE INTO deferred (grp, hash, size, data) VALUES (?1, ?2, ?3, ?4)",
+            params![group.0, hash.0, int(size as u64), encode(value)?.as_slice()],
+        )?;
+        Ok(added == 1)
+    }
+
+    /// What is kept for later of a group, oldest first.
+    pub(crate) fn deferred<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<(u64, T)>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT id, data FROM deferred WHERE grp = ?1 ORDER BY id")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push((
+                uint(row.get(0)?),
+                decode("deferred", &row.get::<_, Vec<u8>>(1)?)?,
+            ));
+        }
+        Ok(out)
+    }
+
+    /// Drops something that was kept for later.
+    pub(crate) fn delete_deferred(&self, id: u64) -> Result<(), StoreError> {
+        self.write("DELETE FROM deferred WHERE id = ?1", params![int(id)])
+            .map(drop)
+    }
+
+    /// Adds to the outbox.
+    pub(crate) fn add_outbox(
+        &self,
+        due_at: Timestamp,
+        value: &impl Serialize,
+    ) -> Result<u64, StoreError> {
+        self.write(
+            "INSERT INTO outbox (due_at, data) VALUES (?1, ?2)",
+            params![int(due_at.0), encode(value)?.as_slice()],
+        )?;
+        Ok(uint(self.conn.last_insert_rowid()))
+    }
+
+    /// The whole outbox, in order.
+    pub(crate) fn outbox<T: DeserializeOwned>(&self) -> Result<Vec<OutboxRow<T>>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT id, attempts, due_at, data FROM outbox ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(OutboxRow {
+                id: uint(row.get(0)?),
+                attempts: row.get(1)?,
+                due_at: Timestamp(uint(row.get(2)?)),
+                data: decode("outbox", &Zeroizing::new(row.get::<_, Vec<u8>>(3)?))?,
+            });
+        }
+        Ok(out)
+    }
+
+    /// Counts an attempt and sets when the next one is due.
+    pub(crate) fn retry_outbox(&self, id: u64, due_at: Timestamp) -> Result<(), StoreError> {
+        self.write(
+            "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1",
+            params![int(id), int(due_at.0)],
+        )
+        .map(drop)
+    }
+
+    /// Takes something out of the outbox.
+    pub(crate) fn delete_outbox(&self, id: u64) -> Result<(), StoreError> {
+        self.write("DELETE FROM outbox WHERE id = ?1", params![int(id)])
+            .map(drop)
+    }
+
+    /// Adds an event; its cursor.
+    pub(crate) fn add_event(&self, value: &impl Serialize) -> Result<u64, StoreError> {
+        self.write(
+            "INSERT INTO event (data) VALUES (?1)",
+            params![encode(value)?.as_slice()],
+        )?;
+        Ok(uint(self.conn.last_insert_rowid()))
+    }
+
+    /// Up to `limit` events behind a cursor.
+    pub(crate) fn events<T: DeserializeOwned>(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, T)>, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT cursor, data FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![int(after), limit])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push((
+                uint(row.get(0)?),
+                decode("event", &row.get::<_, Vec<u8>>(1)?)?,
+            ));
+        }
+        Ok(out)
+    }
+
+    /// Deletes events up to a cursor: they were acknowledged.
+    pub(crate) fn delete_events(&self, up_to: u64) -> Result<(), StoreError> {
+        self.write("DELETE FROM event WHERE cursor <= ?1", params![int(up_to)])
+            .map(drop)
+    }
+}
