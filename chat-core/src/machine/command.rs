@@ -1,0 +1,121 @@
+//! What the application asks for, and what it is answered.
+
+use serde::{Deserialize, Serialize};
+
+use super::view::{ContactView, GroupView};
+use crate::ids::{AccountId, GroupId, ItemHash, RequestId};
+
+/// A request of the application. Each is done or refused within the step that takes it; what is to
+/// be published goes to the outbox in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Makes a contact link of the own account, with a card in it that can be used for
+    /// [`KEY_PACKAGE_USE`](crate::params::KEY_PACKAGE_USE). Answer: [`Answer::ContactLink`].
+    MakeContactLink,
+    /// Adds or refreshes a contact from its link. Answer: [`Answer::Contact`].
+    AddContact {
+        /// The link.
+        link: String,
+        /// A name for the contact, seen by this account only.
+        name: Option<String>,
+    },
+    /// Removes a contact.
+    RemoveContact {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Creates a group and invites contacts into it. Answer: [`Answer::Group`].
+    CreateGroup {
+        /// Name, up to [`MAX_NAME`](crate::params::MAX_NAME) bytes.
+        name: String,
+        /// Description, up to [`MAX_DESCRIPTION`](crate::params::MAX_DESCRIPTION) bytes.
+        description: String,
+        /// Contacts to invite; may be empty.
+        members: Vec<AccountId>,
+    },
+    /// Adds contacts to a group.
+    AddMembers {
+        /// The group.
+        group: GroupId,
+        /// Contacts to invite.
+        accounts: Vec<AccountId>,
+    },
+    /// Removes accounts from a group; for admins.
+    RemoveMembers {
+        /// The group.
+        group: GroupId,
+        /// Whom.
+        accounts: Vec<AccountId>,
+    },
+    /// Leaves a group: a signed wish, which any member turns into a Remove.
+    LeaveGroup {
+        /// The group.
+        group: GroupId,
+    },
+    /// Sets the group's name, its description, or both.
+    DescribeGroup {
+        /// The group.
+        group: GroupId,
+        /// The new name, if it is to change.
+        name: Option<String>,
+        /// The new description, if it is to change.
+        description: Option<String>,
+    },
+    /// Makes an account an admin, or takes that back; for admins.
+    SetAdmin {
+        /// The group.
+        group: GroupId,
+        /// Whom.
+        account: AccountId,
+        /// Admin from now on, or not.
+        admin: bool,
+    },
+    /// Sends a text to a group. Answer: [`Answer::Sent`].
+    Send {
+        /// The group.
+        group: GroupId,
+        /// The text, up to [`MAX_TEXT`](crate::params::MAX_TEXT) bytes.
+        text: String,
+    },
+    /// Accepts a request; its invitation is then fetched and joined.
+    AcceptRequest {
+        /// Which.
+        request: RequestId,
+    },
+    /// Declines a request. The inviter is not told.
+    DeclineRequest {
+        /// Which.
+        request: RequestId,
+    },
+    /// Declines a request, and ignores further ones of that account.
+    BlockRequest {
+        /// Which.
+        request: RequestId,
+    },
+    /// Forgets events up to a cursor: the application has dealt with them.
+    AcknowledgeEvents {
+        /// The last one that it has dealt with.
+        cursor: u64,
+    },
+}
+
+/// What a command answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// A contact link.
+    ContactLink(String),
+    /// The contact that was added.
+    Contact(ContactView),
+    /// The group that was created.
+    Group(GroupView),
+    /// The message that was put into the outbox.
+    Sent {
+        /// Its group.
+        group: GroupId,
+        /// Its hash, by which history and events name it.
+        message: ItemHash,
+    },
+}

@@ -1,0 +1,166 @@
+//! Errors of the door: what was asked for cannot be done, or something local failed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, GroupId};
+use crate::store::StoreError;
+
+/// Something local failed; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// MLS state that was written by this program is not usable.
+    #[error("the state of a group is not usable: {0}")]
+    State(String),
+}
+
+impl StepError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StepError::Store(StoreError::Full) => "store_full",
+            StepError::Store(StoreError::Busy) => "store_busy",
+            StepError::Store(StoreError::Corrupt) => "store_corrupt",
+            StepError::Store(StoreError::WrongKey) => "store_wrong_key",
+            StepError::Store(_) => "store",
+            StepError::State(_) => "state",
+        }
+    }
+
+    /// Whether the same step may succeed later without anything being mended.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, StepError::Store(StoreError::Busy | StoreError::Full))
+    }
+}
+
+/// Why a command was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CommandError {
+    /// There is no such group here.
+    #[error("no such group: {group}")]
+    UnknownGroup {
+        /// Which.
+        group: GroupId,
+    },
+    /// This account is no member of the group any more.
+    #[error("this account is no longer a member of the group")]
+    NotMember,
+    /// The account is not among the contacts.
+    #[error("{account} is not a contact: add it with its link first")]
+    UnknownContact {
+        /// Which.
+        account: AccountId,
+    },
+    /// What is known of a contact is too old to add it to a group.
+    #[error("the link of {account} has expired: ask for a new one")]
+    ContactExpired {
+        /// Whose.
+        account: AccountId,
+    },
+    /// The account is in the group already.
+    #[error("{account} is a member already")]
+    AlreadyMember {
+        /// Which.
+        account: AccountId,
+    },
+    /// The account is not in the group.
+    #[error("{account} is not a member of the group")]
+    NotAMember {
+        /// Which.
+        account: AccountId,
+    },
+    /// Only admins may do this.
+    #[error("only an admin of the group may do this")]
+    NotAdmin,
+    /// It would leave the group without an admin.
+    #[error("the group would be left without an admin: make somebody else one first")]
+    LastAdmin,
+    /// The link cannot be used.
+    #[error("this is no usable contact link: {reason}")]
+    BadLink {
+        /// Why.
+        reason: String,
+    },
+    /// The own account was named where another one is needed.
+    #[error("this is your own account")]
+    OwnAccount,
+    /// There is no such request.
+    #[error("no such request")]
+    UnknownRequest,
+    /// Something is longer than allowed.
+    #[error("{what} has {size} bytes; {max} is the most")]
+    TooLong {
+        /// What.
+        what: String,
+        /// Its bytes.
+        size: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// Something is empty that may not be.
+    #[error("{what} is empty")]
+    Empty {
+        /// What.
+        what: String,
+    },
+    /// What would be sent exceeds one envelope.
+    #[error(
+        "this does not fit one envelope ({size} bytes, {max} is the most): add fewer members at a time"
+    )]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// Bytes that fit.
+        max: usize,
+    },
+    /// Another commit of this group would win against this one.
+    #[error("somebody else's change to the group takes precedence; look at it and try again")]
+    WouldLose,
+    /// There is nothing to change.
+    #[error("nothing would change")]
+    NothingToDo,
+    /// The group's rules do not allow it.
+    #[error("the group's rules do not allow this: {reason}")]
+    NotAllowed {
+        /// Which rule.
+        reason: String,
+    },
+    /// The outbox is full: the network has been out of reach for long.
+    #[error("too much waits to be sent: connect to the network first")]
+    OutboxFull,
+}
+
+impl CommandError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CommandError::UnknownGroup { .. } => "unknown_group",
+            CommandError::NotMember => "not_member",
+            CommandError::UnknownContact { .. } => "unknown_contact",
+            CommandError::ContactExpired { .. } => "contact_expired",
+            CommandError::AlreadyMember { .. } => "already_member",
+            CommandError::NotAMember { .. } => "not_a_member",
+            CommandError::NotAdmin => "not_admin",
+            CommandError::LastAdmin => "last_admin",
+            CommandError::BadLink { .. } => "bad_link",
+            CommandError::OwnAccount => "own_account",
+            CommandError::UnknownRequest => "unknown_request",
+            CommandError::TooLong { .. } => "too_long",
+            CommandError::Empty { .. } => "empty",
+            CommandError::TooLarge { .. } => "too_large",
+            CommandError::WouldLose => "would_lose",
+            CommandError::NothingToDo => "nothing_to_do",
+            CommandError::NotAllowed { .. } => "not_allowed",
+            CommandError::OutboxFull => "outbox_full",
+        }
+    }
+
+    /// Whether the same command may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, CommandError::WouldLose | CommandError::OutboxFull)
+    }
+}

@@ -1,0 +1,137 @@
+//! What the application is told, at least once and in order, with a cursor that it acknowledges.
+
+use serde::{Deserialize, Serialize};
+
+use super::view::{MessageView, MissingView, RequestView};
+use crate::ids::{AccountId, GroupId, ItemHash, RequestId};
+use crate::time::Timestamp;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A message was received.
+    MessageReceived {
+        /// The message.
+        message: MessageView,
+    },
+    /// An own message or commit reached the network.
+    Published {
+        /// The group.
+        group: GroupId,
+        /// Its hash.
+        item: ItemHash,
+    },
+    /// Somebody invites this account, and waits for an answer.
+    RequestReceived {
+        /// The request.
+        request: RequestView,
+    },
+    /// An accepted invitation could not be fetched or is not valid.
+    RequestFailed {
+        /// The request.
+        request: RequestId,
+        /// Why.
+        reason: String,
+    },
+    /// This installation is in a group now.
+    GroupJoined {
+        /// The group.
+        group: GroupId,
+        /// Its name.
+        name: String,
+    },
+    /// Accounts were added to a group.
+    MembersAdded {
+        /// The group.
+        group: GroupId,
+        /// By whom.
+        by: AccountId,
+        /// Whom.
+        accounts: Vec<AccountId>,
+    },
+    /// Accounts were removed from a group, or left it.
+    MembersRemoved {
+        /// The group.
+        group: GroupId,
+        /// By whom.
+        by: AccountId,
+        /// Whom.
+        accounts: Vec<AccountId>,
+        /// Whether they had asked for it.
+        left: bool,
+    },
+    /// Name or description changed.
+    GroupDescribed {
+        /// The group.
+        group: GroupId,
+        /// By whom.
+        by: AccountId,
+        /// The name now.
+        name: String,
+        /// The description now.
+        description: String,
+    },
+    /// The list of admins changed.
+    AdminsChanged {
+        /// The group.
+        group: GroupId,
+        /// The admins now, senior first.
+        admins: Vec<AccountId>,
+    },
+    /// This account is no member of a group any more.
+    GroupLeft {
+        /// The group.
+        group: GroupId,
+        /// Whether somebody else removed it.
+        removed: bool,
+    },
+    /// Commits met, and this installation follows another branch now.
+    BranchChanged {
+        /// The group.
+        group: GroupId,
+        /// Commits that no longer count.
+        undone: usize,
+    },
+    /// A message is missing, and it is known who sent it.
+    MessageMissing {
+        /// What is missing.
+        missing: MissingView,
+    },
+    /// A message that was missing has come.
+    MessageRecovered {
+        /// The group.
+        group: GroupId,
+        /// What was missing.
+        missing: MissingView,
+    },
+    /// One installation signed two different items with one number.
+    Equivocation {
+        /// The group.
+        group: GroupId,
+        /// Whose installation.
+        account: AccountId,
+        /// The number.
+        seq: u64,
+    },
+    /// The own key signed something that this installation did not send: it was copied.
+    CloneAlarm {
+        /// The group.
+        group: GroupId,
+    },
+    /// The own clock differs from those of others.
+    ClockSkew {
+        /// By how many milliseconds the own clock is ahead; negative: behind.
+        ahead_ms: i64,
+    },
+    /// All history up to a moment was fetched.
+    CaughtUp {
+        /// Up to when.
+        until: Timestamp,
+    },
+    /// History could not be fetched; it is tried again.
+    CatchUpFailed {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,157 @@
+//! What the application sees of groups, members, contacts, requests and messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash, RequestId};
+use crate::time::Timestamp;
+
+/// How this account stands to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    /// A member.
+    Active,
+    /// A member that has asked to leave; somebody's Remove is awaited.
+    Leaving,
+    /// Left.
+    Left,
+    /// Removed by somebody.
+    Removed,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Its id, known to members only.
+    pub id: GroupId,
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// How this account stands to it.
+    pub membership: Membership,
+    /// The state that this installation follows: equal at all members that have heard the same.
+    pub epoch_id: EpochId,
+    /// The MLS epoch number of that state.
+    pub epoch: u64,
+    /// Number of accounts in it.
+    pub accounts: usize,
+    /// Number of installations in it.
+    pub installations: usize,
+    /// Whether this account is an admin of it.
+    pub admin: bool,
+}
+
+/// An account in a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// The account.
+    pub account: AccountId,
+    /// The name that it has among the own contacts, if any.
+    pub name: Option<String>,
+    /// Its admin number, if it is an admin; lower ones are senior.
+    pub admin: Option<u32>,
+    /// Its installations in the group.
+    pub installations: Vec<InstallationId>,
+    /// Whether it is the own account.
+    pub own: bool,
+}
+
+/// A contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactView {
+    /// The account.
+    pub account: AccountId,
+    /// The name given to it here.
+    pub name: Option<String>,
+    /// Until when it can be added to groups with what is known of it; a new link renews that.
+    pub usable_until: Option<Timestamp>,
+    /// Whether its requests are ignored.
+    pub blocked: bool,
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestState {
+    /// Waits for accept, decline or block.
+    Pending,
+    /// Accepted; the invitation is being fetched.
+    Accepted,
+}
+
+/// An invitation that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestView {
+    /// Its id.
+    pub id: RequestId,
+    /// Who invites.
+    pub from: AccountId,
+    /// The name that the inviter has among the own contacts, if any.
+    pub name: Option<String>,
+    /// The group's name, as the inviter says.
+    pub group_name: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// How far it has come.
+    pub state: RequestState,
+}
+
+/// A message of the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageView {
+    /// Its place in the history: goes up in the order of arrival.
+    pub id: u64,
+    /// Its hash.
+    pub message: ItemHash,
+    /// Its group.
+    pub group: GroupId,
+    /// The account that sent it.
+    pub sender: AccountId,
+    /// The installation that sent it.
+    pub installation: InstallationId,
+    /// Its number among what that installation sent to the group.
+    pub seq: u64,
+    /// The state that it was sent in.
+    pub epoch_id: EpochId,
+    /// The text; none where it is of a kind that this version does not know.
+    pub text: Option<String>,
+    /// When it was sent, by the sender's clock.
+    pub sent_at: Timestamp,
+    /// When it came here.
+    pub received_at: Timestamp,
+    /// Whether the own account sent it.
+    pub own: bool,
+    /// Whether it was sent above its author's cut: by somebody who was being removed.
+    pub flagged: bool,
+}
+
+/// A message that is known to be missing (R1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingView {
+    /// The group.
+    pub group: GroupId,
+    /// The account that sent it.
+    pub sender: AccountId,
+    /// The installation that sent it.
+    pub installation: InstallationId,
+    /// Its number among what that installation sent to the group.
+    pub seq: u64,
+    /// Since when it is known to be missing.
+    pub since: Timestamp,
+}
+
+/// The own account and this installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityView {
+    /// The account.
+    pub account: AccountId,
+    /// This installation.
+    pub installation: InstallationId,
+    /// The network's name.
+    pub network: String,
+    /// Up to when all history is known to have been fetched.
+    pub caught_up_to: Option<Timestamp>,
+    /// Publications that wait in the outbox.
+    pub outbox: usize,
+}
