@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use bech32::{Bech32m, Hrp};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum IdError {
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $len:literal, $hrp:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; $len]);
 
         impl $name {
@@ -86,6 +87,40 @@ macro_rules! id {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{}({})", stringify!($name), self.short())
+            }
+        }
+
+        impl Serialize for $name {
+            /// As text where people read it, as bytes elsewhere.
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    serializer.serialize_bytes(&self.0)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Read;
+                impl Visitor<'_> for Read {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        write!(f, "an id that starts with {}1", $hrp)
+                    }
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<$name, E> {
+                        $name::from_slice(bytes).map_err(E::custom)
+                    }
+                }
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(Read)
+                } else {
+                    deserializer.deserialize_bytes(Read)
+                }
             }
         }
 
@@ -174,8 +209,22 @@ mod tests {
         let text = GroupId([1; 32]).to_string();
         assert_eq!(
             text.parse::<AccountId>(),
-            Err(IdError::WrongKind { expected: "wkc", found: "wkg".into() })
+            Err(IdError::WrongKind {
+                expected: "wkc",
+                found: "wkg".into()
+            })
         );
+    }
+
+    #[test]
+    fn text_for_people_and_bytes_for_programs() {
+        let id = AccountId([7; 32]);
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<AccountId>(&json).unwrap(), id);
+        let packed = rmp_serde::to_vec_named(&id).unwrap();
+        assert_eq!(packed.len(), 34);
+        assert_eq!(rmp_serde::from_slice::<AccountId>(&packed).unwrap(), id);
     }
 
     proptest! {
