@@ -1,1 +1,67 @@
-//! To be written.
+//! A Waku node on rust-libp2p: relay, metadata and Store v3.
+//!
+//! [`Node::start`] runs a node from a [`NodeConfig`]; the handle publishes, hands out streams of
+//! [`NodeEvent`]s and asks Stores for history. Wire formats and parameters are those of nwaku,
+//! go-waku and js-waku, and peers of these work with it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use waku_node::{Node, NodeConfig, WakuMessage, pubsub_topic};
+//!
+//! let node = Node::start(NodeConfig::default()).await?;
+//! node.connect("/ip4/127.0.0.1/tcp/60000".parse()?).await?;
+//! let message = WakuMessage {
+//!     payload: "hello".into(),
+//!     content_topic: "/example/1/greeting/plain".into(),
+//!     ..WakuMessage::default()
+//! };
+//! node.publish(&pubsub_topic(66, 0), message).await?;
+//! node.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing that peers send can make a node panic, hang or grow without bound: every frame has a
+//! largest size, every queue a length, every wait an end. See [`Limits`].
+
+mod budget;
+mod config;
+mod error;
+mod events;
+mod message;
+mod metadata;
+mod node;
+mod rpc;
+mod status;
+mod store;
+mod swarm;
+mod topic;
+
+pub use bytes::Bytes;
+pub use libp2p::{Multiaddr, PeerId};
+
+pub use config::{Limits, NodeConfig, NodeKey, ReconnectConfig, StoreConfig};
+pub use error::{NodeError, PublishError, StoreError};
+pub use events::{EventStream, NodeEvent};
+pub use message::{
+    BadHash, MAX_MESSAGE_SIZE, MAX_META_SIZE, MessageError, MessageHash, WakuMessage, frame_size,
+    message_hash,
+};
+pub use metadata::{Metadata, MetadataError};
+pub use node::Node;
+pub use status::{ArchiveStatus, Counters, NodeStatus, PeerInfo, TopicStatus};
+pub use store::{
+    ArchiveError, DEFAULT_PAGE, MAX_HASHES, MAX_PAGE, MAX_TOPICS, MAX_TOPICS_WITH_CURSOR,
+    StorePage, StoreQuery, StoredMessage,
+};
+pub use topic::{
+    ContentTopic, MAX_CONTENT_TOPIC_SIZE, TopicError, parse_content_topic, parse_pubsub_topic,
+    pubsub_topic, shard_for,
+};
+
+/// Store's wire format, for tools and tests that speak it without a node.
+pub mod store_wire {
+    pub use crate::store::{
+        ProtoError, Response, decode_request, decode_response, encode_request, encode_response,
+    };
+}

@@ -1,0 +1,330 @@
+//! How a node is configured.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::error::NodeError;
+
+/// The secret key of a node's identity: secp256k1, 32 bytes, as ENRs require.
+///
+/// Erased from memory when dropped; deliberately without `Debug`.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct NodeKey([u8; 32]);
+
+impl NodeKey {
+    /// Takes a secret key. Its validity is checked when the node starts.
+    pub fn from_bytes(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
+    /// Draws a new key from the operating system's randomness.
+    pub fn generate() -> Self {
+        Self(
+            libp2p::identity::secp256k1::Keypair::generate()
+                .secret()
+                .to_bytes(),
+        )
+    }
+
+    /// The secret bytes, to be stored somewhere safe.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn keypair(&self) -> Result<libp2p::identity::Keypair, NodeError> {
+        // `try_from_bytes` erases the buffer that it is given.
+        let mut copy = self.0;
+        let secret = libp2p::identity::secp256k1::SecretKey::try_from_bytes(&mut copy)
+            .map_err(|_| NodeError::Key)?;
+        Ok(libp2p::identity::secp256k1::Keypair::from(secret).into())
+    }
+}
+
+/// Everything that a node is told at its start.
+#[derive(Clone)]
+pub struct NodeConfig {
+    /// Where to listen: `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, port 0 for any free port. May be empty.
+    pub listen: Vec<Multiaddr>,
+    /// The identity; a random one if `None`.
+    pub key: Option<NodeKey>,
+    /// The Waku cluster. Peers of other clusters are disconnected.
+    pub cluster_id: u32,
+    /// Shards to subscribe to at the start, and to announce in metadata.
+    pub shards: Vec<u32>,
+    /// Peers to stay connected with, with or without `/p2p/<id>`.
+    pub static_peers: Vec<Multiaddr>,
+    /// Whether to take part in relay.
+    pub relay: bool,
+    /// Keep an archive and answer Store queries.
+    pub store: Option<StoreConfig>,
+    /// Bounds on what peers can make this node spend.
+    pub limits: Limits,
+    /// How static peers are dialled again.
+    pub reconnect: ReconnectConfig,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        let mut loopback = Multiaddr::empty();
+        loopback.push(Protocol::Ip4(std::net::Ipv4Addr::LOCALHOST));
+        loopback.push(Protocol::Tcp(0));
+        Self {
+            listen: vec![loopback],
+            key: None,
+            cluster_id: 66,
+            shards: vec![0],
+            static_peers: Vec::new(),
+            relay: true,
+            store: None,
+            limits: Limits::default(),
+            reconnect: ReconnectConfig::default(),
+        }
+    }
+}
+
+/// The archive behind a Store server. What exceeds any of the bounds is removed oldest first.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The SQLite file; `None` keeps the archive in memory.
+    pub path: Option<PathBuf>,
+    /// How long messages are kept, by their timestamp. Older ones are never returned, and are
+    /// deleted by a sweep.
+    pub retention: Duration,
+    /// Most messages kept.
+    pub max_messages: u64,
+    /// Most bytes of payload and topics kept.
+    pub max_bytes: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            retention: Duration::from_secs(2 * 24 * 3600),
+            max_messages: 1_000_000,
+            max_bytes: 512 * 1024 * 1024,
+        }
+    }
+}
+
+/// Bounds on what peers can make this node spend. Sizes in bytes, rates per second.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections in total.
+    pub max_connections: u32,
+    /// Inbound connections, leaving the rest for those that this node dials.
+    pub max_inbound_connections: u32,
+    /// Connections with one peer; two nodes that dial each other at once need two.
+    pub max_connections_per_peer: u32,
+    /// Inbound connections that have not finished their handshake.
+    pub max_pending_inbound: u32,
+    /// Sustained inbound bytes on one connection, and of relay messages from one peer. A
+    /// connection that is faster is read more slowly; nothing is lost by that.
+    pub peer_bytes_per_second: u64,
+    /// Inbound bytes from one peer that may come at once.
+    pub peer_burst_bytes: u64,
+    /// Sustained inbound bytes on all connections together.
+    pub total_bytes_per_second: u64,
+    /// Inbound bytes from all peers that may come at once.
+    pub total_burst_bytes: u64,
+    /// Invalid relay messages (refilled at one a second) before a peer is disconnected.
+    pub invalid_messages_per_peer: u32,
+    /// Events that wait for one slow reader before it misses the oldest.
+    pub event_queue_len: usize,
+    /// Bytes of messages that wait for one slow reader before it misses the oldest.
+    pub event_queue_bytes: usize,
+    /// Time for one request and its answer.
+    pub request_timeout: Duration,
+    /// Time for dialling, and for each handshake.
+    pub dial_timeout: Duration,
+    /// Connections on which nothing happens are closed after this.
+    pub idle_timeout: Duration,
+    /// Store requests that wait for their turn; more are answered with status 429.
+    pub store_queue_len: usize,
+    /// Store answers being written, in bytes; further requests wait.
+    pub store_in_flight_bytes: usize,
+    /// Messages that wait to be written to the archive, in bytes; more are not archived, and
+    /// counted.
+    pub archive_queue_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            max_connections: 128,
+            max_inbound_connections: 96,
+            max_connections_per_peer: 4,
+            max_pending_inbound: 64,
+            peer_bytes_per_second: 8 * MIB,
+            peer_burst_bytes: 32 * MIB,
+            total_bytes_per_second: 32 * MIB,
+            total_burst_bytes: 64 * MIB,
+            invalid_messages_per_peer: 20,
+            event_queue_len: 16_384,
+            event_queue_bytes: 64 * 1024 * 1024,
+            request_timeout: Duration::from_secs(20),
+            dial_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(3600),
+            store_queue_len: 256,
+            store_in_flight_bytes: 64 * 1024 * 1024,
+            archive_queue_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Back-off between attempts to reach a static peer: doubled after each failure, with jitter.
+#[derive(Clone, Debug)]
+pub struct ReconnectConfig {
+    /// Wait before the first repetition.
+    pub min: Duration,
+    /// Upper bound of the wait.
+    pub max: Duration,
+}
+
+impl Default for ReconnectConfig {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(500),
+            max: Duration::from_secs(60),
+        }
+    }
+}
+
+impl NodeConfig {
+    /// Refuses what could never work, before anything is opened.
+    pub(crate) fn check(&self) -> Result<(), NodeError> {
+        let l = &self.limits;
+        if l.peer_bytes_per_second == 0 || l.total_bytes_per_second == 0 {
+            return Err(NodeError::Config(
+                "a byte rate of zero would never read anything",
+            ));
+        }
+        // One frame must fit, or a throttled connection would never finish reading it.
+        if l.peer_burst_bytes < MIN_BURST || l.total_burst_bytes < MIN_BURST {
+            return Err(NodeError::Config("byte bursts must be at least 512 KiB"));
+        }
+        if self.shards.iter().any(|s| *s > MAX_SHARD) {
+            return Err(NodeError::Config("a shard is a number below 1024"));
+        }
+        if self.reconnect.min.is_zero() || self.reconnect.max < self.reconnect.min {
+            return Err(NodeError::Config(
+                "reconnect.min must be above zero and not above reconnect.max",
+            ));
+        }
+        self.listen
+            .iter()
+            .try_for_each(|a| check_listen(a).map(drop))?;
+        self.static_peers
+            .iter()
+            .try_for_each(|a| check_dial(a).map(drop))
+    }
+}
+
+/// Smallest byte burst: a frame of every protocol that is served fits.
+const MIN_BURST: u64 = 512 * 1024;
+/// Static sharding has 1024 shards in a cluster.
+const MAX_SHARD: u32 = 1023;
+
+/// The socket address of a listen address.
+pub(crate) fn check_listen(addr: &Multiaddr) -> Result<SocketAddr, NodeError> {
+    let parts: Vec<_> = addr.iter().collect();
+    match parts.as_slice() {
+        [Protocol::Ip4(ip), Protocol::Tcp(port)] => Ok(SocketAddr::new((*ip).into(), *port)),
+        [Protocol::Ip6(ip), Protocol::Tcp(port)] => Ok(SocketAddr::new((*ip).into(), *port)),
+        _ => Err(NodeError::Address {
+            addr: addr.clone(),
+            reason: "listening is possible on /ip4/…/tcp/… and /ip6/…/tcp/… only",
+        }),
+    }
+}
+
+/// Splits an address that can be dialled into its transport part and the peer id, if it has one.
+pub(crate) fn check_dial(
+    addr: &Multiaddr,
+) -> Result<(Multiaddr, Option<libp2p::PeerId>), NodeError> {
+    let bad = |reason| {
+        Err(NodeError::Address {
+            addr: addr.clone(),
+            reason,
+        })
+    };
+    let mut parts = addr.iter();
+    if !matches!(
+        parts.next(),
+        Some(
+            Protocol::Ip4(_)
+                | Protocol::Ip6(_)
+                | Protocol::Dns(_)
+                | Protocol::Dns4(_)
+                | Protocol::Dns6(_)
+        )
+    ) {
+        return bad("it must begin with /ip4, /ip6 or /dns");
+    }
+    match parts.next() {
+        Some(Protocol::Tcp(0)) => return bad("port 0 cannot be dialled"),
+        Some(Protocol::Tcp(_)) => {}
+        _ => return bad("only tcp is supported"),
+    }
+    let transport: Multiaddr = addr.iter().take(2).collect();
+    match (parts.next(), parts.next()) {
+        (None, _) => Ok((transport, None)),
+        (Some(Protocol::P2p(peer)), None) => Ok((transport, Some(peer))),
+        _ => bad("after the port only /p2p/<peer id> may follow"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tcp_addresses_can_be_dialled() {
+        let peer = libp2p::PeerId::random();
+        for good in [
+            "/ip4/127.0.0.1/tcp/1".to_owned(),
+            format!("/dns4/example.org/tcp/30303/p2p/{peer}"),
+        ] {
+            assert!(
+                check_dial(&good.parse().expect("an address")).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "/ip4/127.0.0.1",
+            "/ip4/127.0.0.1/tcp/0",
+            "/ip4/127.0.0.1/udp/1/quic-v1",
+            "/ip4/127.0.0.1/tcp/1/ws",
+            "/tcp/1",
+            "/memory/1",
+        ] {
+            let addr: Multiaddr = bad.parse().expect("an address");
+            assert!(
+                matches!(check_dial(&addr), Err(NodeError::Address { .. })),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_makes_the_same_identity_again() {
+        let key = NodeKey::generate();
+        let again = NodeKey::from_bytes(*key.expose());
+        let id = |k: &NodeKey| {
+            k.keypair()
+                .map(|k| k.public().to_peer_id())
+                .expect("a valid key")
+        };
+        assert_eq!(id(&key), id(&again));
+        assert!(matches!(
+            NodeKey::from_bytes([0; 32]).keypair(),
+            Err(NodeError::Key)
+        ));
+    }
+}

@@ -1,0 +1,319 @@
+//! The Waku message: its encoding, its hash, and what a valid one looks like.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use prost::Message as _;
+use sha2::{Digest, Sha256};
+
+use crate::topic::{self, TopicError};
+
+/// Largest Waku message, in bytes of its protobuf encoding (150 KiB).
+///
+/// Other implementations apply the same figure to a whole relay frame and drop a larger one
+/// without a word, so publishing additionally counts topic and framing, see [`frame_size`].
+pub const MAX_MESSAGE_SIZE: usize = 150 * 1024;
+
+/// Largest `meta` attribute, in bytes.
+pub const MAX_META_SIZE: usize = 64;
+
+/// A Waku message (`14/WAKU2-MESSAGE`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WakuMessage {
+    /// What is being carried; must not be empty.
+    pub payload: Bytes,
+    /// `/application/version/name/encoding`.
+    pub content_topic: String,
+    /// How the payload is encrypted, by Waku's own conventions; 0 where that is up to the
+    /// application.
+    pub version: u32,
+    /// When the sender says it was made, in nanoseconds since the unix epoch.
+    pub timestamp: Option<i64>,
+    /// Up to [`MAX_META_SIZE`] bytes that the message hash covers.
+    pub meta: Option<Bytes>,
+    /// Whether a Store should leave this message out.
+    pub ephemeral: Option<bool>,
+    /// RLN proof, carried and never interpreted here.
+    pub rate_limit_proof: Option<Bytes>,
+}
+
+/// Why a Waku message was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// The bytes are no protobuf `WakuMessage`.
+    #[error("not a Waku message: {0}")]
+    Decode(String),
+    /// Field 1 is absent or empty.
+    #[error("the payload is missing or empty")]
+    MissingPayload,
+    /// Field 2 is absent.
+    #[error("the content topic is missing")]
+    MissingContentTopic,
+    /// The content topic is malformed.
+    #[error(transparent)]
+    ContentTopic(#[from] TopicError),
+    /// `meta` is longer than [`MAX_META_SIZE`].
+    #[error("meta has {size} bytes, more than {MAX_META_SIZE}")]
+    MetaTooLong {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The encoded message is longer than [`MAX_MESSAGE_SIZE`].
+    #[error("the message has {size} bytes, more than {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit that it exceeds.
+        limit: usize,
+    },
+}
+
+/// The protobuf form. Shared with Store, whose responses embed it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct WakuMessageProto {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub(crate) payload: Option<Bytes>,
+    #[prost(string, optional, tag = "2")]
+    pub(crate) content_topic: Option<String>,
+    #[prost(uint32, optional, tag = "3")]
+    pub(crate) version: Option<u32>,
+    #[prost(sint64, optional, tag = "10")]
+    pub(crate) timestamp: Option<i64>,
+    #[prost(bytes = "bytes", optional, tag = "11")]
+    pub(crate) meta: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "21")]
+    pub(crate) rate_limit_proof: Option<Bytes>,
+    #[prost(bool, optional, tag = "31")]
+    pub(crate) ephemeral: Option<bool>,
+}
+
+impl From<&WakuMessage> for WakuMessageProto {
+    fn from(m: &WakuMessage) -> Self {
+        Self {
+            payload: Some(m.payload.clone()),
+            content_topic: Some(m.content_topic.clone()),
+            version: Some(m.version),
+            timestamp: m.timestamp,
+            meta: m.meta.clone(),
+            rate_limit_proof: m.rate_limit_proof.clone(),
+            ephemeral: m.ephemeral,
+        }
+    }
+}
+
+impl TryFrom<WakuMessageProto> for WakuMessage {
+    type Error = MessageError;
+
+    fn try_from(p: WakuMessageProto) -> Result<Self, MessageError> {
+        let message = WakuMessage {
+            payload: p.payload.ok_or(MessageError::MissingPayload)?,
+            content_topic: p.content_topic.ok_or(MessageError::MissingContentTopic)?,
+            version: p.version.unwrap_or_default(),
+            timestamp: p.timestamp,
+            meta: p.meta,
+            ephemeral: p.ephemeral,
+            rate_limit_proof: p.rate_limit_proof,
+        };
+        message.validate()?;
+        Ok(message)
+    }
+}
+
+impl WakuMessage {
+    /// Encodes the message as protobuf. Absent optional fields are left out; `version` is always
+    /// written.
+    pub fn encode(&self) -> Bytes {
+        WakuMessageProto::from(self).encode_to_vec().into()
+    }
+
+    /// Decodes and validates a message. Unknown fields are skipped.
+    ///
+    /// # Errors
+    /// See [`MessageError`]; nothing that this returns `Ok` for exceeds the limits of this module.
+    pub fn decode(data: Bytes) -> Result<Self, MessageError> {
+        if data.len() > MAX_MESSAGE_SIZE {
+            return Err(MessageError::TooLarge {
+                size: data.len(),
+                limit: MAX_MESSAGE_SIZE,
+            });
+        }
+        WakuMessageProto::decode(data)
+            .map_err(|e| MessageError::Decode(e.to_string()))?
+            .try_into()
+    }
+
+    /// Checks everything that makes a message acceptable to relay, except the clock, which relay
+    /// does not look at.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), MessageError> {
+        if self.payload.is_empty() {
+            return Err(MessageError::MissingPayload);
+        }
+        if self.content_topic.is_empty() {
+            return Err(MessageError::MissingContentTopic);
+        }
+        topic::parse_content_topic(&self.content_topic)?;
+        if let Some(meta) = &self.meta
+            && meta.len() > MAX_META_SIZE
+        {
+            return Err(MessageError::MetaTooLong { size: meta.len() });
+        }
+        let size = WakuMessageProto::from(self).encoded_len();
+        if size > MAX_MESSAGE_SIZE {
+            return Err(MessageError::TooLarge {
+                size,
+                limit: MAX_MESSAGE_SIZE,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Size in bytes of the relay frame that carries `encoded` bytes of message on `pubsub_topic`,
+/// without the frame's own length prefix.
+pub fn frame_size(pubsub_topic: &str, encoded: usize) -> usize {
+    // Rpc { publish: [Message { data, topic }] }: one tag byte for each of the three fields.
+    let varint = |n: usize| (usize::BITS - (n | 1).leading_zeros()).div_ceil(7) as usize;
+    let inner = 1 + varint(encoded) + encoded + 1 + varint(pubsub_topic.len()) + pubsub_topic.len();
+    1 + varint(inner) + inner
+}
+
+/// The deterministic hash of a Waku message on a pubsub topic; Store's key and cursor.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageHash(pub [u8; 32]);
+
+impl fmt::Display for MessageHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0x")?;
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for MessageHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text or the bytes are no message hash (32 bytes; as text 64 hex digits, with or without
+/// `0x`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message hash has 32 bytes")]
+pub struct BadHash;
+
+impl TryFrom<&[u8]> for MessageHash {
+    type Error = BadHash;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, BadHash> {
+        bytes.try_into().map(Self).map_err(|_| BadHash)
+    }
+}
+
+impl FromStr for MessageHash {
+    type Err = BadHash;
+
+    fn from_str(s: &str) -> Result<Self, BadHash> {
+        let digits = s.strip_prefix("0x").unwrap_or(s).as_bytes();
+        if digits.len() != 64 {
+            return Err(BadHash);
+        }
+        let nibble = |b: u8| char::from(b).to_digit(16).ok_or(BadHash);
+        let mut out = [0u8; 32];
+        for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+            // Both nibbles are below 16, so the sum fits a byte.
+            *byte = (nibble(pair[0])? * 16 + nibble(pair[1])?) as u8;
+        }
+        Ok(Self(out))
+    }
+}
+
+/// Computes a message's hash: SHA-256 over pubsub topic, payload, content topic, meta and the
+/// timestamp as eight big-endian bytes (zero if unset).
+pub fn message_hash(pubsub_topic: &str, m: &WakuMessage) -> MessageHash {
+    let digest = Sha256::new()
+        .chain_update(pubsub_topic.as_bytes())
+        .chain_update(&m.payload)
+        .chain_update(m.content_topic.as_bytes())
+        .chain_update(m.meta.as_deref().unwrap_or_default())
+        .chain_update(m.timestamp.unwrap_or_default().to_be_bytes())
+        .finalize();
+    MessageHash(digest.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> WakuMessage {
+        WakuMessage {
+            payload: Bytes::from_static(&[1, 2, 3, 4]),
+            content_topic: "/waku/2/default-content/proto".into(),
+            timestamp: Some(0x1752_1F5A_9B5B_7E00),
+            meta: Some(Bytes::from_static(b"super-secret")),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn hash_covers_the_fields_in_the_specified_order() {
+        let m = sample();
+        let mut all = b"/waku/2/rs/66/0".to_vec();
+        all.extend_from_slice(&m.payload);
+        all.extend_from_slice(b"/waku/2/default-content/protosuper-secret");
+        all.extend_from_slice(&0x1752_1F5A_9B5B_7E00_i64.to_be_bytes());
+        assert_eq!(
+            message_hash("/waku/2/rs/66/0", &m).0,
+            <[u8; 32]>::from(Sha256::digest(&all))
+        );
+    }
+
+    #[test]
+    fn wire_tags_are_those_of_the_specification() {
+        let m = WakuMessage {
+            payload: Bytes::from_static(b"p"),
+            content_topic: "/a/1/b/c".into(),
+            version: 2,
+            timestamp: Some(-1),
+            meta: Some(Bytes::from_static(b"m")),
+            ephemeral: Some(true),
+            rate_limit_proof: Some(Bytes::from_static(b"r")),
+        };
+        let mut want = vec![0x0a, 1, b'p', 0x12, 8];
+        want.extend_from_slice(b"/a/1/b/c");
+        want.extend_from_slice(&[0x18, 2, 0x50, 1, 0x5a, 1, b'm']);
+        want.extend_from_slice(&[0xaa, 0x01, 1, b'r', 0xf8, 0x01, 1]);
+        assert_eq!(m.encode(), want);
+    }
+
+    #[test]
+    fn required_fields_and_limits_are_enforced() {
+        let mut m = sample();
+        assert_eq!(m.validate(), Ok(()));
+        m.payload = Bytes::new();
+        assert_eq!(m.validate(), Err(MessageError::MissingPayload));
+        m = sample();
+        m.content_topic = String::new();
+        assert_eq!(m.validate(), Err(MessageError::MissingContentTopic));
+        m.content_topic = "/a/1//proto".into();
+        assert!(matches!(m.validate(), Err(MessageError::ContentTopic(_))));
+        m = sample();
+        m.meta = Some(vec![0; 65].into());
+        assert_eq!(m.validate(), Err(MessageError::MetaTooLong { size: 65 }));
+        m.meta = Some(vec![0; 64].into());
+        assert_eq!(m.validate(), Ok(()));
+        m.payload = vec![0; MAX_MESSAGE_SIZE].into();
+        assert!(matches!(m.validate(), Err(MessageError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn hash_text_round_trips() {
+        let h = message_hash("/waku/2/rs/66/0", &sample());
+        assert_eq!(h.to_string().len(), 66);
+        assert_eq!(h.to_string().parse(), Ok(h));
+        assert_eq!("0x12".parse::<MessageHash>(), Err(BadHash));
+        assert_eq!("é".repeat(32).parse::<MessageHash>(), Err(BadHash));
+    }
+}

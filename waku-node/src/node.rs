@@ -1,0 +1,294 @@
+//! The handle of a running node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::NodeConfig;
+use crate::error::{NodeError, PublishError, StoreError};
+use crate::events::{EventHub, EventStream};
+use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, frame_size, message_hash};
+use crate::status::{AtomicCounters, NodeStatus, PeerInfo, Shared};
+use crate::store::{
+    ArchiveWorker, StorePage, StoreQuery, StoredMessage, check_query, check_response,
+    decode_response,
+};
+use crate::swarm::{Command, Driver, StoreAnswer};
+use crate::topic::{TopicError, parse_pubsub_topic};
+
+/// Commands that wait for the network task; whoever sends more waits.
+const COMMANDS: usize = 256;
+
+/// A running Waku node. Cheap to clone; all clones are the same node.
+///
+/// The node stops at [`Node::shutdown`], or when the last clone is dropped. It lives on the tokio
+/// runtime that it was started on.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    peer_id: PeerId,
+    cluster_id: u32,
+    config: NodeConfig,
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    requests: AtomicU64,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Node {
+    /// Starts a node. On return it listens, and its static peers are being dialled.
+    ///
+    /// # Errors
+    /// [`NodeError`] if the configuration cannot work, an address is taken, or the archive cannot be
+    /// opened. Nothing is left behind then.
+    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        config.check()?;
+        let key = match &config.key {
+            Some(key) => key.keypair()?,
+            None => libp2p::identity::Keypair::generate_secp256k1(),
+        };
+        let archive = match config.store.clone() {
+            Some(store) => {
+                Some(ArchiveWorker::start(store, config.limits.archive_queue_bytes).await?)
+            }
+            None => None,
+        };
+        let events = EventHub::new(
+            config.limits.event_queue_len,
+            config.limits.event_queue_bytes,
+        );
+        let shared = Arc::new(Shared::new(
+            events,
+            archive.as_ref().map(ArchiveWorker::counters),
+        ));
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let driver = Driver::start(&config, &key, archive, shared.clone(), inbox).await?;
+        let (ended, stopped) = watch::channel(false);
+        tokio::spawn(async move {
+            driver.run().await;
+            ended.send_replace(true);
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                peer_id: key.public().to_peer_id(),
+                cluster_id: config.cluster_id,
+                // The key is not needed any more.
+                config: NodeConfig {
+                    key: None,
+                    ..config
+                },
+                commands,
+                shared,
+                requests: AtomicU64::new(0),
+                stopped,
+            }),
+        })
+    }
+
+    /// The node's identity.
+    pub fn peer_id(&self) -> PeerId {
+        self.inner.peer_id
+    }
+
+    /// Where the node listens, with real ports and `/p2p/<id>`. Empty once it has stopped.
+    pub fn listen_addresses(&self) -> Vec<Multiaddr> {
+        self.inner.shared.read(|v| v.listen.clone())
+    }
+
+    /// Publishes a message by relay, and hands it to the own archive if there is one.
+    ///
+    /// The node does not get its own message as an event. `Ok` means that it was queued to at least
+    /// one peer; relay knows no receipts.
+    ///
+    /// # Errors
+    /// See [`PublishError`]. After [`PublishError::NoPeers`] the same message may be tried again.
+    pub async fn publish(
+        &self,
+        pubsub_topic: &str,
+        m: WakuMessage,
+    ) -> Result<MessageHash, PublishError> {
+        match parse_pubsub_topic(pubsub_topic)? {
+            (cluster, _) if cluster == self.inner.cluster_id => {}
+            _ => return Err(TopicError::OtherCluster.into()),
+        }
+        m.validate()?;
+        let encoded = m.encode();
+        // Others drop a frame beyond this without a word.
+        let size = frame_size(pubsub_topic, encoded.len());
+        if size > MAX_MESSAGE_SIZE {
+            return Err(PublishError::TooLarge {
+                size,
+                limit: MAX_MESSAGE_SIZE,
+            });
+        }
+        let hash = message_hash(pubsub_topic, &m);
+        let pubsub_topic = pubsub_topic.to_owned();
+        self.ask(|reply| Command::Publish {
+            pubsub_topic,
+            hash,
+            encoded,
+            message: m,
+            reply,
+        })
+        .await
+        .ok_or(PublishError::Stopped)??;
+        Ok(hash)
+    }
+
+    /// A stream of what happens from now on. Each stream has its own bounded queue; a slow reader
+    /// never holds up the node and is told what it missed, see [`crate::NodeEvent::Lagged`].
+    pub fn events(&self) -> EventStream {
+        self.inner.shared.events.subscribe()
+    }
+
+    /// Asks a Store for a page of history.
+    ///
+    /// With `peer`, that peer is asked, or the own archive if it is this node's id. Without, a
+    /// connected peer that offers Store; the own archive if there is none.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. Entries of the answer that are invalid or false are no error; they are
+    /// left out and counted in [`StorePage::dropped`].
+    pub async fn store_query(
+        &self,
+        peer: Option<PeerId>,
+        q: StoreQuery,
+    ) -> Result<StorePage, StoreError> {
+        check_query(&q)?;
+        let number = self.inner.requests.fetch_add(1, Ordering::Relaxed);
+        let request_id = format!("{number:016x}");
+        let (id, query) = (request_id.clone(), q.clone());
+        let answer = self
+            .ask(|reply| Command::StoreQuery {
+                peer,
+                request_id: id,
+                query,
+                reply,
+            })
+            .await
+            .ok_or(StoreError::Stopped)??;
+        match answer {
+            StoreAnswer::Own(page) => Ok(page.await.map_err(|_| StoreError::Stopped)??),
+            StoreAnswer::Peer(body) => {
+                let response =
+                    decode_response(body).map_err(|_| StoreError::BadResponse("malformed"))?;
+                let page = check_response(&request_id, &q, response)?;
+                AtomicCounters::add(
+                    &self.inner.shared.counters.store_entries_dropped,
+                    page.dropped as u64,
+                );
+                Ok(page)
+            }
+        }
+    }
+
+    /// Follows the cursors of a query from page to page, up to `max` messages, in the order of the
+    /// query: oldest first if it goes forward, newest first otherwise.
+    ///
+    /// # Errors
+    /// Those of [`Node::store_query`]; [`StoreError::NoProgress`] also if pages repeat themselves.
+    pub async fn store_collect(
+        &self,
+        peer: Option<PeerId>,
+        mut q: StoreQuery,
+        max: usize,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let mut seen = std::collections::HashSet::new();
+        let mut all = Vec::new();
+        loop {
+            let mut page = self.store_query(peer, q.clone()).await?;
+            if !q.forward {
+                page.messages.reverse();
+            }
+            let before = all.len();
+            all.extend(page.messages.into_iter().filter(|m| seen.insert(m.hash)));
+            match page.cursor {
+                Some(_) if all.len() == before => return Err(StoreError::NoProgress),
+                Some(cursor) if all.len() < max => q.cursor = Some(cursor),
+                _ => break,
+            }
+        }
+        all.truncate(max);
+        Ok(all)
+    }
+
+    /// Connects to a peer, and returns once it passed the metadata exchange.
+    ///
+    /// # Errors
+    /// [`NodeError::Address`] if the address can never be dialled, [`NodeError::Dial`] if nobody
+    /// answers there, [`NodeError::Refused`] if the peer is in another cluster or hangs up.
+    pub async fn connect(&self, addr: Multiaddr) -> Result<PeerId, NodeError> {
+        let limits = &self.inner.config.limits;
+        // Connecting, then metadata and identify.
+        let patience = limits.dial_timeout * 2 + limits.request_timeout;
+        tokio::time::timeout(patience, self.ask(|reply| Command::Connect { addr, reply }))
+            .await
+            .map_err(|_| NodeError::Timeout(patience))?
+            .ok_or(NodeError::Stopped)?
+    }
+
+    /// Closes all connections with a peer. A static peer is dialled again.
+    pub async fn disconnect(&self, peer: PeerId) {
+        self.ask(|reply| Command::Disconnect { peer, reply }).await;
+    }
+
+    /// Connected peers that passed the metadata exchange.
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        self.inner.shared.read(|v| v.peers.clone())
+    }
+
+    /// The node's state and counters.
+    pub fn status(&self) -> NodeStatus {
+        self.inner.shared.status()
+    }
+
+    /// Subscribes to a pubsub topic of the node's cluster. Doing so twice is no error.
+    ///
+    /// # Errors
+    /// [`NodeError::Topic`], [`NodeError::RelayDisabled`] or [`NodeError::Stopped`].
+    pub async fn subscribe(&self, pubsub_topic: &str) -> Result<(), NodeError> {
+        let pubsub_topic = pubsub_topic.to_owned();
+        self.ask(|reply| Command::Subscribe {
+            pubsub_topic,
+            reply,
+        })
+        .await
+        .ok_or(NodeError::Stopped)?
+    }
+
+    /// Ends a subscription. Ending one that there is not is no error.
+    ///
+    /// # Errors
+    /// As for [`Node::subscribe`].
+    pub async fn unsubscribe(&self, pubsub_topic: &str) -> Result<(), NodeError> {
+        let pubsub_topic = pubsub_topic.to_owned();
+        self.ask(|reply| Command::Unsubscribe {
+            pubsub_topic,
+            reply,
+        })
+        .await
+        .ok_or(NodeError::Stopped)?
+    }
+
+    /// Stops the node for all its clones: closes connections, frees its ports, ends its tasks,
+    /// writes and closes its archive, and returns once that is done. Event streams end.
+    pub async fn shutdown(self) {
+        // A closed channel means that it has stopped, or is about to.
+        let _ = self.inner.commands.send(Command::Shutdown).await;
+        let mut stopped = self.inner.stopped.clone();
+        // An error means that the task is gone without having said so.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Sends a command and waits for its reply; `None` once the node has stopped.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}

@@ -1,0 +1,152 @@
+//! Request and answer on one stream, each a frame with an unsigned varint in front.
+//!
+//! The side that asks closes its half after writing; the side that answers closes the stream after
+//! writing. Bodies stay bytes here, so that large ones are decoded away from the network task.
+
+use std::io;
+
+use bytes::Bytes;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::StreamProtocol;
+use libp2p::request_response::Codec;
+
+/// Longest unsigned varint of a frame length: enough for 2^35 bytes.
+const MAX_PREFIX: usize = 5;
+/// Memory is reserved as bytes arrive, never because a prefix promises them.
+const CHUNK: usize = 64 * 1024;
+
+/// Reads and writes length-prefixed frames up to fixed sizes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameCodec {
+    /// Largest request that is read, in bytes.
+    pub(crate) max_request: usize,
+    /// Largest answer that is read, in bytes.
+    pub(crate) max_response: usize,
+}
+
+impl Codec for FrameCodec {
+    type Protocol = StreamProtocol;
+    type Request = Bytes;
+    type Response = Bytes;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Bytes>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        read_frame(io, self.max_request).await
+    }
+
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Bytes>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        read_frame(io, self.max_response).await
+    }
+
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        body: Bytes,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        write_frame(io, &body).await
+    }
+
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        body: Bytes,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        write_frame(io, &body).await
+    }
+}
+
+/// Reads one frame of at most `max` bytes.
+async fn read_frame<T: AsyncRead + Unpin>(io: &mut T, max: usize) -> io::Result<Bytes> {
+    let invalid = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut length = 0u64;
+    let mut byte = [0u8; 1];
+    for i in 0.. {
+        if i == MAX_PREFIX {
+            return Err(invalid("length prefix is too long"));
+        }
+        io.read_exact(&mut byte).await?;
+        length |= u64::from(byte[0] & 0x7f) << (7 * i);
+        if byte[0] & 0x80 == 0 {
+            // A zero as last byte would be a second way to write the same number.
+            if byte[0] == 0 && i > 0 {
+                return Err(invalid("length prefix is not minimal"));
+            }
+            break;
+        }
+    }
+    let length = usize::try_from(length).map_err(|_| invalid("frame is too large"))?;
+    if length > max {
+        return Err(invalid("frame is too large"));
+    }
+    let mut body = Vec::with_capacity(length.min(CHUNK));
+    let got = io.take(length as u64).read_to_end(&mut body).await?;
+    if got < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(body.into())
+}
+
+/// Writes one frame. The caller closes the stream.
+async fn write_frame<T: AsyncWrite + Unpin>(io: &mut T, body: &[u8]) -> io::Result<()> {
+    let mut prefix = Vec::with_capacity(10);
+    prost::encode_length_delimiter(body.len(), &mut prefix)
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
+    io.write_all(&prefix).await?;
+    io.write_all(body).await?;
+    io.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::io::Cursor;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn frames_round_trip(body in prop::collection::vec(any::<u8>(), 0..5000)) {
+            let mut wire = Cursor::new(Vec::new());
+            block_on(write_frame(&mut wire, &body)).expect("writing to memory");
+            wire.set_position(0);
+            prop_assert_eq!(block_on(read_frame(&mut wire, 5000)).expect("own frame"), body);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(wire in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(body) = block_on(read_frame(&mut Cursor::new(wire), 100)) {
+                prop_assert!(body.len() <= 100);
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_that_promise_too_much_are_refused() {
+        for wire in [
+            &[0xff, 0xff, 0xff, 0xff, 0x7f][..],
+            &[0x80; 12],
+            &[0x65],
+            &[0x80, 0x00],
+            &[0x05, 1, 2],
+        ] {
+            assert!(
+                block_on(read_frame(&mut Cursor::new(wire), 100)).is_err(),
+                "{wire:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What a node tells about itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use libp2p::{Multiaddr, PeerId};
+
+use crate::events::EventHub;
+use crate::store::ArchiveCounters;
+
+/// A connected peer that passed the metadata exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its identity.
+    pub peer_id: PeerId,
+    /// The remote addresses of the connections with it.
+    pub addresses: Vec<Multiaddr>,
+    /// The protocols that it offers, by identify.
+    pub protocols: Vec<String>,
+    /// The software that it says it runs.
+    pub agent: String,
+    /// The shards that it says it takes part in.
+    pub shards: Vec<u32>,
+    /// Whether this node has it in the mesh of any topic.
+    pub in_mesh: bool,
+    /// Whether it offers Store v3.
+    pub store: bool,
+}
+
+/// The relay peers of a topic that the node subscribes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicStatus {
+    /// The topic.
+    pub pubsub_topic: String,
+    /// Peers in the mesh.
+    pub mesh_peers: usize,
+    /// Connected peers that subscribe to it.
+    pub topic_peers: usize,
+}
+
+/// What an own archive holds, and what it did not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveStatus {
+    /// Messages kept.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Left out because their senders said so.
+    pub skipped_ephemeral: u64,
+    /// Left out because their timestamps are over 20 s off. Many of them mean that a clock is wrong.
+    pub skipped_timestamp: u64,
+    /// Left out because the archive could not keep up.
+    pub skipped_overflow: u64,
+    /// Lost to errors of the database.
+    pub failed: u64,
+}
+
+/// A node's state at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Connected peers that passed the metadata exchange.
+    pub connected_peers: usize,
+    /// Topics that the node subscribes to.
+    pub topics: Vec<TopicStatus>,
+    /// What was counted since the start.
+    pub counters: Counters,
+    /// The own archive, if there is one.
+    pub archive: Option<ArchiveStatus>,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a node counted since its start.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct AtomicCounters {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        impl AtomicCounters {
+            fn snapshot(&self) -> Counters {
+                Counters { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Own messages handed to relay.
+    relay_published,
+    /// Valid messages received by relay, duplicates not counted.
+    relay_received,
+    /// Refused relay messages: malformed, too large or breaking a rule.
+    relay_invalid,
+    /// Relay messages dropped because a peer, or all together, sent more bytes than allowed.
+    relay_over_budget,
+    /// Times that a peer was too slow to take what it was to get.
+    relay_slow_peer,
+    /// Peers disconnected for too many invalid messages.
+    peers_struck,
+    /// Peers disconnected because of the metadata exchange.
+    metadata_refused,
+    /// Inbound connections that failed or exceeded a limit.
+    connections_refused,
+    /// Inbound requests that were malformed, too large, too slow or cut off.
+    requests_failed,
+    /// Store requests of peers that were answered, with whatever status.
+    store_served,
+    /// Store requests of peers that were refused before they were looked up.
+    store_refused,
+    /// Entries in answers of Stores that were left out as invalid or false.
+    store_entries_dropped,
+}
+
+impl AtomicCounters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// What the network task shares with the handles of its node.
+pub(crate) struct Shared {
+    pub(crate) events: EventHub,
+    pub(crate) counters: AtomicCounters,
+    pub(crate) archive: Option<Arc<ArchiveCounters>>,
+    view: RwLock<View>,
+}
+
+#[derive(Default)]
+pub(crate) struct View {
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) peers: Vec<PeerInfo>,
+    pub(crate) topics: Vec<TopicStatus>,
+}
+
+impl Shared {
+    pub(crate) fn new(events: EventHub, archive: Option<Arc<ArchiveCounters>>) -> Self {
+        Self {
+            events,
+            counters: AtomicCounters::default(),
+            archive,
+            view: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn read<T>(&self, f: impl FnOnce(&View) -> T) -> T {
+        f(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn update(&self, f: impl FnOnce(&mut View)) {
+        f(&mut self.view.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let (connected_peers, topics) = self.read(|v| (v.peers.len(), v.topics.clone()));
+        let archive = self.archive.as_deref().map(|a| {
+            let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
+            ArchiveStatus {
+                messages: get(&a.messages),
+                bytes: get(&a.bytes),
+                skipped_ephemeral: get(&a.ephemeral),
+                skipped_timestamp: get(&a.timestamp),
+                skipped_overflow: get(&a.overflow),
+                failed: get(&a.failed),
+            }
+        });
+        NodeStatus {
+            connected_peers,
+            topics,
+            counters: self.counters.snapshot(),
+            archive,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The protocols of a node, and Waku's parameters for them.
+
+use std::time::Duration;
+
+use libp2p::gossipsub::{
+    self, ConfigBuilder, IdentityTransform, MaxCountSubscriptionFilter, MessageAuthenticity,
+    MessageId, TopicHash, TopicSubscriptionFilter, ValidationMode, Version,
+};
+use libp2p::identity::Keypair;
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{StreamProtocol, connection_limits, identify, ping};
+use sha2::{Digest, Sha256};
+
+use crate::config::NodeConfig;
+use crate::rpc::FrameCodec;
+use crate::{metadata, store};
+
+/// Relay's protocol id.
+const RELAY_PROTOCOL: &str = "/vac/waku/relay/2.0.0";
+/// Largest control message. The library's default closes the inbound stream on a long IHAVE, and
+/// nothing is received from then on.
+const MAX_CONTROL_SIZE: usize = 256 * 1024;
+/// Largest relay frame that is read: control messages and a message fit together.
+const MAX_RELAY_FRAME: usize = MAX_CONTROL_SIZE + 192 * 1024;
+/// RPCs that wait for one slow peer; beyond that it misses messages.
+const SEND_QUEUE: usize = 1024;
+/// Topics a peer may subscribe to: all shards of a cluster.
+const MAX_TOPICS: usize = 1024;
+/// Longest pubsub topic that a peer may subscribe to.
+const MAX_TOPIC_SIZE: usize = 64;
+/// Time for the metadata exchange, which stands before everything else.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests of one protocol under way on one connection.
+const MAX_STREAMS: usize = 128;
+
+/// Relay as it is configured here.
+pub(super) type Relay =
+    gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<ClusterFilter>>;
+
+/// All protocols of a node. The limits come first, so that they refuse before others spend.
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    pub(super) relay: Toggle<Relay>,
+    pub(super) metadata: request_response::Behaviour<FrameCodec>,
+    pub(super) store: request_response::Behaviour<FrameCodec>,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+}
+
+/// Lets subscriptions to topics of one cluster pass, the node's own as well as those of peers.
+#[derive(Clone, Debug)]
+pub(super) struct ClusterFilter {
+    prefix: String,
+}
+
+impl TopicSubscriptionFilter for ClusterFilter {
+    fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
+        let topic = topic.as_str();
+        topic.len() <= MAX_TOPIC_SIZE && topic.starts_with(&self.prefix)
+    }
+}
+
+impl Behaviour {
+    pub(super) fn new(config: &NodeConfig, key: &Keypair) -> Result<Self, &'static str> {
+        let limits = &config.limits;
+        let connection_limits = connection_limits::ConnectionLimits::default()
+            .with_max_established(Some(limits.max_connections))
+            .with_max_established_incoming(Some(limits.max_inbound_connections))
+            .with_max_established_per_peer(Some(limits.max_connections_per_peer))
+            .with_max_pending_incoming(Some(limits.max_pending_inbound));
+        let agent = concat!("waku-node/", env!("CARGO_PKG_VERSION"));
+        let store_support = match config.store {
+            Some(_) => ProtocolSupport::Full,
+            None => ProtocolSupport::Outbound,
+        };
+        Ok(Self {
+            limits: connection_limits::Behaviour::new(connection_limits),
+            relay: config
+                .relay
+                .then(|| relay(config.cluster_id))
+                .transpose()?
+                .into(),
+            metadata: rpc(
+                metadata::PROTOCOL,
+                ProtocolSupport::Full,
+                FrameCodec {
+                    max_request: metadata::MAX_FRAME,
+                    max_response: metadata::MAX_FRAME,
+                },
+                METADATA_TIMEOUT,
+            ),
+            store: rpc(
+                store::PROTOCOL,
+                store_support,
+                FrameCodec {
+                    max_request: store::MAX_REQUEST,
+                    max_response: store::MAX_RESPONSE,
+                },
+                limits.request_timeout,
+            ),
+            identify: identify::Behaviour::new(
+                identify::Config::new("/ipfs/0.1.0".into(), key.public())
+                    .with_agent_version(agent.into())
+                    .with_cache_size(0),
+            ),
+            ping: ping::Behaviour::new(ping::Config::new()),
+        })
+    }
+}
+
+fn rpc(
+    protocol: &'static str,
+    support: ProtocolSupport,
+    codec: FrameCodec,
+    timeout: Duration,
+) -> request_response::Behaviour<FrameCodec> {
+    let config = request_response::Config::default()
+        .with_request_timeout(timeout)
+        .with_max_concurrent_streams(MAX_STREAMS);
+    request_response::Behaviour::with_codec(
+        codec,
+        [(StreamProtocol::new(protocol), support)],
+        config,
+    )
+}
+
+/// Gossipsub with the parameters of nwaku and go-waku.
+fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
+    let config = ConfigBuilder::default()
+        .protocol_id(RELAY_PROTOCOL, Version::V1_1)
+        .validation_mode(ValidationMode::Anonymous)
+        .message_id_fn(|m| MessageId::from(Sha256::digest(&m.data).to_vec()))
+        // Messages are forwarded only once they were found valid.
+        .validate_messages()
+        .mesh_n(6)
+        .mesh_n_low(4)
+        .mesh_n_high(8)
+        .mesh_outbound_min(3)
+        .gossip_lazy(6)
+        .heartbeat_interval(Duration::from_secs(1))
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .history_length(6)
+        .history_gossip(3)
+        .duplicate_cache_time(Duration::from_secs(120))
+        .unsubscribe_backoff(Duration::from_secs(5))
+        .flood_publish(true)
+        .max_transmit_size(MAX_RELAY_FRAME)
+        .max_control_message_size(MAX_CONTROL_SIZE)
+        .connection_handler_queue_len(SEND_QUEUE)
+        .build()
+        .map_err(|_| "gossipsub refuses Waku's parameters")?;
+    let filter = MaxCountSubscriptionFilter {
+        filter: ClusterFilter {
+            prefix: format!("/waku/2/rs/{cluster_id}/"),
+        },
+        max_subscribed_topics: MAX_TOPICS,
+        max_subscriptions_per_request: MAX_TOPICS,
+    };
+    gossipsub::Behaviour::new_with_subscription_filter(
+        MessageAuthenticity::Anonymous,
+        config,
+        filter,
+    )
+}

@@ -1,0 +1,99 @@
+//! What is known of each connected peer, and when it counts as connected.
+//!
+//! A peer is *ready* once it answered metadata for the right cluster and identify has ended, one
+//! way or the other. Only then is it announced, counted and asked.
+
+use std::collections::HashMap;
+
+use libp2p::request_response::OutboundRequestId;
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::budget::Bucket;
+use crate::config::Limits;
+use crate::error::NodeError;
+use crate::status::PeerInfo;
+use crate::store;
+
+/// Somebody who waits for a peer to become ready.
+pub(super) type Waiter = oneshot::Sender<Result<PeerId, NodeError>>;
+
+/// A peer with at least one connection.
+pub(super) struct Peer {
+    pub(super) connections: HashMap<ConnectionId, Multiaddr>,
+    pub(super) metadata: MetadataState,
+    pub(super) identified: bool,
+    pub(super) protocols: Vec<String>,
+    pub(super) agent: String,
+    pub(super) announced: bool,
+    pub(super) waiters: Vec<Waiter>,
+    /// Why this node ends the connection, if it does.
+    pub(super) refused: Option<String>,
+    pub(super) failed_pings: u32,
+    pub(super) store_failures: u32,
+    /// Bytes of relay messages.
+    pub(super) bytes: Bucket,
+    /// Invalid relay messages.
+    pub(super) strikes: Bucket,
+}
+
+pub(super) enum MetadataState {
+    Asked(OutboundRequestId),
+    Passed { shards: Vec<u32> },
+}
+
+impl Peer {
+    pub(super) fn new(request: OutboundRequestId, limits: &Limits, now: Instant) -> Self {
+        Self {
+            connections: HashMap::new(),
+            metadata: MetadataState::Asked(request),
+            identified: false,
+            protocols: Vec::new(),
+            agent: String::new(),
+            announced: false,
+            waiters: Vec::new(),
+            refused: None,
+            failed_pings: 0,
+            store_failures: 0,
+            bytes: Bucket::new(limits.peer_bytes_per_second, limits.peer_burst_bytes, now),
+            strikes: Bucket::new(1, u64::from(limits.invalid_messages_per_peer), now),
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.identified
+            && self.refused.is_none()
+            && matches!(self.metadata, MetadataState::Passed { .. })
+    }
+
+    pub(super) fn offers_store(&self) -> bool {
+        self.protocols.iter().any(|p| p == store::PROTOCOL)
+    }
+
+    pub(super) fn info(&self, peer_id: PeerId, in_mesh: bool) -> PeerInfo {
+        PeerInfo {
+            peer_id,
+            addresses: self.connections.values().cloned().collect(),
+            protocols: self.protocols.clone(),
+            agent: self.agent.clone(),
+            shards: match &self.metadata {
+                MetadataState::Passed { shards } => shards.clone(),
+                MetadataState::Asked(_) => Vec::new(),
+            },
+            in_mesh,
+            store: self.offers_store(),
+        }
+    }
+}
+
+/// The ready peer to ask for history: one that failed least, the same one each time, so that a
+/// query's pages come from one Store.
+pub(super) fn store_peer(peers: &HashMap<PeerId, Peer>) -> Option<PeerId> {
+    peers
+        .iter()
+        .filter(|(_, p)| p.is_ready() && p.offers_store())
+        .min_by_key(|(id, p)| (p.store_failures, id.to_bytes()))
+        .map(|(id, _)| *id)
+}

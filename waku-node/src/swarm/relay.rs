@@ -1,0 +1,218 @@
+//! Relay: publishing, receiving, and watching the mesh.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use libp2p::PeerId;
+use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, TopicHash};
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::error::{NodeError, PublishError};
+use crate::events::NodeEvent;
+use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, message_hash};
+use crate::status::{AtomicCounters, TopicStatus};
+use crate::topic::{TopicError, parse_pubsub_topic};
+
+impl Driver {
+    pub(super) fn publish(
+        &mut self,
+        pubsub_topic: &str,
+        hash: MessageHash,
+        encoded: Bytes,
+        message: &WakuMessage,
+    ) -> Result<(), PublishError> {
+        let relay = self
+            .swarm
+            .behaviour_mut()
+            .relay
+            .as_mut()
+            .ok_or(PublishError::RelayDisabled)?;
+        match relay.publish(TopicHash::from_raw(pubsub_topic), encoded) {
+            Ok(_) => {}
+            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {
+                return Err(PublishError::NoPeers);
+            }
+            Err(gossipsub::PublishError::Duplicate) => return Err(PublishError::Duplicate),
+            Err(gossipsub::PublishError::MessageTooLarge) => {
+                return Err(PublishError::TooLarge {
+                    size: message.payload.len(),
+                    limit: MAX_MESSAGE_SIZE,
+                });
+            }
+            // The others are about signing and compression, which are not in use.
+            Err(_) => return Err(PublishError::Overloaded),
+        }
+        AtomicCounters::add(&self.shared.counters.relay_published, 1);
+        if let Some(archive) = &self.archive {
+            archive.insert(pubsub_topic, hash, message);
+        }
+        Ok(())
+    }
+
+    pub(super) fn subscribe(&mut self, pubsub_topic: String) -> Result<(), NodeError> {
+        let shard = self.own_shard(&pubsub_topic)?;
+        let relay = self
+            .swarm
+            .behaviour_mut()
+            .relay
+            .as_mut()
+            .ok_or(NodeError::RelayDisabled)?;
+        match relay.subscribe(&IdentTopic::new(&pubsub_topic)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(_) => return Err(TopicError::PubsubTopic.into()),
+        }
+        if !self.metadata.shards.contains(&shard) {
+            self.metadata.shards.push(shard);
+        }
+        self.topics.push(pubsub_topic);
+        self.look_at_mesh();
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, pubsub_topic: &str) -> Result<(), NodeError> {
+        let shard = self.own_shard(pubsub_topic)?;
+        let relay = self
+            .swarm
+            .behaviour_mut()
+            .relay
+            .as_mut()
+            .ok_or(NodeError::RelayDisabled)?;
+        relay.unsubscribe(&IdentTopic::new(pubsub_topic));
+        self.metadata.shards.retain(|s| *s != shard);
+        self.topics.retain(|t| t != pubsub_topic);
+        self.look_at_mesh();
+        Ok(())
+    }
+
+    fn own_shard(&self, pubsub_topic: &str) -> Result<u32, TopicError> {
+        match parse_pubsub_topic(pubsub_topic)? {
+            (cluster, shard) if cluster == self.cluster_id => Ok(shard),
+            _ => Err(TopicError::OtherCluster),
+        }
+    }
+
+    pub(super) fn on_relay(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
+                let acceptance = self.on_message(propagation_source, message);
+                self.report(&message_id, propagation_source, acceptance);
+            }
+            gossipsub::Event::Subscribed { .. } | gossipsub::Event::Unsubscribed { .. } => {
+                self.look_at_mesh()
+            }
+            gossipsub::Event::SlowPeer { peer_id, .. } => {
+                tracing::debug!(peer = %peer_id, "too slow for relay");
+                AtomicCounters::add(&self.shared.counters.relay_slow_peer, 1);
+            }
+            gossipsub::Event::GossipsubNotSupported { .. } => {}
+        }
+    }
+
+    fn report(&mut self, id: &MessageId, source: PeerId, acceptance: MessageAcceptance) {
+        let rejected = matches!(acceptance, MessageAcceptance::Reject);
+        if let Some(relay) = self.swarm.behaviour_mut().relay.as_mut() {
+            relay.report_message_validation_result(id, &source, acceptance);
+        }
+        if rejected {
+            AtomicCounters::add(&self.shared.counters.relay_invalid, 1);
+            let now = Instant::now();
+            let struck = self
+                .peers
+                .get_mut(&source)
+                .is_some_and(|p| p.refused.is_none() && !p.strikes.take(1, now));
+            if struck {
+                AtomicCounters::add(&self.shared.counters.peers_struck, 1);
+                self.refuse(source, "it sends invalid messages".into());
+            }
+        }
+    }
+
+    fn on_message(&mut self, source: PeerId, raw: gossipsub::Message) -> MessageAcceptance {
+        let now = Instant::now();
+        let size = raw.data.len() as u64;
+        let within = self
+            .peers
+            .get_mut(&source)
+            .is_none_or(|p| p.bytes.take(size, now));
+        if !within || !self.relay_bytes.take(size, now) {
+            AtomicCounters::add(&self.shared.counters.relay_over_budget, 1);
+            return MessageAcceptance::Ignore;
+        }
+        let message = match WakuMessage::decode(raw.data.into()) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(peer = %source, %error, "invalid relay message");
+                return MessageAcceptance::Reject;
+            }
+        };
+        let pubsub_topic = raw.topic.into_string();
+        let hash = message_hash(&pubsub_topic, &message);
+        AtomicCounters::add(&self.shared.counters.relay_received, 1);
+        if let Some(archive) = &self.archive {
+            archive.insert(&pubsub_topic, hash, &message);
+        }
+        self.shared.events.push(&NodeEvent::Message {
+            pubsub_topic,
+            hash,
+            message,
+        });
+        MessageAcceptance::Accept
+    }
+
+    /// Compares the mesh with what was last seen of it, and tells about changes.
+    pub(super) fn look_at_mesh(&mut self) {
+        let Some(relay) = self.swarm.behaviour().relay.as_ref() else {
+            return;
+        };
+        let now: Vec<TopicStatus> = self
+            .topics
+            .iter()
+            .map(|topic| {
+                let hash = TopicHash::from_raw(topic.as_str());
+                TopicStatus {
+                    pubsub_topic: topic.clone(),
+                    mesh_peers: relay.mesh_peers(&hash).count(),
+                    topic_peers: relay
+                        .all_peers()
+                        .filter(|(_, topics)| topics.contains(&&hash))
+                        .count(),
+                }
+            })
+            .collect();
+        let before = self.shared.read(|v| v.topics.clone());
+        if now == before {
+            return;
+        }
+        self.shared.update(|v| v.topics.clone_from(&now));
+        self.peers_changed = true;
+        for topic in now.into_iter().filter(|t| !before.contains(t)) {
+            self.shared.events.push(&NodeEvent::MeshChanged {
+                pubsub_topic: topic.pubsub_topic,
+                mesh_peers: topic.mesh_peers,
+                topic_peers: topic.topic_peers,
+            });
+        }
+    }
+
+    /// Publishes the list of ready peers.
+    pub(super) fn publish_peers(&self) {
+        let mesh: HashSet<PeerId> = match self.swarm.behaviour().relay.as_ref() {
+            Some(relay) => relay.all_mesh_peers().copied().collect(),
+            None => HashSet::new(),
+        };
+        let mut peers: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| p.is_ready())
+            .map(|(id, p)| p.info(*id, mesh.contains(id)))
+            .collect();
+        peers.sort_by_key(|p| p.peer_id);
+        self.shared.update(|v| v.peers = peers);
+    }
+}

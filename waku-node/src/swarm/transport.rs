@@ -1,0 +1,181 @@
+//! TCP with noise, yamux and mplex, read no faster than the limits allow.
+//!
+//! The limit sits below encryption, so it covers everything that peers send: handshakes, control
+//! messages, duplicates and garbage. A peer that is too fast is not read for a while; TCP passes
+//! that on to it, and nothing is lost.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{AsyncRead, AsyncWrite, FutureExt};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, Transport as _};
+use libp2p::core::upgrade::{SelectUpgrade, Version};
+use libp2p::identity::Keypair;
+use libp2p::{PeerId, dns, noise, tcp, yamux};
+use libp2p_mplex as mplex;
+use tokio::time::Instant;
+
+use crate::budget::Bucket;
+use crate::config::Limits;
+
+/// Streams on one connection.
+const MAX_STREAMS: usize = 256;
+/// A throttled connection waits until it may read this much, rather than byte by byte.
+const QUANTUM: u64 = 16 * 1024;
+
+/// Builds the transport. Without a usable resolver configuration only IP addresses can be dialled.
+pub(super) fn build(
+    key: &Keypair,
+    limits: &Limits,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+    let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let streams = match dns::tokio::Transport::system(tcp()) {
+        Ok(dns) => dns.boxed(),
+        Err(error) => {
+            tracing::warn!(%error, "names cannot be resolved; only IP addresses can be dialled");
+            tcp().boxed()
+        }
+    };
+    let now = Instant::now();
+    let total = Arc::new(Mutex::new(Bucket::new(
+        limits.total_bytes_per_second,
+        limits.total_burst_bytes,
+        now,
+    )));
+    let (rate, burst) = (limits.peer_bytes_per_second, limits.peer_burst_bytes);
+    let throttled = streams.map(move |stream, _| Throttled {
+        stream,
+        own: Bucket::new(rate, burst, Instant::now()),
+        total: total.clone(),
+        pause: None,
+    });
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(MAX_STREAMS);
+    let mut mplex = mplex::Config::new();
+    mplex.set_max_num_streams(MAX_STREAMS);
+    // A full buffer of one stream must hold up the connection, not end it: nothing may get lost.
+    mplex.set_max_buffer_behaviour(mplex::MaxBufferBehaviour::Block);
+    Ok(throttled
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(SelectUpgrade::new(yamux, mplex))
+        .timeout(limits.dial_timeout)
+        .boxed())
+}
+
+/// A stream that is read within two budgets: its own, and one that all share.
+struct Throttled<S> {
+    stream: S,
+    own: Bucket,
+    total: Arc<Mutex<Bucket>>,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<S> Throttled<S> {
+    /// How much may be read now, at least one byte; or not before the pause is over.
+    fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.poll_unpin(cx));
+                self.pause = None;
+            }
+            let now = Instant::now();
+            let wait = {
+                let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+                let allowed = self.own.available(now).min(total.available(now));
+                if allowed >= QUANTUM {
+                    return Poll::Ready(usize::try_from(allowed).unwrap_or(usize::MAX));
+                }
+                self.own
+                    .wait_for(QUANTUM, now)
+                    .max(total.wait_for(QUANTUM, now))
+            };
+            self.pause = Some(Box::pin(tokio::time::sleep(
+                wait.max(Duration::from_millis(1)),
+            )));
+        }
+    }
+
+    fn spend(&mut self, n: usize) {
+        let now = Instant::now();
+        self.own.spend(n as u64, now);
+        self.total
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spend(n as u64, now);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Throttled<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let allowed = ready!(self.poll_allowance(cx)).min(buf.len());
+        let n = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf[..allowed]))?;
+        self.spend(n);
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_no_faster_than_the_budget() {
+        let data = vec![7u8; 1_000_000];
+        let start = Instant::now();
+        let mut stream = Throttled {
+            stream: futures::io::Cursor::new(&data),
+            own: Bucket::new(100_000, 200_000, start),
+            total: Arc::new(Mutex::new(Bucket::new(1_000_000, 1_000_000, start))),
+            pause: None,
+        };
+        let mut got = Vec::new();
+        stream
+            .read_to_end(&mut got)
+            .await
+            .expect("reading from memory");
+        assert_eq!(got, data);
+        // 200 kB at once and the other 800 kB at 100 kB/s, on the runtime's own clock.
+        let took = start.elapsed();
+        assert!(
+            took >= Duration::from_secs(7) && took <= Duration::from_secs(9),
+            "{took:?}"
+        );
+    }
+}
