@@ -1,4 +1,15 @@
-//! One MLS group: its states, commits and messages.
+//! One MLS group: its states, commits and messages. Nothing here decides which commits count; that
+//! is `convergence`.
 
+pub mod commit;
+mod config;
 pub mod crypto;
+pub mod error;
+pub mod join;
+pub mod join_info;
+pub mod mls;
+pub mod package;
+pub mod policy;
 pub mod rows;
+pub mod stage;
+pub mod state;

@@ -1,0 +1,307 @@
+//! What is known of one state of a group besides its MLS rows, and the roots that it uses.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::error::GroupError;
+use super::policy::{GroupPolicy, MemberView};
+use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
+use crate::params::NetworkId;
+use crate::time::{Slot, Timestamp};
+use crate::wire::roots::{Root, RootError, Roots};
+
+/// Names a root that ratchets on its own; local to this device.
+pub type LineId = [u8; 16];
+
+/// A leaf of the tree, its credential verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Its index.
+    pub leaf: u32,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which installation it is.
+    pub installation: InstallationId,
+    /// The installation's seniority in its account's log; lower is more senior.
+    pub seniority: u32,
+    /// The installation's inbox key.
+    pub inbox: [u8; 32],
+    /// The state in which this membership began; none: the one that is described.
+    pub since: Option<EpochId>,
+}
+
+/// One state of a group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StateInfo {
+    /// Its id.
+    pub epoch: EpochId,
+    /// Its MLS epoch number; also its depth in the tree of commits.
+    pub number: u64,
+    /// The state that its commit was made on; none: where this device came in.
+    pub parent: Option<EpochId>,
+    /// The commit that led here; none: where this device came in.
+    pub commit: Option<CommitId>,
+    /// The slot in that commit.
+    pub slot: Slot,
+    /// The leaves, by index.
+    pub leaves: Vec<Leaf>,
+    /// The encoded policy.
+    policy: Vec<u8>,
+    /// Topic roots: each holds from its slot on, until that of the next.
+    pub topics: Vec<(Slot, LineId)>,
+    /// The sealing root.
+    pub seal: LineId,
+    /// When this device came to know the state.
+    pub created_at: Timestamp,
+    /// Generations used by what is in the rows.
+    pub sent: u64,
+}
+
+impl StateInfo {
+    /// Describes a state.
+    ///
+    /// # Errors
+    /// [`GroupError::Content`] for a policy that is not valid.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        epoch: EpochId,
+        number: u64,
+        origin: Option<(EpochId, CommitId)>,
+        slot: Slot,
+        mut leaves: Vec<Leaf>,
+        policy: &GroupPolicy,
+        topics: Vec<(Slot, LineId)>,
+        seal: LineId,
+        created_at: Timestamp,
+    ) -> Result<Self, GroupError> {
+        leaves.sort_by_key(|leaf| leaf.leaf);
+        for leaf in &mut leaves {
+            leaf.since.get_or_insert(epoch);
+        }
+        Ok(Self {
+            epoch,
+            number,
+            parent: origin.map(|(parent, _)| parent),
+            commit: origin.map(|(_, commit)| commit),
+            slot,
+            leaves,
+            policy: policy.encode()?,
+            topics,
+            seal,
+            created_at,
+            sent: 0,
+        })
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// [`GroupError::Load`]: what is stored was checked before, so it is damaged then.
+    pub fn policy(&self) -> Result<GroupPolicy, GroupError> {
+        GroupPolicy::decode(&self.policy).map_err(|error| GroupError::Load(error.to_string()))
+    }
+
+    /// The leaf at an index.
+    pub fn leaf(&self, index: u32) -> Option<&Leaf> {
+        self.leaves
+            .binary_search_by_key(&index, |leaf| leaf.leaf)
+            .ok()
+            .map(|at| &self.leaves[at])
+    }
+
+    /// The leaf of an installation.
+    pub fn leaf_of(&self, installation: &InstallationId) -> Option<&Leaf> {
+        self.leaves
+            .iter()
+            .find(|leaf| leaf.installation == *installation)
+    }
+
+    /// The leaves of an account.
+    pub fn leaves_of<'a>(&'a self, account: &'a AccountId) -> impl Iterator<Item = &'a Leaf> {
+        self.leaves
+            .iter()
+            .filter(move |leaf| leaf.account == *account)
+    }
+
+    /// Whether an account is in the group.
+    pub fn has_account(&self, account: &AccountId) -> bool {
+        self.leaves_of(account).next().is_some()
+    }
+
+    /// The accounts, each once, in the order of their first leaf.
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let mut out: Vec<AccountId> = Vec::new();
+        for leaf in &self.leaves {
+            if !out.contains(&leaf.account) {
+                out.push(leaf.account);
+            }
+        }
+        out
+    }
+
+    /// The leaves as the policy sees them.
+    pub fn members(&self) -> Vec<MemberView> {
+        self.leaves
+            .iter()
+            .map(|leaf| MemberView {
+                leaf: leaf.leaf,
+                account: leaf.account,
+                installation: leaf.installation,
+                seniority: leaf.seniority,
+            })
+            .collect()
+    }
+
+    /// The topic root that holds in a slot.
+    pub fn topic_line(&self, slot: Slot) -> LineId {
+        self.topics
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= slot)
+            .or_else(|| self.topics.first())
+            .map_or(self.seal, |(_, line)| *line)
+    }
+
+    /// The topic roots of a state that follows this one. A commit that rotates gives a new one,
+    /// which holds from the boundary after the commit's slot.
+    pub fn topics_after(&self, commit_slot: Slot, rotated: Option<LineId>) -> Vec<(Slot, LineId)> {
+        let mut topics = self.topics.clone();
+        if let Some(line) = rotated {
+            let from = commit_slot.next();
+            topics.retain(|(start, _)| *start < from);
+            topics.push((from, line));
+        }
+        // Those that were superseded before the last commit's slot are of no use to later states.
+        while topics.len() > 1 && topics[1].0 < commit_slot.back(1) {
+            topics.remove(0);
+        }
+        topics
+    }
+}
+
+/// The roots that a device holds of a group.
+#[derive(Debug, Default)]
+pub struct RootLines(BTreeMap<LineId, Root>);
+
+impl RootLines {
+    /// From what is stored.
+    pub fn load(rows: Vec<(LineId, Slot, Zeroizing<[u8; 32]>)>) -> Self {
+        Self(
+            rows.into_iter()
+                .map(|(id, slot, value)| (id, Root::new(slot, *value)))
+                .collect(),
+        )
+    }
+
+    /// Adds a root.
+    pub fn insert(&mut self, id: LineId, root: Root) {
+        self.0.insert(id, root);
+    }
+
+    /// A root as it is kept: of the earliest slot that it can still be had for.
+    pub fn get(&self, id: &LineId) -> Option<&Root> {
+        self.0.get(id)
+    }
+
+    /// All roots.
+    pub fn iter(&self) -> impl Iterator<Item = (&LineId, &Root)> {
+        self.0.iter()
+    }
+
+    /// Forgets roots that no state uses; which.
+    pub fn retain(&mut self, used: impl Fn(&LineId) -> bool) -> Vec<LineId> {
+        let gone: Vec<LineId> = self.0.keys().filter(|id| !used(id)).copied().collect();
+        for id in &gone {
+            self.0.remove(id);
+        }
+        gone
+    }
+
+    /// Forgets what lies before `slot`; which roots moved.
+    pub fn advance(&mut self, slot: Slot, network: &NetworkId) -> Vec<LineId> {
+        let mut moved = Vec::new();
+        for (id, root) in &mut self.0 {
+            if root.slot() < slot && root.advance(slot, network).is_ok() {
+                moved.push(*id);
+            }
+        }
+        moved
+    }
+
+    /// The roots under which a state sends in a slot.
+    ///
+    /// # Errors
+    /// [`RootError::Past`] where the value was deleted already.
+    pub fn roots(
+        &self,
+        state: &StateInfo,
+        slot: Slot,
+        network: &NetworkId,
+    ) -> Result<Roots, RootError> {
+        let at = |id: &LineId| {
+            self.0
+                .get(id)
+                .ok_or(RootError::Past {
+                    held: slot.next(),
+                    wanted: slot,
+                })
+                .and_then(|root| root.at(slot, network))
+        };
+        Ok(Roots {
+            topic: at(&state.topic_line(slot))?,
+            seal: at(&state.seal)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(topics: Vec<(Slot, LineId)>) -> StateInfo {
+        let policy = GroupPolicy::new(
+            AccountId([1; 32]),
+            "n".into(),
+            String::new(),
+            NetworkId([0; 32]),
+        );
+        StateInfo::new(
+            EpochId([1; 32]),
+            1,
+            None,
+            Slot(10),
+            Vec::new(),
+            &policy,
+            topics,
+            [1; 16],
+            Timestamp(0),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn topics_follow_a_rotation_from_the_next_boundary() {
+        let before = state(vec![(Slot(5), [1; 16])]);
+        let after = state(before.topics_after(Slot(10), Some([2; 16])));
+        assert_eq!(after.topic_line(Slot(9)), [1; 16]);
+        assert_eq!(after.topic_line(Slot(10)), [1; 16]);
+        assert_eq!(after.topic_line(Slot(11)), [2; 16]);
+    }
+
+    #[test]
+    fn two_rotations_in_one_slot_leave_the_last() {
+        let first = state(vec![(Slot(5), [1; 16])]);
+        let second = state(first.topics_after(Slot(10), Some([2; 16])));
+        let third = state(second.topics_after(Slot(10), Some([3; 16])));
+        assert_eq!(third.topic_line(Slot(10)), [1; 16]);
+        assert_eq!(third.topic_line(Slot(11)), [3; 16]);
+    }
+
+    #[test]
+    fn a_commit_that_does_not_rotate_changes_nothing() {
+        let before = state(vec![(Slot(5), [1; 16])]);
+        assert_eq!(before.topics_after(Slot(10), None), before.topics);
+    }
+}
