@@ -127,7 +127,8 @@ impl Label {
 /// `label ‖ network ‖ parts`, each behind its length as a big-endian u64.
 pub fn encode(label: Label, network: &NetworkId, parts: &[&[u8]]) -> Vec<u8> {
     let text = label.text().as_bytes();
-    let size = 8 * (2 + parts.len()) + text.len() + 32 + parts.iter().map(|p| p.len()).sum::<usize>();
+    let size =
+        8 * (2 + parts.len()) + text.len() + 32 + parts.iter().map(|p| p.len()).sum::<usize>();
     let mut out = Vec::with_capacity(size);
     for part in [text, network.as_bytes()].iter().chain(parts) {
         out.extend_from_slice(&(part.len() as u64).to_be_bytes());
