@@ -95,6 +95,9 @@ pub const KEY_PACKAGE_USE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const KEY_PACKAGE_KEEP: Duration = Duration::from_secs(21 * 24 * 3600);
 /// Time after which a new key package is made.
 pub const KEY_PACKAGE_PERIOD: Duration = Duration::from_secs(24 * 3600);
+/// Time that one card stands for: an account publishes one in each. A card's counter is the number
+/// of whole periods since the unix epoch.
+pub const CARD_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Time after which a new inbox key is made.
 pub const INBOX_KEY_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Time for which the private part of an inbox key is kept.

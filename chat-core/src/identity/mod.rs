@@ -1,1 +1,27 @@
 //! Who is who: accounts, installations, their log and credential.
+//!
+//! Pure parts only: nothing here knows a database or an MLS group. Randomness and time are handed
+//! in. Formats are written down in `docs/protocol/identity.md`.
+
+pub mod account;
+pub mod credential;
+mod entry;
+pub mod installation;
+mod keys;
+pub mod leave;
+pub mod log;
+pub mod phrase;
+mod state;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use account::AccountKey;
+pub use credential::{CREDENTIAL_TYPE, Credential, CredentialError, Member};
+pub use installation::{InstallationKey, SignatureError, verify};
+pub use leave::{LeaveError, LeaveWish};
+pub use log::{
+    Author, Entry, EntryBody, EntryError, EntrySigner, Inserted, InstallationInfo, Log, LogError,
+    LogState, Revocation,
+};
+pub use phrase::{PhraseError, RecoveryPhrase};

@@ -1,0 +1,344 @@
+//! The card: what one needs to write to an account for the first time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::identity::installation::{InstallationKey, SignatureError, verify};
+use crate::identity::log::{Log, LogError, MAX_LOG};
+use crate::ids::{AccountId, IdError, InstallationId};
+use crate::params::{CARD_PERIOD, MAX_INSTALLATIONS, NetworkId};
+use crate::time::Timestamp;
+use crate::wire::labels::Label;
+
+/// Bytes that one key package in a card may have.
+pub const MAX_KEY_PACKAGE: usize = 2048;
+
+/// Bytes that an encoded card may have.
+pub const MAX_CARD: usize = MAX_LOG + MAX_INSTALLATIONS * (MAX_KEY_PACKAGE + 64) + 512;
+
+/// Why a card is refused, or cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// More bytes than a card can have.
+    #[error("a card of {0} bytes is too large")]
+    TooLarge(usize),
+    /// Not the encoding of a card.
+    #[error("not a card: {0}")]
+    Malformed(&'static str),
+    /// The log in the card is not valid.
+    #[error("the installation log in the card: {0}")]
+    Log(#[from] LogError),
+    /// The card is that of another account.
+    #[error("the card is that of another account")]
+    OtherAccount,
+    /// It is signed by, or has a key package for, a key that is no active installation.
+    #[error("the card names an installation that is not active")]
+    NotActive,
+    /// The signature does not hold.
+    #[error("the card's signature: {0}")]
+    Signature(#[from] SignatureError),
+    /// The inbox key is not used any more.
+    #[error("the card is out of date: ask for a new contact link")]
+    Expired,
+    /// The counter lies in the future.
+    #[error("the card is dated in the future: is a clock wrong?")]
+    Future,
+    /// The card is older than one that is known, or its log forgets entries that are known.
+    #[error("the card is older than one already known")]
+    Rollback,
+}
+
+/// The public half of an inbox key, and until when its owner keeps the other half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxPublic {
+    /// The X25519 public key.
+    pub key: [u8; 32],
+    /// No doorbell is to be sealed to it after this.
+    pub usable_until: Timestamp,
+}
+
+impl InboxPublic {
+    /// The key's first eight bytes, to tell an account's keys apart.
+    pub fn id(&self) -> [u8; 8] {
+        let mut out = [0; 8];
+        out.copy_from_slice(&self.key[..8]);
+        out
+    }
+}
+
+/// A last-resort key package of one installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardKeyPackage {
+    /// Whose it is.
+    pub installation: InstallationId,
+    /// The owner is not to be added with it after this.
+    pub usable_until: Timestamp,
+    /// The MLS key package, opaque here, at most [`MAX_KEY_PACKAGE`] bytes. Whoever uses it checks
+    /// that its leaf is that of the installation.
+    pub bytes: Vec<u8>,
+}
+
+/// What a card says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardContent {
+    /// The account's installation log; names the account and the network.
+    pub log: Log,
+    /// The period in which the card was made: whole [`CARD_PERIOD`]s since the unix epoch. Of two
+    /// cards, the higher counter wins.
+    pub counter: u64,
+    /// Where doorbells go.
+    pub inbox: InboxPublic,
+    /// At most one for each active installation.
+    pub key_packages: Vec<CardKeyPackage>,
+}
+
+/// A card, signed by an active installation. It keeps the bytes that were signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    content: CardContent,
+    signer: InstallationId,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireCard {
+    #[prost(bytes = "vec", tag = "1")]
+    content: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireContent {
+    #[prost(bytes = "vec", tag = "1")]
+    log: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    counter: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    inbox_key: Vec<u8>,
+    #[prost(uint64, tag = "4")]
+    inbox_until: u64,
+    #[prost(message, repeated, tag = "5")]
+    key_packages: Vec<WireKeyPackage>,
+    #[prost(bytes = "vec", tag = "6")]
+    signer: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireKeyPackage {
+    #[prost(bytes = "vec", tag = "1")]
+    installation: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    usable_until: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    bytes: Vec<u8>,
+}
+
+impl Card {
+    /// The counter of a card made at `now`.
+    pub fn counter_at(now: Timestamp) -> u64 {
+        now.secs() / CARD_PERIOD.as_secs()
+    }
+
+    /// Makes and signs a card.
+    ///
+    /// # Errors
+    /// [`CardError`] if the content is one that would be refused.
+    pub fn sign(content: CardContent, key: &InstallationKey) -> Result<Card, CardError> {
+        check(&content, &key.id())?;
+        let wire = WireContent {
+            log: content.log.encode(),
+            counter: content.counter,
+            inbox_key: content.inbox.key.to_vec(),
+            inbox_until: content.inbox.usable_until.0,
+            key_packages: content
+                .key_packages
+                .iter()
+                .map(|p| WireKeyPackage {
+                    installation: p.installation.0.to_vec(),
+                    usable_until: p.usable_until.0,
+                    bytes: p.bytes.clone(),
+                })
+                .collect(),
+            signer: key.id().0.to_vec(),
+        }
+        .encode_to_vec();
+        let signature = key
+            .sign(Label::CardSignature, content.log.network(), &[&wire])
+            .to_vec();
+        let bytes = WireCard {
+            content: wire,
+            signature,
+        }
+        .encode_to_vec();
+        Ok(Card {
+            content,
+            signer: key.id(),
+            bytes,
+        })
+    }
+
+    /// What the card says.
+    pub fn content(&self) -> &CardContent {
+        &self.content
+    }
+
+    /// Whose card it is.
+    pub fn account(&self) -> AccountId {
+        self.content.log.account()
+    }
+
+    /// The installation that signed it.
+    pub fn signer(&self) -> InstallationId {
+        self.signer
+    }
+
+    /// The key packages with which the account may be added at `now`.
+    pub fn key_packages_at(&self, now: Timestamp) -> impl Iterator<Item = &CardKeyPackage> {
+        self.content
+            .key_packages
+            .iter()
+            .filter(move |p| p.usable_until > now)
+    }
+
+    /// The bytes to send or store.
+    pub fn encode(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads a card and checks everything in it but the MLS key packages.
+    ///
+    /// # Errors
+    /// [`CardError`] says what is wrong.
+    pub fn decode_and_verify(
+        bytes: &[u8],
+        network: &NetworkId,
+        now: Timestamp,
+    ) -> Result<Card, CardError> {
+        let card = Self::decode_stored(bytes, network)?;
+        // A counter far ahead would shut out all later cards. One period of grace for clocks.
+        if card.content.counter > Self::counter_at(now).saturating_add(1) {
+            return Err(CardError::Future);
+        }
+        if card.content.inbox.usable_until <= now {
+            return Err(CardError::Expired);
+        }
+        Ok(card)
+    }
+
+    /// Reads a card that was accepted before: as [`decode_and_verify`](Self::decode_and_verify),
+    /// but at any time.
+    ///
+    /// # Errors
+    /// [`CardError`] says what is wrong.
+    pub fn decode_stored(bytes: &[u8], network: &NetworkId) -> Result<Card, CardError> {
+        if bytes.len() > MAX_CARD {
+            return Err(CardError::TooLarge(bytes.len()));
+        }
+        let wire = WireCard::decode(bytes).map_err(|_| CardError::Malformed("encoding"))?;
+        let content = WireContent::decode(wire.content.as_slice())
+            .map_err(|_| CardError::Malformed("content"))?;
+        let malformed = |_: IdError| CardError::Malformed("installation");
+        let signer = InstallationId::from_slice(&content.signer).map_err(malformed)?;
+        // One signature first, before the many of the log.
+        verify(
+            &signer,
+            Label::CardSignature,
+            network,
+            &[&wire.content],
+            &wire.signature,
+        )?;
+        let key_packages = content
+            .key_packages
+            .into_iter()
+            .map(|p| {
+                Ok(CardKeyPackage {
+                    installation: InstallationId::from_slice(&p.installation).map_err(malformed)?,
+                    usable_until: Timestamp(p.usable_until),
+                    bytes: p.bytes,
+                })
+            })
+            .collect::<Result<Vec<_>, CardError>>()?;
+        let content = CardContent {
+            log: Log::decode(&content.log, network)?,
+            counter: content.counter,
+            inbox: InboxPublic {
+                key: content
+                    .inbox_key
+                    .try_into()
+                    .map_err(|_| CardError::Malformed("inbox key"))?,
+                usable_until: Timestamp(content.inbox_until),
+            },
+            key_packages,
+        };
+        check(&content, &signer)?;
+        Ok(Card {
+            content,
+            signer,
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// Whether this card takes the place of one that is known.
+    ///
+    /// The higher counter wins; of two with the same counter, the one of the lower hash. A log only
+    /// grows, so a card whose log lacks an entry of the known one is refused, whatever its counter.
+    /// And one whose log shows that the signer of the known card was revoked wins against any
+    /// counter: else a stolen device could block the account's card until its counter is reached.
+    ///
+    /// # Errors
+    /// [`CardError::OtherAccount`]; [`CardError::Rollback`] for a lower counter or a shorter log.
+    pub fn supersedes(&self, known: &Card) -> Result<bool, CardError> {
+        if self.account() != known.account()
+            || self.content.log.network() != known.content.log.network()
+        {
+            return Err(CardError::OtherAccount);
+        }
+        if self.bytes == known.bytes {
+            return Ok(false);
+        }
+        if self.content.log.is_rollback_of(&known.content.log) {
+            return Err(CardError::Rollback);
+        }
+        if !self.content.log.state().active.contains_key(&known.signer) {
+            return Ok(true);
+        }
+        match self.content.counter.cmp(&known.content.counter) {
+            std::cmp::Ordering::Less => Err(CardError::Rollback),
+            std::cmp::Ordering::Greater => Ok(true),
+            std::cmp::Ordering::Equal => {
+                Ok(Sha256::digest(&self.bytes) < Sha256::digest(&known.bytes))
+            }
+        }
+    }
+}
+
+/// Checks what must hold in any card, whoever reads it and when.
+fn check(content: &CardContent, signer: &InstallationId) -> Result<(), CardError> {
+    let active = content.log.state().active;
+    if !active.contains_key(signer) {
+        return Err(CardError::NotActive);
+    }
+    let mut seen = BTreeSet::new();
+    for package in &content.key_packages {
+        if package.bytes.is_empty() || package.bytes.len() > MAX_KEY_PACKAGE {
+            return Err(CardError::Malformed("key package size"));
+        }
+        if !active.contains_key(&package.installation) {
+            return Err(CardError::NotActive);
+        }
+        if !seen.insert(package.installation) {
+            return Err(CardError::Malformed("two key packages of one installation"));
+        }
+    }
+    Ok(())
+}
+
+const _: () = assert!(CARD_PERIOD.as_millis() > Duration::from_secs(1).as_millis());
+
+#[cfg(test)]
+#[path = "card_tests.rs"]
+mod tests;
