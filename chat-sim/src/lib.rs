@@ -1,1 +1,3 @@
-//! To be written.
+//! The deterministic network simulator of waku-chat and its outside observer.
+
+pub mod reference;

@@ -1,0 +1,434 @@
+//! The tree of known commits of one group: their public part only, without any secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
+
+/// What `choose` knows of a commit. Every field follows from the parent's state and the bytes of
+/// the commit, so all members fill it in alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitNode {
+    /// The commit.
+    pub id: CommitId,
+    /// The state that it leads to.
+    pub epoch: EpochId,
+    /// The state that it was made on.
+    pub parent: EpochId,
+    /// The installation that made it.
+    pub author: InstallationId,
+    /// The account of that installation.
+    pub author_account: AccountId,
+    /// Admin number of that account in the parent's state; `None` for an account that was no admin.
+    pub author_admin: Option<u32>,
+    /// Seniority of the author in its account's log; lower is more senior.
+    pub author_seniority: u32,
+    /// Memberships that existed before and do not after. A resync is none.
+    pub removed: Vec<InstallationId>,
+    /// Accounts that were admins before and are not after.
+    pub demoted: Vec<AccountId>,
+    /// Commits since the group's creation: the parent's number and one.
+    pub depth: u64,
+}
+
+impl CommitNode {
+    /// Whether the commit takes something from somebody: a membership, or the admin's role, which
+    /// counts alike.
+    pub fn removes(&self) -> bool {
+        !self.removed.is_empty() || !self.demoted.is_empty()
+    }
+}
+
+/// Why a commit does not go into the tree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeError {
+    /// The state that it was made on is not in the tree. It may be once its parent arrives, or
+    /// never, if it lies before the root.
+    #[error("the parent state {0} is not known")]
+    Orphan(EpochId),
+    /// The same commit is known with other contents: one of the two was filled in wrongly.
+    #[error("the commit {0} is known with other contents")]
+    CommitClash(CommitId),
+    /// Another commit, or the root, has this state already.
+    #[error("the state {0} belongs to another commit")]
+    EpochClash(EpochId),
+    /// The depth is not its parent's and one.
+    #[error("a depth of {found} where {expected} follows from the parent")]
+    WrongDepth {
+        /// What the parent gives.
+        expected: u64,
+        /// What the commit says.
+        found: u64,
+    },
+    /// The tree has no such state to be cut back to.
+    #[error("the state {0} is not in the tree")]
+    Unknown(EpochId),
+}
+
+/// The known commits of a group from one state on: the state in which this member joined, or to
+/// which it pruned.
+///
+/// The tree itself has no limit; its owner keeps it at [`crate::params::PUBLIC_COMMITS`] with
+/// [`CommitTree::prune_to`] and [`CommitTree::remove_tip`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitTree {
+    root: EpochId,
+    root_depth: u64,
+    nodes: BTreeMap<CommitId, CommitNode>,
+    by_epoch: BTreeMap<EpochId, CommitId>,
+    children: BTreeMap<EpochId, BTreeSet<CommitId>>,
+}
+
+impl CommitTree {
+    /// A tree of one state, `depth` commits after the group's creation.
+    pub fn new(root: EpochId, depth: u64) -> Self {
+        Self {
+            root,
+            root_depth: depth,
+            nodes: BTreeMap::new(),
+            by_epoch: BTreeMap::new(),
+            children: BTreeMap::new(),
+        }
+    }
+
+    /// The state that the tree starts from.
+    pub fn root(&self) -> EpochId {
+        self.root
+    }
+
+    /// Commits between the group's creation and the root.
+    pub fn root_depth(&self) -> u64 {
+        self.root_depth
+    }
+
+    /// Number of commits.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is nothing but the root.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Adds a commit. One that is known already, with the same contents, is no error.
+    ///
+    /// # Errors
+    /// See [`TreeError`]; the tree is unchanged.
+    pub fn insert(&mut self, node: CommitNode) -> Result<(), TreeError> {
+        if let Some(known) = self.nodes.get(&node.id) {
+            return if *known == node {
+                Ok(())
+            } else {
+                Err(TreeError::CommitClash(node.id))
+            };
+        }
+        if node.epoch == self.root || self.by_epoch.contains_key(&node.epoch) {
+            return Err(TreeError::EpochClash(node.epoch));
+        }
+        let parent = self
+            .depth(&node.parent)
+            .ok_or(TreeError::Orphan(node.parent))?;
+        let expected = parent.saturating_add(1);
+        if node.depth != expected || parent == u64::MAX {
+            return Err(TreeError::WrongDepth {
+                expected,
+                found: node.depth,
+            });
+        }
+        self.by_epoch.insert(node.epoch, node.id);
+        self.children
+            .entry(node.parent)
+            .or_default()
+            .insert(node.id);
+        self.nodes.insert(node.id, node);
+        Ok(())
+    }
+
+    /// A commit by its id.
+    pub fn get(&self, id: &CommitId) -> Option<&CommitNode> {
+        self.nodes.get(id)
+    }
+
+    /// The commit that leads to a state; none leads to the root.
+    pub fn by_epoch(&self, epoch: &EpochId) -> Option<&CommitNode> {
+        self.by_epoch.get(epoch).and_then(|id| self.nodes.get(id))
+    }
+
+    /// Whether a state is in the tree.
+    pub fn contains(&self, epoch: &EpochId) -> bool {
+        *epoch == self.root || self.by_epoch.contains_key(epoch)
+    }
+
+    /// Commits between the group's creation and a state.
+    pub fn depth(&self, epoch: &EpochId) -> Option<u64> {
+        if *epoch == self.root {
+            return Some(self.root_depth);
+        }
+        self.by_epoch(epoch).map(|node| node.depth)
+    }
+
+    /// All commits, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &CommitNode> {
+        self.nodes.values()
+    }
+
+    /// The commits made on a state, by id.
+    pub fn children(&self, epoch: &EpochId) -> impl Iterator<Item = &CommitNode> {
+        self.children
+            .get(epoch)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.nodes.get(id))
+    }
+
+    /// The states that no commit was made on, in no particular order; the root if it is alone.
+    pub fn tips(&self) -> Vec<EpochId> {
+        if self.nodes.is_empty() {
+            return vec![self.root];
+        }
+        let is_tip = |epoch: &&EpochId| !self.children.contains_key(*epoch);
+        self.by_epoch.keys().filter(is_tip).copied().collect()
+    }
+
+    /// Whether `above` lies on the way from the root to `below`. A state is its own ancestor;
+    /// unknown states have none and are none.
+    pub fn is_ancestor(&self, above: &EpochId, below: &EpochId) -> bool {
+        let Some(depth) = self.depth(above) else {
+            return false;
+        };
+        self.up(below)
+            .take_while(|(_, d)| *d >= depth)
+            .any(|(epoch, _)| epoch == *above)
+    }
+
+    /// The commits that lead from a state down to another, the first one first; `None` unless
+    /// `from` is an ancestor of `to`.
+    pub fn path(&self, from: &EpochId, to: &EpochId) -> Option<Vec<CommitId>> {
+        if !self.is_ancestor(from, to) {
+            return None;
+        }
+        let mut path: Vec<CommitId> = self
+            .up(to)
+            .take_while(|(epoch, _)| epoch != from)
+            .filter_map(|(epoch, _)| self.by_epoch.get(&epoch).copied())
+            .collect();
+        path.reverse();
+        Some(path)
+    }
+
+    /// The last state that two states have in common; `None` if one of them is unknown.
+    pub fn divergence(&self, a: &EpochId, b: &EpochId) -> Option<EpochId> {
+        let (mut left, mut right) = (self.up(a).peekable(), self.up(b).peekable());
+        loop {
+            let ((a, a_depth), (b, b_depth)) = (*left.peek()?, *right.peek()?);
+            if a == b {
+                return Some(a);
+            }
+            if a_depth >= b_depth {
+                left.next();
+            }
+            if b_depth >= a_depth {
+                right.next();
+            }
+        }
+    }
+
+    /// Makes a state the root: it and what was built on it stays. Returns what went, by id.
+    ///
+    /// Branches that go take their removals with them, so prune where `choose` is settled.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`] if there is no such state; the tree is unchanged.
+    pub fn prune_to(&mut self, root: &EpochId) -> Result<Vec<CommitNode>, TreeError> {
+        let depth = self.depth(root).ok_or(TreeError::Unknown(*root))?;
+        let mut kept = CommitTree::new(*root, depth);
+        let mut open = vec![*root];
+        while let Some(epoch) = open.pop() {
+            for id in self.children.remove(&epoch).into_iter().flatten() {
+                let Some(node) = self.nodes.remove(&id) else {
+                    continue;
+                };
+                open.push(node.epoch);
+                kept.by_epoch.insert(node.epoch, id);
+                kept.children.entry(epoch).or_default().insert(id);
+                kept.nodes.insert(id, node);
+            }
+        }
+        let gone = std::mem::replace(self, kept);
+        Ok(gone.nodes.into_values().collect())
+    }
+
+    /// Takes out a commit that nothing was built on; `None` if it is unknown or no tip.
+    pub fn remove_tip(&mut self, id: &CommitId) -> Option<CommitNode> {
+        if self.children.contains_key(&self.nodes.get(id)?.epoch) {
+            return None;
+        }
+        let node = self.nodes.remove(id)?;
+        self.by_epoch.remove(&node.epoch);
+        if let Some(siblings) = self.children.get_mut(&node.parent) {
+            siblings.remove(id);
+            if siblings.is_empty() {
+                self.children.remove(&node.parent);
+            }
+        }
+        Some(node)
+    }
+
+    /// The states from `epoch` up to the root, both included, with their depths.
+    fn up(&self, epoch: &EpochId) -> impl Iterator<Item = (EpochId, u64)> + '_ {
+        let first = self.depth(epoch).map(|depth| (*epoch, depth));
+        std::iter::successors(first, |(epoch, depth)| {
+            self.by_epoch(epoch).map(|node| (node.parent, depth - 1))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u8, parent: u8, depth: u64) -> CommitNode {
+        CommitNode {
+            id: CommitId([id; 32]),
+            epoch: EpochId([id; 32]),
+            parent: EpochId([parent; 32]),
+            author: InstallationId([1; 32]),
+            author_account: AccountId([1; 32]),
+            author_admin: None,
+            author_seniority: 0,
+            removed: vec![],
+            demoted: vec![],
+            depth,
+        }
+    }
+
+    fn epoch(id: u8) -> EpochId {
+        EpochId([id; 32])
+    }
+
+    fn id(id: u8) -> CommitId {
+        CommitId([id; 32])
+    }
+
+    /// ```text
+    /// 0 ─ 1 ─ 2 ─ 3
+    ///     └── 4 ─ 5 ─ 6
+    /// ```
+    fn sample() -> CommitTree {
+        let mut tree = CommitTree::new(epoch(0), 7);
+        for (id, parent, depth) in [
+            (1, 0, 8),
+            (2, 1, 9),
+            (3, 2, 10),
+            (4, 1, 9),
+            (5, 4, 10),
+            (6, 5, 11),
+        ] {
+            tree.insert(node(id, parent, depth)).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut tree = sample();
+        let before = tree.clone();
+        assert_eq!(tree.insert(node(1, 0, 8)), Ok(()));
+        assert_eq!(tree.insert(node(9, 8, 9)), Err(TreeError::Orphan(epoch(8))));
+        assert_eq!(
+            tree.insert(node(9, 3, 12)),
+            Err(TreeError::WrongDepth {
+                expected: 11,
+                found: 12
+            })
+        );
+        let other = CommitNode {
+            author_seniority: 1,
+            ..node(1, 0, 8)
+        };
+        assert_eq!(tree.insert(other), Err(TreeError::CommitClash(id(1))));
+        for taken in [2, 0] {
+            let clash = CommitNode {
+                epoch: epoch(taken),
+                ..node(9, 3, 11)
+            };
+            assert_eq!(tree.insert(clash), Err(TreeError::EpochClash(epoch(taken))));
+        }
+        let own_parent = CommitNode {
+            epoch: epoch(9),
+            ..node(9, 9, 1)
+        };
+        assert_eq!(tree.insert(own_parent), Err(TreeError::Orphan(epoch(9))));
+        assert_eq!(tree, before);
+    }
+
+    #[test]
+    fn a_tree_at_the_end_of_numbers_takes_no_more() {
+        let mut tree = CommitTree::new(epoch(0), u64::MAX);
+        assert!(matches!(
+            tree.insert(node(1, 0, u64::MAX)),
+            Err(TreeError::WrongDepth { .. })
+        ));
+    }
+
+    #[test]
+    fn ways_through_the_tree() {
+        let tree = sample();
+        assert_eq!(tree.len(), 6);
+        assert_eq!(tree.tips(), vec![epoch(3), epoch(6)]);
+        assert_eq!(CommitTree::new(epoch(0), 0).tips(), vec![epoch(0)]);
+        assert!(tree.is_ancestor(&epoch(0), &epoch(6)));
+        assert!(tree.is_ancestor(&epoch(6), &epoch(6)));
+        assert!(!tree.is_ancestor(&epoch(2), &epoch(6)));
+        assert!(!tree.is_ancestor(&epoch(6), &epoch(1)));
+        assert!(!tree.is_ancestor(&epoch(9), &epoch(9)));
+        assert_eq!(
+            tree.path(&epoch(1), &epoch(6)),
+            Some(vec![id(4), id(5), id(6)])
+        );
+        assert_eq!(tree.path(&epoch(6), &epoch(6)), Some(vec![]));
+        assert_eq!(tree.path(&epoch(2), &epoch(6)), None);
+        assert_eq!(tree.divergence(&epoch(3), &epoch(6)), Some(epoch(1)));
+        assert_eq!(tree.divergence(&epoch(4), &epoch(6)), Some(epoch(4)));
+        assert_eq!(tree.divergence(&epoch(0), &epoch(6)), Some(epoch(0)));
+        assert_eq!(tree.divergence(&epoch(9), &epoch(6)), None);
+        assert_eq!(
+            tree.children(&epoch(1)).map(|n| n.id).collect::<Vec<_>>(),
+            [id(2), id(4)]
+        );
+    }
+
+    #[test]
+    fn pruning_keeps_what_was_built_on_the_new_root() {
+        let mut tree = sample();
+        assert_eq!(tree.prune_to(&epoch(9)), Err(TreeError::Unknown(epoch(9))));
+        assert_eq!(tree, sample());
+        let gone = tree.prune_to(&epoch(4)).unwrap();
+        assert_eq!(
+            gone.iter().map(|n| n.id).collect::<Vec<_>>(),
+            [id(1), id(2), id(3), id(4)]
+        );
+        assert_eq!(
+            (tree.root(), tree.root_depth(), tree.len()),
+            (epoch(4), 9, 2)
+        );
+        assert_eq!(tree.path(&epoch(4), &epoch(6)), Some(vec![id(5), id(6)]));
+        assert_eq!(
+            tree.insert(node(3, 2, 10)),
+            Err(TreeError::Orphan(epoch(2)))
+        );
+        tree.insert(node(7, 6, 12)).unwrap();
+    }
+
+    #[test]
+    fn only_a_tip_is_taken_out() {
+        let mut tree = sample();
+        assert_eq!(tree.remove_tip(&id(5)), None);
+        assert_eq!(tree.remove_tip(&id(6)), Some(node(6, 5, 11)));
+        assert_eq!(tree.tips(), vec![epoch(3), epoch(5)]);
+        tree.insert(node(6, 5, 11)).unwrap();
+        assert_eq!(tree, sample());
+    }
+}
