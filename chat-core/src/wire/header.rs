@@ -125,7 +125,7 @@ impl CommitHeader {
             rotate: self.rotate,
             intents: self.intents.iter().flat_map(|id| id.0).collect(),
             warrants: self.warrants.iter().map(Warrant::to_proto).collect(),
-            cuts: self.cuts.iter().map(Cut::to_proto).collect(),
+            cuts: self.cuts.iter().copied().map(Cut::to_proto).collect(),
         }
         .encode_to_vec()
     }
@@ -206,7 +206,7 @@ impl Warrant {
 }
 
 impl Cut {
-    fn to_proto(&self) -> CutProto {
+    fn to_proto(self) -> CutProto {
         CutProto {
             installation: self.installation.0.to_vec(),
             seq: self.seq,
