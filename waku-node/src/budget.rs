@@ -64,7 +64,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn refills_up_to_its_burst() {
         let start = Instant::now();
         let mut b = Bucket::new(10, 100, start);

@@ -256,8 +256,26 @@ impl Driver {
                     Err(e) => self.refuse_metadata(peer, format!("its metadata is invalid: {e}")),
                 }
             }
-            Event::OutboundFailure { peer, error, .. } => {
-                if !matches!(error, OutboundFailure::ConnectionClosed) {
+            Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
+                let Some(state) = self.peers.get_mut(&peer) else {
+                    return;
+                };
+                if !matches!(state.metadata, MetadataState::Asked(id) if id == request_id) {
+                    return;
+                }
+                if matches!(error, OutboundFailure::ConnectionClosed) {
+                    // There may be another connection; otherwise the peer leaves the list next.
+                    let own = self.metadata.encode();
+                    let metadata = &mut self.swarm.behaviour_mut().metadata;
+                    if metadata.is_connected(&peer) {
+                        state.metadata = MetadataState::Asked(metadata.send_request(&peer, own));
+                    }
+                } else {
                     self.refuse_metadata(peer, format!("it does not answer metadata: {error}"));
                 }
             }

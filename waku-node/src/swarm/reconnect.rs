@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn is_retried_after_failure_and_disconnection() {
         let mut s = statics();
         let now = Instant::now();

@@ -155,14 +155,14 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn reads_no_faster_than_the_budget() {
-        let data = vec![7u8; 1_000_000];
+        let data = vec![7u8; 400_000];
         let start = Instant::now();
         let mut stream = Throttled {
             stream: futures::io::Cursor::new(&data),
-            own: Bucket::new(100_000, 200_000, start),
-            total: Arc::new(Mutex::new(Bucket::new(1_000_000, 1_000_000, start))),
+            own: Bucket::new(1_000_000, 100_000, start),
+            total: Arc::new(Mutex::new(Bucket::new(10_000_000, 1_000_000, start))),
             pause: None,
         };
         let mut got = Vec::new();
@@ -171,11 +171,7 @@ mod tests {
             .await
             .expect("reading from memory");
         assert_eq!(got, data);
-        // 200 kB at once and the other 800 kB at 100 kB/s, on the runtime's own clock.
-        let took = start.elapsed();
-        assert!(
-            took >= Duration::from_secs(7) && took <= Duration::from_secs(9),
-            "{took:?}"
-        );
+        // 100 kB at once and the other 300 kB at 1 MB/s; a slow machine only takes longer.
+        assert!(start.elapsed() >= Duration::from_millis(280));
     }
 }

@@ -1,0 +1,236 @@
+//! Relay between real nodes.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[path = "common/raw.rs"]
+mod raw;
+
+use std::time::Duration;
+
+use common::*;
+use futures::StreamExt;
+use libp2p::swarm::SwarmEvent;
+use waku_node::{MAX_MESSAGE_SIZE, NodeEvent, PublishError, WakuMessage, frame_size, message_hash};
+
+#[tokio::test]
+async fn messages_travel_both_ways_through_a_third_node() {
+    let (a, b, c) = (node(|_| {}).await, node(|_| {}).await, node(|_| {}).await);
+    link(&a, &b, TOPIC).await;
+    connect(&c, &b).await;
+    topic_peers(&c, TOPIC, 1).await;
+    topic_peers(&b, TOPIC, 2).await;
+    let (mut at_a, mut at_b, mut at_c) = (a.events(), b.events(), c.events());
+    for n in 0..20 {
+        let (there, back) = (hello(2 * n), hello(2 * n + 1));
+        let hash = a.publish(TOPIC, there.clone()).await.unwrap();
+        assert_eq!(hash, message_hash(TOPIC, &there));
+        assert_eq!(message(&mut at_c).await, there);
+        c.publish(TOPIC, back.clone()).await.unwrap();
+        assert_eq!(message(&mut at_a).await, back);
+        assert_eq!(message(&mut at_b).await, there);
+        assert_eq!(message(&mut at_b).await, back);
+    }
+    assert_eq!(a.status().counters.relay_published, 20);
+    assert_eq!(
+        a.status().counters.relay_received,
+        20,
+        "own messages are not looped back"
+    );
+    for node in [a, b, c] {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn all_fields_survive() {
+    let (a, b) = (node(|_| {}).await, node(|_| {}).await);
+    link(&a, &b, TOPIC).await;
+    let mut events = b.events();
+    let full = WakuMessage {
+        payload: vec![0, 255, 7].into(),
+        content_topic: CONTENT.into(),
+        version: 3,
+        timestamp: Some(-5),
+        meta: Some(vec![9; 64].into()),
+        ephemeral: Some(true),
+        rate_limit_proof: Some(vec![1; 300].into()),
+    };
+    let hash = a.publish(TOPIC, full.clone()).await.unwrap();
+    let got = event(&mut events, "the message", |e| match e {
+        NodeEvent::Message {
+            pubsub_topic,
+            hash,
+            message,
+        } => Some((pubsub_topic, hash, message)),
+        _ => None,
+    })
+    .await;
+    assert_eq!(got, (TOPIC.to_owned(), hash, full));
+}
+
+#[tokio::test]
+async fn shards_are_kept_apart() {
+    let other = "/waku/2/rs/66/1";
+    let (a, b) = (
+        node(|c| c.shards = vec![0, 1]).await,
+        node(|c| c.shards = vec![1]).await,
+    );
+    link(&a, &b, other).await;
+    let mut events = b.events();
+    assert!(matches!(
+        a.publish(TOPIC, hello(1)).await,
+        Err(PublishError::NoPeers)
+    ));
+    a.publish(other, hello(2)).await.unwrap();
+    assert_eq!(message(&mut events).await.payload, "hello 2");
+
+    // What is subscribed to later arrives, and what is unsubscribed does not.
+    b.subscribe(TOPIC).await.unwrap();
+    topic_peers(&a, TOPIC, 1).await;
+    b.unsubscribe(other).await.unwrap();
+    until(&a, "the end of a subscription", |a| {
+        a.status()
+            .topics
+            .iter()
+            .any(|t| t.pubsub_topic == other && t.topic_peers == 0)
+    })
+    .await;
+    assert!(matches!(
+        a.publish(other, hello(3)).await,
+        Err(PublishError::NoPeers)
+    ));
+    a.publish(TOPIC, hello(4)).await.unwrap();
+    assert_eq!(message(&mut events).await.payload, "hello 4");
+
+    let foreign = "/waku/2/rs/67/0";
+    assert!(matches!(
+        a.publish(foreign, hello(5)).await,
+        Err(PublishError::Topic(_))
+    ));
+    assert!(a.subscribe(foreign).await.is_err());
+}
+
+#[tokio::test]
+async fn large_messages_pass_up_to_the_limit() {
+    let (a, b) = (node(|_| {}).await, node(|_| {}).await);
+    link(&a, &b, TOPIC).await;
+    let mut events = b.events();
+    let sized = |n: usize| WakuMessage {
+        payload: vec![0x5a; n].into(),
+        ..hello(n)
+    };
+    a.publish(TOPIC, sized(140 * 1024)).await.unwrap();
+    assert_eq!(message(&mut events).await.payload.len(), 140 * 1024);
+
+    // The largest frame that the network carries, to the byte.
+    let overhead = frame_size(TOPIC, sized(140 * 1024).encode().len()) - 140 * 1024;
+    let largest = MAX_MESSAGE_SIZE - overhead;
+    a.publish(TOPIC, sized(largest)).await.unwrap();
+    assert_eq!(message(&mut events).await.payload.len(), largest);
+    for too_much in [largest + 1, 150 * 1024, 10 * 1024 * 1024] {
+        let refused = a.publish(TOPIC, sized(too_much)).await;
+        assert!(
+            matches!(refused, Err(PublishError::TooLarge { size, .. }) if size > MAX_MESSAGE_SIZE),
+            "{too_much}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_published_is_an_error() {
+    let lonely = node(|_| {}).await;
+    assert!(matches!(
+        lonely.publish(TOPIC, hello(1)).await,
+        Err(PublishError::NoPeers)
+    ));
+    let peer = node(|_| {}).await;
+    link(&lonely, &peer, TOPIC).await;
+    let m = hello(1);
+    // Not sent the first time, so not seen either.
+    lonely.publish(TOPIC, m.clone()).await.unwrap();
+    assert!(matches!(
+        lonely.publish(TOPIC, m.clone()).await,
+        Err(PublishError::Duplicate)
+    ));
+    let empty = WakuMessage {
+        payload: Default::default(),
+        ..m.clone()
+    };
+    assert!(matches!(
+        lonely.publish(TOPIC, empty).await,
+        Err(PublishError::Invalid(_))
+    ));
+    let nowhere = WakuMessage {
+        content_topic: "no topic".into(),
+        ..m.clone()
+    };
+    assert!(matches!(
+        lonely.publish(TOPIC, nowhere).await,
+        Err(PublishError::Invalid(_))
+    ));
+    let mute = node(|c| c.relay = false).await;
+    assert!(matches!(
+        mute.publish(TOPIC, m.clone()).await,
+        Err(PublishError::RelayDisabled)
+    ));
+    let handle = lonely.clone();
+    lonely.shutdown().await;
+    assert!(matches!(
+        handle.publish(TOPIC, m).await,
+        Err(PublishError::Stopped)
+    ));
+}
+
+#[tokio::test]
+async fn a_slow_reader_misses_events_and_holds_up_nobody() {
+    let a = node(|_| {}).await;
+    let b = node(|c| c.limits.event_queue_len = 10).await;
+    link(&a, &b, TOPIC).await;
+    let (mut slow, mut quick) = (b.events(), b.events());
+    for n in 0..100 {
+        a.publish(TOPIC, hello(n)).await.unwrap();
+        message(&mut quick).await;
+    }
+    assert_eq!(slow.recv().await, Some(NodeEvent::Lagged(90)));
+    assert_eq!(message(&mut slow).await.payload, "hello 90");
+}
+
+/// Messages that the library would pass on, but Waku does not: made by a node of another kind.
+#[tokio::test]
+async fn a_peer_that_keeps_sending_invalid_messages_is_disconnected() {
+    let victim = node(|c| c.limits.invalid_messages_per_peer = 5).await;
+    let mut attacker = raw::relay_attacker();
+    attacker.dial(address(&victim)).unwrap();
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let mut sent = 0u32;
+    patient("the victim to hang up", async {
+        loop {
+            tokio::select! {
+                event = attacker.select_next_some() => match event {
+                    SwarmEvent::ConnectionClosed { .. } => break,
+                    SwarmEvent::Behaviour(event) => raw::answer_metadata(&mut attacker, event),
+                    _ => {}
+                },
+                _ = tick.tick() => {
+                    sent += 1;
+                    // An error only means that the victim's subscription has not come yet.
+                    let topic = libp2p::gossipsub::TopicHash::from_raw(TOPIC);
+                    if let Some(relay) = attacker.behaviour_mut().relay.as_mut() {
+                        let _ = relay.publish(topic, format!("nonsense {sent}"));
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let counters = victim.status().counters;
+    assert_eq!(counters.peers_struck, 1);
+    assert!(counters.relay_invalid >= 5);
+    assert_eq!(counters.relay_received, 0);
+
+    let honest = node(|_| {}).await;
+    link(&honest, &victim, TOPIC).await;
+    let mut events = victim.events();
+    honest.publish(TOPIC, hello(1)).await.unwrap();
+    assert_eq!(message(&mut events).await.payload, "hello 1");
+}
