@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, HpkeError, Kem, Serializable};
+use hpke::{Deserializable, Kem, Serializable};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -25,12 +25,11 @@ impl InboxKey {
     }
 
     /// The key with these secret bytes, as [`secret`](Self::secret) gave them.
-    ///
-    /// # Errors
-    /// None that can happen with 32 bytes; the underlying reader has a result.
-    pub fn from_secret(secret: &[u8; 32], made_at: Timestamp) -> Result<Self, HpkeError> {
-        let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(secret)?;
-        Ok(Self::new(secret, made_at))
+    pub fn from_secret(secret: &[u8; 32], made_at: Timestamp) -> Self {
+        #[allow(clippy::expect_used)]
+        let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(secret)
+            .expect("any 32 bytes are a private key: they are clamped");
+        Self::new(secret, made_at)
     }
 
     fn new(secret: <X25519HkdfSha256 as Kem>::PrivateKey, made_at: Timestamp) -> Self {
@@ -79,7 +78,7 @@ mod tests {
     #[test]
     fn stored_and_restored() {
         let key = InboxKey::generate(&mut rng(1), NOW);
-        let again = InboxKey::from_secret(&key.secret(), key.made_at()).unwrap();
+        let again = InboxKey::from_secret(&key.secret(), key.made_at());
         assert_eq!(again.public(), key.public());
         assert_eq!(again.usable_until(), NOW + INBOX_KEY_KEEP);
         assert_ne!(key.public(), InboxKey::generate(&mut rng(2), NOW).public());
