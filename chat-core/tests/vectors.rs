@@ -359,6 +359,7 @@ fn contents() -> Value {
             refused("no kind", &[]),
             refused("a text that is not UTF-8", &[0x18, 1, 0x22, 1, 0xff]),
             refused("number 0", &[0x0a, 0, 0x18, 1]),
+            refused("the number twice", &[0x0a, 4, 8, 1, 8, 2, 0x18, 1]),
             refused("number 1 with a number before it", &[0x0a, 4, 8, 1, 0x18, 1, 0x18, 1]),
             refused("heads with the unused code 3", &[
                 0x0a, 16, 8, 1, 0x22, 12, 0, 3, 5, 7, 1, 1, 1, 1, 1, 1, 1, 1, 0x18, 1,

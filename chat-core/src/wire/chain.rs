@@ -3,6 +3,8 @@
 //!
 //! Every message carries a link, so its size is felt: eight heads of a small group take 90 bytes.
 
+use prost::Message as _;
+
 use super::proto::{self, ProtoError};
 use crate::ids::ItemHash;
 use crate::params::MAX_HEADS;
@@ -52,7 +54,7 @@ pub struct ChainLink {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ChainProto {
+struct ChainProto {
     #[prost(uint64, tag = "1")]
     seq: u64,
     #[prost(bytes = "vec", optional, tag = "2")]
@@ -63,17 +65,34 @@ pub(super) struct ChainProto {
     heads: Vec<u8>,
 }
 
+/// Bytes of the largest encoding: each field with its key, and the length where it has one.
+const MAX_LINK_LEN: usize = (1 + 10) + (2 + 32) + (1 + 10) + (3 + MAX_HEADS_LEN);
+/// Room for fields of later versions.
+const SPARE: usize = 256;
+
 impl ChainLink {
-    pub(super) fn to_proto(&self) -> ChainProto {
+    /// The bytes, as they stand in a content or a commit header.
+    pub fn encode(&self) -> Vec<u8> {
         ChainProto {
             seq: self.seq,
             previous: self.previous.map(|hash| hash.0.to_vec()),
             prev_in_epoch: self.prev_in_epoch,
             heads: encode_heads(&self.heads),
         }
+        .encode_to_vec()
     }
 
-    pub(super) fn from_proto(proto: ChainProto) -> Result<Self, ChainError> {
+    /// Reads the bytes.
+    ///
+    /// # Errors
+    /// [`ChainError`]: malformed, or numbers that cannot follow one another.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ChainError> {
+        proto::check(
+            bytes,
+            MAX_LINK_LEN + SPARE,
+            &[(1, 1), (2, 1), (3, 1), (4, 1)],
+        )?;
+        let proto = ChainProto::decode(bytes).map_err(ProtoError::from)?;
         let previous = proto
             .previous
             .map(|hash| proto::exact(2, &hash).map(ItemHash))
@@ -104,7 +123,7 @@ const EPOCH_AS_BEFORE: u16 = 1;
 const EPOCH_WRITTEN: u16 = 2;
 
 /// Bytes that the largest heads take: the codes, and of each leaf, epoch, seq and hash.
-pub(super) const MAX_HEADS_LEN: usize = 2 + MAX_HEADS * (5 + 8 + 10 + 8);
+const MAX_HEADS_LEN: usize = 2 + MAX_HEADS * (5 + 8 + 10 + 8);
 
 /// `codes (u16, big-endian; bits 2i and 2i+1 for head i) ‖ for each: leaf (varint) ‖ epoch (8, where
 /// its code says so) ‖ seq (varint) ‖ hash (8)`; nothing for no heads. Varints are LEB128, minimal.
@@ -352,7 +371,7 @@ pub(super) mod tests {
                 prev_in_epoch,
                 heads: vec![],
             };
-            ChainLink::from_proto(link.to_proto())
+            ChainLink::decode(&link.encode())
         };
         assert!(link(1, None, None).is_ok());
         assert!(link(2, Some([0; 32]), Some(1)).is_ok());
@@ -373,10 +392,45 @@ pub(super) mod tests {
         }
     }
 
+    #[test]
+    fn fields_are_there_once_and_later_ones_are_ignored() {
+        assert_eq!(
+            ChainLink::decode(&[8, 1, 8, 2]),
+            Err(ChainError::Malformed(ProtoError::Count {
+                field: 1,
+                max: 1
+            }))
+        );
+        let read = ChainLink::decode(&[8, 1, 0x3a, 1, 0, 0x3a, 1, 0]);
+        assert_eq!(read.map(|link| link.seq), Ok(1));
+        let largest = ChainLink {
+            seq: u64::MAX,
+            previous: Some(ItemHash([1; 32])),
+            prev_in_epoch: Some(u64::MAX - 1),
+            heads: (0..MAX_HEADS as u64)
+                .map(|i| head(u32::MAX, Some(i.to_be_bytes()), u64::MAX))
+                .collect(),
+        };
+        assert_eq!(largest.encode().len(), MAX_LINK_LEN);
+        assert_eq!(ChainLink::decode(&largest.encode()), Ok(largest));
+    }
+
     proptest! {
         #[test]
+        fn random_bytes_are_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = ChainLink::decode(&bytes);
+            let _ = ChainLink::decode(&[&[8, 1, 0x22], bytes.as_slice()].concat());
+        }
+
+        #[test]
+        fn a_cut_link_is_another(link in links(), at in any::<prop::sample::Index>()) {
+            let bytes = link.encode();
+            prop_assert_ne!(ChainLink::decode(&bytes[..at.index(bytes.len())]), Ok(link));
+        }
+
+        #[test]
         fn round_trip(link in links()) {
-            prop_assert_eq!(ChainLink::from_proto(link.to_proto()), Ok(link));
+            prop_assert_eq!(ChainLink::decode(&link.encode()), Ok(link));
         }
 
         #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use prost::Message as _;
 
-use super::chain::{ChainError, ChainLink, ChainProto};
+use super::chain::{ChainError, ChainLink};
 use super::envelope::max_frame;
 use super::proto::{self, ProtoError};
 use crate::params::MAX_TEXT;
@@ -74,8 +74,9 @@ pub struct Content {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct ContentProto {
-    #[prost(message, optional, tag = "1")]
-    chain: Option<ChainProto>,
+    /// A message, read by itself.
+    #[prost(bytes = "vec", optional, tag = "1")]
+    chain: Option<Vec<u8>>,
     #[prost(uint64, tag = "2")]
     sent_at: u64,
     #[prost(uint32, tag = "3")]
@@ -94,7 +95,7 @@ impl Content {
             Body::Unknown(kind) => (*kind, Vec::new()),
         };
         ContentProto {
-            chain: self.chain.as_ref().map(ChainLink::to_proto),
+            chain: self.chain.as_ref().map(ChainLink::encode),
             sent_at: self.sent_at.millis(),
             kind,
             body,
@@ -123,7 +124,7 @@ impl Content {
             later => Body::Unknown(later),
         };
         Ok(Content {
-            chain: proto.chain.map(ChainLink::from_proto).transpose()?,
+            chain: proto.chain.as_deref().map(ChainLink::decode).transpose()?,
             sent_at: Timestamp(proto.sent_at),
             body,
         })

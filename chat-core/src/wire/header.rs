@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 
-use super::chain::{ChainError, ChainLink, ChainProto};
+use super::chain::{ChainError, ChainLink};
 use super::content::MAX_STATEMENT;
 use super::envelope::max_frame;
 use super::proto::{self, ProtoError};
@@ -84,18 +84,19 @@ pub struct CommitHeader {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct HeaderProto {
-    #[prost(message, optional, tag = "1")]
-    chain: Option<ChainProto>,
+    /// A message, and so are the warrants and cuts: each is read by itself.
+    #[prost(bytes = "vec", optional, tag = "1")]
+    chain: Option<Vec<u8>>,
     #[prost(uint64, tag = "2")]
     slot: u64,
     #[prost(bool, tag = "3")]
     rotate: bool,
     #[prost(bytes = "vec", tag = "4")]
     intents: Vec<u8>,
-    #[prost(message, repeated, tag = "5")]
-    warrants: Vec<WarrantProto>,
-    #[prost(message, repeated, tag = "6")]
-    cuts: Vec<CutProto>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    warrants: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    cuts: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -120,12 +121,12 @@ impl CommitHeader {
     /// The authenticated data.
     pub fn encode(&self) -> Vec<u8> {
         HeaderProto {
-            chain: Some(self.chain.to_proto()),
+            chain: Some(self.chain.encode()),
             slot: self.slot.0,
             rotate: self.rotate,
             intents: self.intents.iter().flat_map(|id| id.0).collect(),
-            warrants: self.warrants.iter().map(Warrant::to_proto).collect(),
-            cuts: self.cuts.iter().copied().map(Cut::to_proto).collect(),
+            warrants: self.warrants.iter().map(Warrant::encode).collect(),
+            cuts: self.cuts.iter().map(Cut::encode).collect(),
         }
         .encode_to_vec()
     }
@@ -145,7 +146,7 @@ impl CommitHeader {
         ];
         proto::check(bytes, max_frame(), &counts)?;
         let proto = HeaderProto::decode(bytes).map_err(ProtoError::from)?;
-        let chain = ChainLink::from_proto(proto.chain.ok_or(HeaderError::NoChain)?)?;
+        let chain = ChainLink::decode(&proto.chain.ok_or(HeaderError::NoChain)?)?;
 
         proto::at_most(4, &proto.intents, MAX_INTENTS * IntentId::LEN)?;
         let (ids, rest) = proto.intents.as_chunks::<{ IntentId::LEN }>();
@@ -156,13 +157,13 @@ impl CommitHeader {
 
         let warrants = proto
             .warrants
-            .into_iter()
-            .map(Warrant::from_proto)
+            .iter()
+            .map(|bytes| Warrant::decode(bytes))
             .collect::<Result<_, _>>()?;
         let cuts: Vec<Cut> = proto
             .cuts
-            .into_iter()
-            .map(Cut::from_proto)
+            .iter()
+            .map(|bytes| Cut::decode(bytes))
             .collect::<Result<_, _>>()?;
         if !all_differ(cuts.iter().map(|cut| &cut.installation)) {
             return Err(HeaderError::Cuts);
@@ -184,15 +185,17 @@ fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
 }
 
 impl Warrant {
-    fn to_proto(&self) -> WarrantProto {
+    fn encode(&self) -> Vec<u8> {
         let (kind, statement) = match self {
             Warrant::Leave(statement) => (LEAVE, statement.clone()),
             Warrant::Revoke(suffix) => (REVOKE, suffix.clone()),
         };
-        WarrantProto { kind, statement }
+        WarrantProto { kind, statement }.encode_to_vec()
     }
 
-    fn from_proto(proto: WarrantProto) -> Result<Self, HeaderError> {
+    fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        proto::check(bytes, max_frame(), &[(1, 1), (2, 1)])?;
+        let proto = WarrantProto::decode(bytes).map_err(ProtoError::from)?;
         // Unlike a message's kind, an unknown one cannot be borne: the commit's validity hangs on
         // it, and must be the same for all.
         let (max, warrant): (_, fn(Vec<u8>) -> Warrant) = match proto.kind {
@@ -206,15 +209,18 @@ impl Warrant {
 }
 
 impl Cut {
-    fn to_proto(self) -> CutProto {
+    fn encode(&self) -> Vec<u8> {
         CutProto {
             installation: self.installation.0.to_vec(),
             seq: self.seq,
             hash: self.hash.map(|hash| hash.0.to_vec()),
         }
+        .encode_to_vec()
     }
 
-    fn from_proto(proto: CutProto) -> Result<Self, HeaderError> {
+    fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        proto::check(bytes, max_frame(), &[(1, 1), (2, 1), (3, 1)])?;
+        let proto = CutProto::decode(bytes).map_err(ProtoError::from)?;
         let installation = InstallationId(proto::exact(1, &proto.installation)?);
         let hash = proto
             .hash
@@ -394,6 +400,11 @@ mod tests {
         assert_eq!(with(&[]), Ok(first()));
         assert_eq!(with(&[0x2a, 2, 8, 3]), Err(HeaderError::WarrantKind(3)));
         assert_eq!(with(&[0x2a, 0]), Err(HeaderError::WarrantKind(0)));
+        // The kind twice: it would be read as the last of the two.
+        assert!(matches!(
+            with(&[0x2a, 4, 8, 3, 8, 1]),
+            Err(HeaderError::Malformed(_))
+        ));
         assert_eq!(with(&[0x22, 1, 0]), Err(HeaderError::Intents));
         assert!(matches!(
             with(&[0x32, 3, 0x0a, 1, 0]),
