@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::chain::{Chain, MAX_RANGES, Span};
 use crate::history::heads::Head;
 use crate::history::ranges::Ranges;
-use crate::ids::{AccountId, InstallationId};
+use crate::ids::{AccountId, EpochId, InstallationId};
 use crate::time::Timestamp;
 
 /// Claims of one account that nobody else supports and that are looked into at once; further ones
@@ -108,8 +108,8 @@ struct Open {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Track {
     account: AccountId,
-    /// Who claims a number: enough accounts to settle it, not all.
-    claims: BTreeMap<u64, BTreeSet<AccountId>>,
+    /// Who claims that a number was sent in an epoch: enough accounts to settle it, not all.
+    claims: BTreeMap<(u64, EpochId), BTreeSet<AccountId>>,
     open: BTreeMap<u64, Open>,
     recovered: Ranges,
     lost: Ranges,
@@ -162,7 +162,7 @@ impl Gaps {
             }
             let budget = &mut budget;
             changes.extend(self.with_track(installation, claim.account, |track| {
-                if !track.claim(seq, claimant, budget) {
+                if !track.claim((seq, epoch), claimant, budget) {
                     return Vec::new();
                 }
                 track.refresh(installation, claim.chain, now)
@@ -250,16 +250,15 @@ impl Gaps {
 
     /// How many numbers nobody but this account says are missing.
     fn lone_claims(&self, claimant: &AccountId) -> usize {
-        let alone = |track: &Track, seq: &u64, by: &BTreeSet<AccountId>| {
-            by.len() == 1
-                && by.contains(claimant)
-                && track.entry(*seq).is_none_or(|o| o.claimed_only)
-        };
         let of = |track: &Track| {
+            let alone = |(seq, by): (u64, &BTreeSet<AccountId>)| {
+                let supported = track.entry(seq).is_some_and(|open| !open.claimed_only);
+                by.len() == 1 && by.contains(claimant) && !supported
+            };
             track
                 .claims
                 .iter()
-                .filter(|(s, by)| alone(track, s, by))
+                .filter(|((seq, _), by)| alone((*seq, by)))
                 .count()
         };
         self.tracks.values().map(of).sum()
@@ -332,19 +331,19 @@ impl Track {
     }
 
     /// Notes a claim; false if it changes nothing.
-    fn claim(&mut self, seq: u64, claimant: AccountId, budget: &mut usize) -> bool {
-        if self.settled(seq) {
+    fn claim(&mut self, what: (u64, EpochId), claimant: AccountId, budget: &mut usize) -> bool {
+        if self.settled(what.0) {
             return false;
         }
         let full = self.claims.len() >= MAX_CLAIMED;
-        match self.claims.get_mut(&seq) {
+        match self.claims.get_mut(&what) {
             // Two others settle it; the author's own account comes on top.
             Some(by) if by.len() < 3 => by.insert(claimant),
             Some(_) => false,
             None if *budget == 0 || full => false,
             None => {
                 *budget -= 1;
-                self.claims.insert(seq, BTreeSet::from([claimant]));
+                self.claims.insert(what, BTreeSet::from([claimant]));
                 true
             }
         }
@@ -373,7 +372,7 @@ impl Track {
     /// number claims that its author sent all before it.
     fn reached(&self) -> Option<u64> {
         let mut others: BTreeSet<&AccountId> = BTreeSet::new();
-        for (seq, by) in self.claims.iter().rev() {
+        for ((seq, _), by) in self.claims.iter().rev() {
             others.extend(by.iter().filter(|a| **a != self.account));
             if others.len() >= 2 {
                 return Some(*seq);
@@ -398,15 +397,16 @@ impl Track {
             }));
         }
         let settled = [&self.lost, &self.undecryptable, &self.not_ours];
-        self.claims.retain(|seq, _| {
+        self.claims.retain(|(seq, epoch), _| {
             !chain.has(*seq)
                 && chain.in_bounds(*seq)
+                && !chain.refutes(epoch, *seq)
                 && !settled.iter().any(|set| set.contains(*seq))
         });
 
         let mut missing = chain.missing_up_to(self.reached());
         let mut claimed = Ranges::default();
-        for (seq, by) in &self.claims {
+        for ((seq, _), by) in &self.claims {
             let others = by.iter().filter(|a| **a != self.account).count();
             let set = if others >= 2 {
                 &mut missing
@@ -445,6 +445,7 @@ impl Track {
                 }
             }
         }
+        self.join_neighbours();
         for (first, entry) in &old {
             let mut gone = Ranges::default();
             gone.insert(*first, entry.last);
@@ -454,6 +455,24 @@ impl Track {
         }
         self.keep_small();
         changes
+    }
+
+    /// Makes one entry of those that touch and are alike, so that what is kept does not depend on
+    /// the order of events.
+    fn join_neighbours(&mut self) {
+        let mut joined: BTreeMap<u64, Open> = BTreeMap::new();
+        for (first, open) in std::mem::take(&mut self.open) {
+            if let Some(mut last) = joined.last_entry() {
+                let before = last.get_mut();
+                let alike = (before.since, before.claimed_only) == (open.since, open.claimed_only);
+                if alike && before.last.checked_add(1) == Some(first) {
+                    before.last = open.last;
+                    continue;
+                }
+            }
+            joined.insert(first, open);
+        }
+        self.open = joined;
     }
 
     /// Says what became of numbers that are no longer open.

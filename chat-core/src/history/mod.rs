@@ -9,6 +9,8 @@ pub mod chain;
 pub mod gaps;
 pub mod heads;
 pub mod ranges;
+#[cfg(test)]
+mod testing;
 
 pub use chain::{Chain, FIRST_SEQ, Observed, Received, Span, Tip};
 pub use gaps::{GapChange, GapState, Gaps, Missing};
