@@ -75,9 +75,9 @@ pub enum HistoryError {
     /// The answer makes no sense, or is not an answer to the question.
     #[error("the Store answered nonsense: {0}")]
     Malformed(&'static str),
-    /// The connection to the Store failed.
-    #[error("the connection to the Store failed: {0}")]
-    Connection(String),
+    /// The Store could not be asked, or the connection broke before it had answered.
+    #[error("the Store could not be asked: {0}")]
+    Failed(String),
     /// The query itself is not one that may be asked.
     #[error("invalid query: {0}")]
     Invalid(&'static str),
@@ -90,7 +90,7 @@ impl HistoryError {
     /// Whether the same query may be answered if it is asked again later, or of other peers.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NoStore | Self::Timeout | Self::Malformed(_) | Self::Connection(_) => true,
+            Self::NoStore | Self::Timeout | Self::Malformed(_) | Self::Failed(_) => true,
             // As in HTTP: 4xx blames the question, except for too many of them.
             Self::Refused { status, .. } => !(400..500).contains(status) || *status == 429,
             Self::Invalid(_) | Self::Closed => false,

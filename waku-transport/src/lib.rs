@@ -75,6 +75,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod embedded;
 pub mod memory;
 
 mod error;
@@ -84,6 +85,7 @@ mod window;
 
 use async_trait::async_trait;
 
+pub use embedded::EmbeddedTransport;
 pub use error::{HistoryError, PublishError, TransportError};
 pub use hub::EventLimits;
 pub use types::{

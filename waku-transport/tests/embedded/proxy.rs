@@ -1,0 +1,62 @@
+//! A line that can be cut: forwards tcp connections while it is open.
+
+use std::net::SocketAddr;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Forwards from a port of its own to `to`. Ends when it is dropped.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    open: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let open = watch::Sender::new(true);
+        let task = tokio::spawn(accept(listener, to, open.clone()));
+        Self {
+            address,
+            open,
+            task,
+        }
+    }
+
+    /// Opens the line, or ends all connections on it and hangs up on new ones.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.open.send_replace(false);
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, open: watch::Sender<bool>) {
+    while let Ok((mut near, _)) = listener.accept().await {
+        let mut cut = open.subscribe();
+        if !*cut.borrow() {
+            continue;
+        }
+        tokio::spawn(async move {
+            let forward = async {
+                if let Ok(mut far) = TcpStream::connect(to).await {
+                    // How a connection ends is the business of its ends.
+                    let _ = copy_bidirectional(&mut near, &mut far).await;
+                }
+            };
+            tokio::select! {
+                () = forward => {}
+                _ = cut.wait_for(|open| !open) => {}
+            }
+        });
+    }
+}
