@@ -213,8 +213,9 @@ impl Member {
 mod tests {
     use super::*;
     use crate::identity::InstallationKey;
+    use crate::identity::entry::Draft;
     use crate::identity::log::EntrySigner;
-    use crate::identity::testing::{NETWORK, OTHER_NETWORK, Person, flip, revoke};
+    use crate::identity::testing::{NETWORK, NOW, OTHER_NETWORK, Person, flip, revoke};
     use proptest::prelude::*;
 
     /// A third device, added by the second, added by the first.
@@ -308,6 +309,43 @@ mod tests {
             Credential::decode_and_verify(&huge, &[], &NETWORK),
             Err(CredentialError::TooLarge(MAX_CREDENTIAL + 1))
         );
+    }
+
+    #[test]
+    fn nobody_makes_a_device_more_senior_than_itself() {
+        let (person, second, third, good) = sample();
+        let forged = Draft {
+            account: person.account.id(),
+            network: NETWORK,
+            parents: vec![good.chain[1].hash()],
+            depth: good.chain[1].depth(),
+            body: EntryBody::Add {
+                installation: third.id(),
+            },
+            issued_at: NOW,
+            possession: None,
+        }
+        .sign(EntrySigner::Installation(&second));
+        let chain = vec![good.chain[0].clone(), good.chain[1].clone(), forged];
+        assert_eq!(
+            check(&Credential { chain, ..good }, &third),
+            Err(CredentialError::Chain)
+        );
+    }
+
+    #[test]
+    fn there_is_one_encoding_of_a_chain() {
+        let (person, _, _, _) = sample();
+        let entry = person.log.entries()[0];
+        assert!(entry.has_possession());
+        let wire = WireCredential {
+            account: person.account.id().0.to_vec(),
+            chain: vec![entry.encode()],
+            log_head: person.log.head().0.to_vec(),
+        };
+        let answer =
+            Credential::decode_and_verify(&wire.encode_to_vec(), &person.device.id().0, &NETWORK);
+        assert_eq!(answer, Err(CredentialError::Chain));
     }
 
     proptest! {

@@ -242,6 +242,46 @@ fn what_an_installation_revokes_the_account_key_can_restore() {
 }
 
 #[test]
+fn to_be_restored_does_not_restore_what_was_void() {
+    let mut person = Person::new(1);
+    let first = InstallationKey::from_bytes(person.device.to_bytes());
+    let second = person.link(by(&first), 2);
+    let third = person.link(by(&second), 3);
+    let before = person.log.tips();
+    let last = person.log.last_entry_of(&second.id());
+    let entry = person
+        .log
+        .revoke(by(&first), second.id(), last, NOW)
+        .unwrap();
+    person.log.insert(entry).unwrap();
+    let possession = second.prove_possession(&person.account.id(), &NETWORK);
+    let account = EntrySigner::Account(&person.account);
+    let entry = person
+        .log
+        .add(account, second.id(), possession, NOW)
+        .unwrap();
+    person.log.insert(entry).unwrap();
+    // Made by the second device on top of what there was before it was taken out.
+    let late = InstallationKey::generate(&mut rng(6));
+    let body = EntryBody::Add {
+        installation: late.id(),
+    };
+    let old = forge_for(&person.log, by(&second), &before, body, Some(&late));
+    let void = old.hash();
+    person.log.insert(old).unwrap();
+    let body = EntryBody::Revoke {
+        installation: third.id(),
+        last_valid: None,
+    };
+    let old = forge(&person.log, by(&second), &before, body);
+    person.log.insert(old).unwrap();
+    let state = person.log.state();
+    assert!(is_active(&person.log, &second) && is_active(&person.log, &third));
+    assert!(!is_active(&person.log, &late) && state.void.contains(&void));
+    assert_eq!(state.void.len(), 2);
+}
+
+#[test]
 fn an_installation_can_take_itself_out() {
     let mut person = Person::new(1);
     let first = InstallationKey::from_bytes(person.device.to_bytes());
@@ -323,6 +363,16 @@ fn forgeries_are_refused() {
     };
     let entry = forge(log, EntrySigner::Account(&person.account), &tips, body);
     assert_eq!(log.insert(entry), Err(LogError::LastValid));
+    // One that it is not on top of, though it is the installation's.
+    let aside = forge_for(log, by(&person.device), &tips, add_late, Some(&late));
+    let last_valid = Some(aside.hash());
+    log.insert(aside).unwrap();
+    let body = EntryBody::Revoke {
+        installation: id,
+        last_valid,
+    };
+    let entry = forge(log, EntrySigner::Account(&person.account), &tips, body);
+    assert_eq!(log.insert(entry), Err(LogError::LastValid));
     let deep = Draft {
         account: log.account(),
         network: NETWORK,
@@ -338,7 +388,7 @@ fn forgeries_are_refused() {
         log.create(&person.account, &late, NOW),
         Err(LogError::NotEmpty)
     );
-    assert_eq!(log.len(), 1);
+    assert_eq!(log.len(), 2);
 }
 
 #[test]
