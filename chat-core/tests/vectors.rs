@@ -461,11 +461,8 @@ impl Signer for Key {
     }
 }
 
-/// A commit and an application message of a real group.
-fn mls_messages() -> (Vec<u8>, Vec<u8>) {
-    let rng = SharedRng::new([1; 32]);
-    let provider = Provider::new(&rng, Rows::default());
-    let key = Key(SigningKey::from_bytes(&counting(1)));
+/// A real group of one member, set up as groups are where it matters for sizes.
+fn group(provider: &Provider, key: &Key) -> MlsGroup {
     let config = MlsGroupCreateConfig::builder()
         .ciphersuite(CIPHERSUITE)
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
@@ -474,7 +471,20 @@ fn mls_messages() -> (Vec<u8>, Vec<u8>) {
         credential: BasicCredential::new(b"vector".to_vec()).into(),
         signature_key: key.0.verifying_key().to_bytes().to_vec().into(),
     };
-    let mut group = MlsGroup::new(&provider, &key, &config, credential).expect("a group");
+    let id = openmls::group::GroupId::from_slice(&counting(0x70));
+    MlsGroup::new_with_group_id(provider, key, &config, id, credential).expect("a group")
+}
+
+fn provider() -> (Provider, Key) {
+    let rng = SharedRng::new([1; 32]);
+    let key = Key(SigningKey::from_bytes(&counting(1)));
+    (Provider::new(&rng, Rows::default()), key)
+}
+
+/// A commit and an application message of a real group.
+fn mls_messages() -> (Vec<u8>, Vec<u8>) {
+    let (provider, key) = provider();
+    let mut group = group(&provider, &key);
     group.set_aad(sample_headers()[1].encode());
     let commit = group
         .self_update(&provider, &key, LeafNodeParameters::default())
@@ -645,4 +655,36 @@ fn real_mls_messages_have_names() {
     let view = chat_core::wire::item::CommitView::parse(&commit).expect("a commit");
     let header = CommitHeader::decode(view.authenticated_data);
     assert_eq!(header.as_ref(), Ok(&sample_headers()[1]));
+}
+
+#[test]
+fn a_hundred_characters_with_eight_heads_are_one_small_envelope() {
+    let (provider, key) = provider();
+    let mut group = group(&provider, &key);
+    for epoch in [None, Some([0xe1; 8])] {
+        let content = Content {
+            chain: Some(ChainLink {
+                seq: 16_000,
+                previous: Some(ItemHash([7; 32])),
+                prev_in_epoch: Some(15_999),
+                heads: (0..8)
+                    .map(|leaf| HeadRef {
+                        leaf,
+                        epoch,
+                        seq: 16_000,
+                        hash: [1; 8],
+                    })
+                    .collect(),
+            }),
+            sent_at: Timestamp(1_800_000_123_456),
+            body: Body::Text("a".repeat(100)),
+        };
+        let message = group
+            .create_message(&provider, &key, &content.encode())
+            .expect("a message")
+            .to_bytes()
+            .expect("bytes");
+        let frame = Frame::new(FrameKind::Message, message).encode();
+        assert_eq!(class_for(frame.len()), Ok(512), "{} bytes", frame.len());
+    }
 }
