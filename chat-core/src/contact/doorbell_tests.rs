@@ -329,3 +329,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn its_frame_makes_an_envelope_of_the_one_size() {
+    use crate::wire::envelope::class_for;
+    use crate::wire::frame::{Frame, FrameKind};
+    let (_, bytes) = rung(&inboxes(3));
+    let frame = Frame::new(FrameKind::Doorbell, bytes).encode();
+    assert!(
+        frame.len() <= DOORBELL_BODY_LEN + FRAME_ALLOWANCE,
+        "{}",
+        frame.len()
+    );
+    assert_eq!(class_for(frame.len()), Ok(DOORBELL_SIZE));
+}
