@@ -123,10 +123,10 @@ pub struct Limits {
     pub max_connections_per_peer: u32,
     /// Inbound connections that have not finished their handshake.
     pub max_pending_inbound: u32,
-    /// Sustained inbound bytes on one connection, and of relay messages from one peer. A
-    /// connection that is faster is read more slowly; nothing is lost by that.
+    /// Sustained inbound bytes on one connection. One that is faster is read more slowly;
+    /// nothing is lost by that.
     pub peer_bytes_per_second: u64,
-    /// Inbound bytes from one peer that may come at once.
+    /// Inbound bytes on one connection that may come at once.
     pub peer_burst_bytes: u64,
     /// Sustained inbound bytes on all connections together.
     pub total_bytes_per_second: u64,
@@ -161,7 +161,7 @@ impl Default for Limits {
             max_inbound_connections: 96,
             max_connections_per_peer: 4,
             max_pending_inbound: 64,
-            peer_bytes_per_second: 8 * MIB,
+            peer_bytes_per_second: 16 * MIB,
             peer_burst_bytes: 32 * MIB,
             total_bytes_per_second: 32 * MIB,
             total_burst_bytes: 64 * MIB,

@@ -4,11 +4,14 @@
 //! writing. Bodies stay bytes here, so that large ones are decoded away from the network task.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::StreamProtocol;
 use libp2p::request_response::Codec;
+
+use crate::status::{AtomicCounters, Shared};
 
 /// Longest unsigned varint of a frame length: enough for 2^35 bytes.
 const MAX_PREFIX: usize = 5;
@@ -16,8 +19,11 @@ const MAX_PREFIX: usize = 5;
 const CHUNK: usize = 64 * 1024;
 
 /// Reads and writes length-prefixed frames up to fixed sizes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct FrameCodec {
+    /// Where requests are counted that were not read: malformed, too large, too slow or cut off.
+    /// The swarm reports none of these.
+    pub(crate) shared: Arc<Shared>,
     /// Largest request that is read, in bytes.
     pub(crate) max_request: usize,
     /// Largest answer that is read, in bytes.
@@ -33,7 +39,10 @@ impl Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read_frame(io, self.max_request).await
+        let unread = Unread(&self.shared);
+        let request = read_frame(io, self.max_request).await?;
+        std::mem::forget(unread);
+        Ok(request)
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Bytes>
@@ -65,6 +74,15 @@ impl Codec for FrameCodec {
         T: AsyncWrite + Unpin + Send,
     {
         write_frame(io, &body).await
+    }
+}
+
+/// Counts a request as failed when dropped, which a time-out does without a word.
+struct Unread<'a>(&'a Shared);
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        AtomicCounters::add(&self.0.counters.requests_failed, 1);
     }
 }
 

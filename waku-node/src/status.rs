@@ -96,8 +96,6 @@ counters! {
     relay_received,
     /// Refused relay messages: malformed, too large or breaking a rule.
     relay_invalid,
-    /// Relay messages dropped because a peer, or all together, sent more bytes than allowed.
-    relay_over_budget,
     /// Times that a peer was too slow to take what it was to get.
     relay_slow_peer,
     /// Peers disconnected for too many invalid messages.
@@ -106,6 +104,9 @@ counters! {
     metadata_refused,
     /// Inbound connections that failed or exceeded a limit.
     connections_refused,
+    /// Times that reading from a connection was put off, because it or all together sent more
+    /// bytes than allowed.
+    reads_put_off,
     /// Inbound requests that were malformed, too large, too slow or cut off.
     requests_failed,
     /// Store requests of peers that were answered, with whatever status.

@@ -1,5 +1,6 @@
 //! The protocols of a node, and Waku's parameters for them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::gossipsub::{
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::NodeConfig;
 use crate::rpc::FrameCodec;
+use crate::status::Shared;
 use crate::{metadata, store};
 
 /// Relay's protocol id.
@@ -64,7 +66,11 @@ impl TopicSubscriptionFilter for ClusterFilter {
 }
 
 impl Behaviour {
-    pub(super) fn new(config: &NodeConfig, key: &Keypair) -> Result<Self, &'static str> {
+    pub(super) fn new(
+        config: &NodeConfig,
+        key: &Keypair,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, &'static str> {
         let limits = &config.limits;
         let connection_limits = connection_limits::ConnectionLimits::default()
             .with_max_established(Some(limits.max_connections))
@@ -87,6 +93,7 @@ impl Behaviour {
                 metadata::PROTOCOL,
                 ProtocolSupport::Full,
                 FrameCodec {
+                    shared: shared.clone(),
                     max_request: metadata::MAX_FRAME,
                     max_response: metadata::MAX_FRAME,
                 },
@@ -96,6 +103,7 @@ impl Behaviour {
                 store::PROTOCOL,
                 store_support,
                 FrameCodec {
+                    shared: shared.clone(),
                     max_request: store::MAX_REQUEST,
                     max_response: store::MAX_RESPONSE,
                 },

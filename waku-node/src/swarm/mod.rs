@@ -31,7 +31,6 @@ use self::behaviour::{Behaviour, BehaviourEvent};
 use self::peers::{Peer, Waiter};
 use self::reconnect::Statics;
 use self::tasks::Tasks;
-use crate::budget::Bucket;
 use crate::config::{Limits, NodeConfig, check_dial, check_listen};
 use crate::error::{NodeError, PublishError, StoreError};
 use crate::message::{MessageHash, WakuMessage};
@@ -111,7 +110,6 @@ pub(crate) struct Driver {
     store_requests: HashMap<OutboundRequestId, (PeerId, StoreReply)>,
     store_server: StoreServer,
     archive: Option<ArchiveWorker>,
-    relay_bytes: Bucket,
     listeners: HashSet<ListenerId>,
     peers_changed: bool,
 }
@@ -126,9 +124,9 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, NodeError> {
         let limits = config.limits.clone();
-        let transport =
-            transport::build(key, &limits).map_err(|_| NodeError::Config("the key cannot sign"))?;
-        let behaviour = Behaviour::new(config, key).map_err(NodeError::Config)?;
+        let transport = transport::build(key, &limits, &shared)
+            .map_err(|_| NodeError::Config("the key cannot sign"))?;
+        let behaviour = Behaviour::new(config, key, &shared).map_err(NodeError::Config)?;
         let tasks = Tasks::default();
         let swarm_config = libp2p::swarm::Config::with_executor(tasks.executor())
             .with_idle_connection_timeout(limits.idle_timeout);
@@ -161,7 +159,6 @@ impl Driver {
             store_requests: HashMap::new(),
             store_server: StoreServer::new(limits.store_queue_len, limits.store_in_flight_bytes),
             archive,
-            relay_bytes: Bucket::new(limits.total_bytes_per_second, limits.total_burst_bytes, now),
             listeners: HashSet::new(),
             peers_changed: false,
             limits,

@@ -33,8 +33,6 @@ pub(super) struct Peer {
     pub(super) refused: Option<String>,
     pub(super) failed_pings: u32,
     pub(super) store_failures: u32,
-    /// Bytes of relay messages.
-    pub(super) bytes: Bucket,
     /// Invalid relay messages.
     pub(super) strikes: Bucket,
 }
@@ -57,7 +55,6 @@ impl Peer {
             refused: None,
             failed_pings: 0,
             store_failures: 0,
-            bytes: Bucket::new(limits.peer_bytes_per_second, limits.peer_burst_bytes, now),
             strikes: Bucket::new(1, u64::from(limits.invalid_messages_per_peer), now),
         }
     }

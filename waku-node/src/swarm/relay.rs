@@ -134,16 +134,6 @@ impl Driver {
     }
 
     fn on_message(&mut self, source: PeerId, raw: gossipsub::Message) -> MessageAcceptance {
-        let now = Instant::now();
-        let size = raw.data.len() as u64;
-        let within = self
-            .peers
-            .get_mut(&source)
-            .is_none_or(|p| p.bytes.take(size, now));
-        if !within || !self.relay_bytes.take(size, now) {
-            AtomicCounters::add(&self.shared.counters.relay_over_budget, 1);
-            return MessageAcceptance::Ignore;
-        }
         let message = match WakuMessage::decode(raw.data.into()) {
             Ok(message) => message,
             Err(error) => {

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::budget::Bucket;
 use crate::config::Limits;
+use crate::status::{AtomicCounters, Shared};
 
 /// Streams on one connection.
 const MAX_STREAMS: usize = 256;
@@ -31,6 +32,7 @@ const QUANTUM: u64 = 16 * 1024;
 pub(super) fn build(
     key: &Keypair,
     limits: &Limits,
+    shared: &Arc<Shared>,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
     let streams = match dns::tokio::Transport::system(tcp()) {
@@ -40,6 +42,7 @@ pub(super) fn build(
             tcp().boxed()
         }
     };
+    let shared = shared.clone();
     let now = Instant::now();
     let total = Arc::new(Mutex::new(Bucket::new(
         limits.total_bytes_per_second,
@@ -51,6 +54,7 @@ pub(super) fn build(
         stream,
         own: Bucket::new(rate, burst, Instant::now()),
         total: total.clone(),
+        shared: shared.clone(),
         pause: None,
     });
     let mut yamux = yamux::Config::default();
@@ -72,6 +76,7 @@ struct Throttled<S> {
     stream: S,
     own: Bucket,
     total: Arc<Mutex<Bucket>>,
+    shared: Arc<Shared>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
@@ -94,6 +99,7 @@ impl<S> Throttled<S> {
                     .wait_for(QUANTUM, now)
                     .max(total.wait_for(QUANTUM, now))
             };
+            AtomicCounters::add(&self.shared.counters.reads_put_off, 1);
             self.pause = Some(Box::pin(tokio::time::sleep(
                 wait.max(Duration::from_millis(1)),
             )));
@@ -158,11 +164,13 @@ mod tests {
     #[tokio::test]
     async fn reads_no_faster_than_the_budget() {
         let data = vec![7u8; 400_000];
+        let shared = Arc::new(Shared::new(crate::events::EventHub::new(1, 1), None));
         let start = Instant::now();
         let mut stream = Throttled {
             stream: futures::io::Cursor::new(&data),
             own: Bucket::new(1_000_000, 100_000, start),
             total: Arc::new(Mutex::new(Bucket::new(10_000_000, 1_000_000, start))),
+            shared: shared.clone(),
             pause: None,
         };
         let mut got = Vec::new();
@@ -173,5 +181,12 @@ mod tests {
         assert_eq!(got, data);
         // 100 kB at once and the other 300 kB at 1 MB/s; a slow machine only takes longer.
         assert!(start.elapsed() >= Duration::from_millis(280));
+        assert!(
+            shared
+                .counters
+                .reads_put_off
+                .load(std::sync::atomic::Ordering::Relaxed)
+                > 0
+        );
     }
 }
