@@ -151,10 +151,12 @@ impl Hub {
         if state.closed || state.seen.contains(&message.hash, seen_at) {
             return;
         }
-        if state.recent.len() == RECENT_TIMESTAMPS {
-            state.recent.pop_front();
+        if message.timestamp_ns != 0 {
+            if state.recent.len() == RECENT_TIMESTAMPS {
+                state.recent.pop_front();
+            }
+            state.recent.push_back((now, message.timestamp_ns));
         }
-        state.recent.push_back((now, message.timestamp_ns));
         if state.watched.contains(&message.content_topic) {
             state.seen.insert(message.hash, seen_at);
             state.deliver(&Event::Message(message));
@@ -428,6 +430,13 @@ mod tests {
         hub.watch(vec![other.content_topic.clone()]).expect("good");
         hub.relayed(other.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(other)]);
+        // A message without timestamp says nothing about anybody's clock.
+        let untimed = Inbound {
+            timestamp_ns: 0,
+            ..message(5)
+        };
+        hub.relayed(untimed.clone());
+        assert_eq!(read(&mut readers[0]), [Event::Message(untimed)]);
         assert_eq!(
             hub.recent_timestamps(),
             [(77, 1), (77, 2), (77, 4), (77, 4)]

@@ -174,7 +174,9 @@ pub struct HistoryQuery {
     pub start_ns: Option<i64>,
     /// Latest timestamp, unix nanoseconds.
     pub end_ns: Option<i64>,
-    /// Continue after this message: the [`HistoryPage::cursor`] of the page before.
+    /// Continue after this message: the [`HistoryPage::cursor`] of the page before, or any other
+    /// message that the Store has. One that does not know it refuses the query; then start again
+    /// from a time instead.
     pub cursor: Option<MessageHash>,
     /// Most messages in the page, 1 to [`MAX_HISTORY_LIMIT`].
     pub limit: u32,
@@ -216,8 +218,11 @@ impl HistoryQuery {
     pub(crate) fn selects(&self, content_topic: &str, timestamp_ns: i64) -> bool {
         self.start_ns.is_none_or(|start| timestamp_ns >= start)
             && self.end_ns.is_none_or(|end| timestamp_ns <= end)
-            && (self.content_topics.is_empty()
-                || self.content_topics.iter().any(|t| t == content_topic))
+            && self.selects_topic(content_topic)
+    }
+
+    fn selects_topic(&self, content_topic: &str) -> bool {
+        self.content_topics.is_empty() || self.content_topics.iter().any(|t| t == content_topic)
     }
 
     /// Whether no message at all can match, so that nobody needs to be asked.
@@ -226,26 +231,31 @@ impl HistoryQuery {
     }
 
     /// Holds an answer against the question: what a Store may not do, a caller need not expect.
+    /// `left_out` is how many entries were taken out of the page before.
+    ///
+    /// A message without timestamp is filed by the time that it came in, which nobody else knows,
+    /// so it passes; or anybody could spoil a page for everybody by publishing one.
     ///
     /// # Errors
     ///
     /// [`HistoryError::Malformed`].
-    pub(crate) fn check_answer(&self, page: &HistoryPage) -> Result<(), HistoryError> {
+    pub(crate) fn check_answer(
+        &self,
+        page: &HistoryPage,
+        left_out: usize,
+    ) -> Result<(), HistoryError> {
         if page.messages.len() > self.limit as usize {
             return Err(HistoryError::Malformed("more messages than asked for"));
         }
-        if !page
-            .messages
-            .iter()
-            .all(|m| self.selects(&m.content_topic, m.timestamp_ns))
-        {
+        let asked_for = |m: &Inbound| match m.timestamp_ns {
+            0 => self.selects_topic(&m.content_topic),
+            at => self.selects(&m.content_topic, at),
+        };
+        if !page.messages.iter().all(asked_for) {
             return Err(HistoryError::Malformed("a message that was not asked for"));
         }
-        let ordered = page
-            .messages
-            .windows(2)
-            .all(|pair| pair[0].timestamp_ns <= pair[1].timestamp_ns);
-        if !ordered {
+        let times = page.messages.iter().map(|m| m.timestamp_ns);
+        if !times.filter(|at| *at != 0).is_sorted() {
             return Err(HistoryError::Malformed("messages out of order"));
         }
         let repeats = self
@@ -254,11 +264,17 @@ impl HistoryQuery {
         if repeats {
             return Err(HistoryError::Malformed("the cursor's message again"));
         }
-        // A cursor that does not move would have the caller ask for ever.
-        if page.cursor.is_some() && (page.messages.is_empty() || page.cursor == self.cursor) {
-            return Err(HistoryError::Malformed("a cursor that leads nowhere"));
+        match page.cursor {
+            // It would look like the end of history.
+            None if page.messages.is_empty() && left_out > 0 => {
+                Err(HistoryError::Malformed("nothing but false messages"))
+            }
+            // The caller would ask for ever.
+            Some(_) if page.cursor == self.cursor || page.messages.len() + left_out == 0 => {
+                Err(HistoryError::Malformed("a cursor that leads nowhere"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -267,7 +283,8 @@ impl HistoryQuery {
 pub struct HistoryPage {
     /// The messages, oldest first.
     pub messages: Vec<Inbound>,
-    /// Where the next page starts; none at the end.
+    /// Where the next page starts; none at the end, and only there. A page can be empty and yet
+    /// have a cursor, where all that the Store sent was invalid.
     pub cursor: Option<MessageHash>,
 }
 
@@ -284,7 +301,8 @@ pub struct Status {
     pub listen_addresses: Vec<String>,
     /// The node's peer id, where there is a node.
     pub peer_id: Option<String>,
-    /// The last 16 messages that were relayed on the shard, watched or not, oldest first: (unix
+    /// The last 16 messages with a timestamp that were relayed on the shard, watched or not, oldest
+    /// first: (unix
     /// nanoseconds when it came in, timestamp that its sender gave it). Whoever finds all of them
     /// apart in the same direction has a clock that is off.
     pub recent_timestamps: Vec<(i64, i64)>,
@@ -354,6 +372,55 @@ mod tests {
             message("/a/1/b/proto", 200 * 1024).check(),
             Err(PublishError::TooLarge { max: MAX_MESSAGE_BYTES, size }) if size > 200 * 1024
         ));
+    }
+
+    #[test]
+    fn answers_are_held_against_the_question() {
+        let at = |timestamp_ns: i64, n: u8| Inbound {
+            hash: MessageHash([n; 32]),
+            ..Inbound::of(
+                "",
+                &Message {
+                    timestamp_ns,
+                    ..message("/a/1/b/proto", 1)
+                },
+            )
+        };
+        let query = HistoryQuery {
+            content_topics: vec!["/a/1/b/proto".to_owned()],
+            start_ns: Some(10),
+            end_ns: Some(20),
+            cursor: Some(MessageHash([1; 32])),
+            limit: 3,
+        };
+        let check = |messages: Vec<Inbound>, cursor: Option<u8>, left_out| {
+            let cursor = cursor.map(|n| MessageHash([n; 32]));
+            query.check_answer(&HistoryPage { messages, cursor }, left_out)
+        };
+        let good = vec![at(10, 2), at(0, 3), at(20, 4)];
+        assert_eq!(check(good.clone(), Some(4), 0), Ok(()));
+        assert_eq!(check(good.clone(), None, 7), Ok(()));
+        assert_eq!(check(vec![], None, 0), Ok(()));
+        assert_eq!(check(vec![], Some(5), 1), Ok(()));
+
+        let elsewhere = Inbound {
+            content_topic: "/a/1/c/proto".to_owned(),
+            ..at(0, 6)
+        };
+        let bad = [
+            check([good.clone(), vec![at(20, 5)]].concat(), None, 0),
+            check(vec![at(9, 5)], None, 0),
+            check(vec![at(21, 5)], None, 0),
+            check(vec![elsewhere], None, 0),
+            check(vec![at(12, 5), at(0, 6), at(11, 7)], None, 0),
+            check(vec![at(12, 1)], None, 0),
+            check(good, Some(1), 0),
+            check(vec![], Some(5), 0),
+            check(vec![], None, 1),
+        ];
+        for (n, result) in bad.into_iter().enumerate() {
+            assert!(matches!(result, Err(HistoryError::Malformed(_))), "{n}");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Transport for MemoryTransport {
             }
             return Err(HistoryError::Timeout);
         };
-        query.check_answer(&page)?;
+        query.check_answer(&page, 0)?;
         Ok(page)
     }
 

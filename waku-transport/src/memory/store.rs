@@ -177,7 +177,7 @@ mod tests {
             let mut got = Vec::new();
             loop {
                 let page = store.answer(&query).expect("honest").expect("an answer");
-                prop_assert_eq!(query.check_answer(&page), Ok(()));
+                prop_assert_eq!(query.check_answer(&page, 0), Ok(()));
                 got.extend(page.messages);
                 match page.cursor {
                     None => break,

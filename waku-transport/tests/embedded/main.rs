@@ -304,6 +304,55 @@ async fn hashes_and_addresses_are_the_nodes() {
     h.finish().await;
 }
 
+/// Anybody may publish what this crate never would. It must not spoil history for others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_without_timestamp_do_no_harm() {
+    let mut h = EmbeddedHarness::start().await;
+    let endpoint = h.endpoint(EventLimits::default()).await;
+    let topic = "/embedded/1/untimed/proto".to_owned();
+    endpoint.watch(vec![topic.clone()]).await.expect("good");
+    let mut events = endpoint.events();
+    let relay = h.relay.as_ref().expect("the relay runs");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_nanos() as i64;
+    for timestamp in [Some(now), None, Some(now + 1)] {
+        let message = waku_node::WakuMessage {
+            payload: format!("{timestamp:?}").into(),
+            content_topic: topic.clone(),
+            timestamp,
+            ..waku_node::WakuMessage::default()
+        };
+        relay.publish(SHARD, message).await.expect("connected");
+        let received = async {
+            loop {
+                if let Some(Event::Message(message)) = events.next().await {
+                    return message.timestamp_ns;
+                }
+            }
+        };
+        let at = soon("the message", received).await;
+        assert_eq!(at, timestamp.unwrap_or(0));
+    }
+    until("the archive has all three", relay, || {
+        relay.status().archive.is_some_and(|a| a.messages == 3)
+    })
+    .await;
+    let query = HistoryQuery {
+        content_topics: vec![topic],
+        start_ns: Some(now),
+        ..HistoryQuery::default()
+    };
+    let page = soon("a page", endpoint.history(query)).await;
+    let mut times: Vec<_> = (page.expect("a page").messages.iter())
+        .map(|m| m.timestamp_ns)
+        .collect();
+    times.sort_unstable();
+    assert_eq!(times, [0, now, now + 1]);
+    assert_eq!(endpoint.status().await.recent_timestamps.len(), 2);
+    endpoint.shutdown().await;
+    h.finish().await;
+}
+
 #[tokio::test]
 async fn dropping_it_ends_streams_and_stops_the_node() {
     let endpoint = EmbeddedTransport::new(config(Vec::new()), SHARD).await;
