@@ -57,6 +57,10 @@ pub struct StateInfo {
     pub created_at: Timestamp,
     /// Generations used by what is in the rows.
     pub sent: u64,
+    /// The last number that counts of each installation that its commit removed.
+    pub cuts: Vec<(InstallationId, u64)>,
+    /// Whether its commit removed somebody who had asked for it.
+    pub left: bool,
 }
 
 impl StateInfo {
@@ -92,6 +96,8 @@ impl StateInfo {
             seal,
             created_at,
             sent: 0,
+            cuts: Vec::new(),
+            left: false,
         })
     }
 
@@ -105,24 +111,17 @@ impl StateInfo {
 
     /// The leaf at an index.
     pub fn leaf(&self, index: u32) -> Option<&Leaf> {
-        self.leaves
-            .binary_search_by_key(&index, |leaf| leaf.leaf)
-            .ok()
-            .map(|at| &self.leaves[at])
+        self.leaves.binary_search_by_key(&index, |leaf| leaf.leaf).ok().map(|at| &self.leaves[at])
     }
 
     /// The leaf of an installation.
     pub fn leaf_of(&self, installation: &InstallationId) -> Option<&Leaf> {
-        self.leaves
-            .iter()
-            .find(|leaf| leaf.installation == *installation)
+        self.leaves.iter().find(|leaf| leaf.installation == *installation)
     }
 
     /// The leaves of an account.
     pub fn leaves_of<'a>(&'a self, account: &'a AccountId) -> impl Iterator<Item = &'a Leaf> {
-        self.leaves
-            .iter()
-            .filter(move |leaf| leaf.account == *account)
+        self.leaves.iter().filter(move |leaf| leaf.account == *account)
     }
 
     /// Whether an account is in the group.
@@ -188,11 +187,7 @@ pub struct RootLines(BTreeMap<LineId, Root>);
 impl RootLines {
     /// From what is stored.
     pub fn load(rows: Vec<(LineId, Slot, Zeroizing<[u8; 32]>)>) -> Self {
-        Self(
-            rows.into_iter()
-                .map(|(id, slot, value)| (id, Root::new(slot, *value)))
-                .collect(),
-        )
+        Self(rows.into_iter().map(|(id, slot, value)| (id, Root::new(slot, *value))).collect())
     }
 
     /// Adds a root.
@@ -243,16 +238,10 @@ impl RootLines {
         let at = |id: &LineId| {
             self.0
                 .get(id)
-                .ok_or(RootError::Past {
-                    held: slot.next(),
-                    wanted: slot,
-                })
+                .ok_or(RootError::Past { held: slot.next(), wanted: slot })
                 .and_then(|root| root.at(slot, network))
         };
-        Ok(Roots {
-            topic: at(&state.topic_line(slot))?,
-            seal: at(&state.seal)?,
-        })
+        Ok(Roots { topic: at(&state.topic_line(slot))?, seal: at(&state.seal)? })
     }
 }
 
@@ -261,12 +250,8 @@ mod tests {
     use super::*;
 
     fn state(topics: Vec<(Slot, LineId)>) -> StateInfo {
-        let policy = GroupPolicy::new(
-            AccountId([1; 32]),
-            "n".into(),
-            String::new(),
-            NetworkId([0; 32]),
-        );
+        let policy =
+            GroupPolicy::new(AccountId([1; 32]), "n".into(), String::new(), NetworkId([0; 32]));
         StateInfo::new(
             EpochId([1; 32]),
             1,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, GroupId};
+use crate::params::ParamsError;
 use crate::store::StoreError;
 
 /// Something local failed; nothing was changed.
@@ -33,6 +34,26 @@ impl StepError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, StepError::Store(StoreError::Busy | StoreError::Full))
     }
+}
+
+/// Why a database cannot be opened as an account.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no account in it.
+    #[error("there is no account here yet")]
+    NoAccount,
+    /// There is one already.
+    #[error("there is an account here already")]
+    AccountExists,
+    /// Its account belongs to another network.
+    #[error("this account belongs to another network")]
+    OtherNetwork,
+    /// The parameters make no network.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Step(#[from] StepError),
 }
 
 /// Why a command was refused. Nothing was changed.

@@ -4,19 +4,401 @@
 //! Two files read as the two ways that data flows: `inbound` (open, decode, choose the state, apply,
 //! converge, record, tell) and `outbound` (command, intent, commit or message, frame, outbox).
 
+mod catch_up;
+mod clock;
 mod command;
+mod commits;
+mod converge;
 mod disposition;
 mod error;
 mod event;
+mod group;
+mod inbound;
+mod intents;
 mod io;
+mod joining;
+mod messages;
+mod outbound;
+mod outbox;
+mod people;
+mod query;
+mod topics;
 mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 pub use command::{Answer, Command};
 pub use disposition::{Counters, Deferred, Disposition, Refused};
-pub use error::{CommandError, StepError};
+pub use error::{CommandError, OpenError, StepError};
 pub use event::Event;
 pub use io::{CommandId, Inbound, Input, OutboxId, Output, PublishFailure, QueryId};
 pub use view::{
     ContactView, GroupView, IdentityView, MemberView, Membership, MessageView, MissingView,
     RequestState, RequestView,
 };
+
+use crate::contact::inbox::InboxKey;
+use crate::group::crypto::SharedRng;
+use crate::identity::installation::InstallationKey;
+use crate::identity::log::Log;
+use crate::identity::phrase::RecoveryPhrase;
+use crate::ids::{GroupId, IntentId, RequestId};
+use crate::params::{HORIZON_AGE, NetworkId, NetworkParams};
+use crate::store::{Keyed, Store, Timed};
+use crate::time::{Slot, Timestamp};
+use catch_up::CatchUp;
+use clock::Clock;
+use group::{Group, Record};
+use inbound::Later;
+use intents::IntentRecord;
+use outbox::Outbox;
+use people::{Budget, Identity, Me, RequestRecord};
+use topics::{INVITATION_SLOTS, TopicIndex};
+
+/// Why something that was asked for is not done: it is refused, or something local failed.
+enum Fail {
+    Refused(CommandError),
+    Step(StepError),
+}
+
+impl From<CommandError> for Fail {
+    fn from(error: CommandError) -> Self {
+        Fail::Refused(error)
+    }
+}
+
+impl From<StepError> for Fail {
+    fn from(error: StepError) -> Self {
+        Fail::Step(error)
+    }
+}
+
+impl From<crate::group::error::GroupError> for Fail {
+    fn from(error: crate::group::error::GroupError) -> Self {
+        Fail::Step(error.into())
+    }
+}
+
+impl From<crate::store::StoreError> for Fail {
+    fn from(error: crate::store::StoreError) -> Self {
+        Fail::Step(error.into())
+    }
+}
+
+type Done<T> = Result<T, Fail>;
+
+/// The protocol of one installation, driven from outside.
+///
+/// It has no threads, sockets or clock: inputs and the time go into [`Machine::step`], and what is
+/// to happen outside comes back. A machine that fails in a step has changed nothing and goes on.
+pub struct Machine {
+    store: Store,
+    params: NetworkParams,
+    network: NetworkId,
+    rng: SharedRng,
+    me: Me,
+    inbox_keys: Vec<InboxKey>,
+    groups: BTreeMap<GroupId, Group>,
+    requests: BTreeMap<RequestId, RequestRecord>,
+    intents: BTreeMap<IntentId, IntentRecord>,
+    outbox: Outbox,
+    // What does not outlive the process.
+    now: Timestamp,
+    out: Vec<Output>,
+    connected: bool,
+    catch_up: CatchUp,
+    index: TopicIndex,
+    watched: BTreeSet<String>,
+    watched_slot: Slot,
+    watch_changed: bool,
+    doorbells: Budget,
+    clock: Clock,
+    counters: Counters,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Machine({:?}, {} groups)", self.me.account, self.groups.len())
+    }
+}
+
+impl Machine {
+    /// Whether a database has an account in it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn has_account(store: &Store) -> Result<bool, StepError> {
+        Ok(store.meta::<NetworkId>("network")?.is_some())
+    }
+
+    /// Makes a new account, with this installation as its first, in an empty database.
+    ///
+    /// `seed` is fresh randomness.
+    ///
+    /// # Errors
+    /// [`OpenError::AccountExists`] where the database has one already.
+    pub fn create(
+        store: Store,
+        params: NetworkParams,
+        seed: [u8; 32],
+        now: Timestamp,
+        phrase: &RecoveryPhrase,
+    ) -> Result<Self, OpenError> {
+        params.validate()?;
+        if Self::has_account(&store)? {
+            return Err(OpenError::AccountExists);
+        }
+        let rng = SharedRng::new(seed);
+        let network = params.id();
+        let account = phrase.account_key();
+        let key = InstallationKey::generate(&mut *rng.lock());
+        let mut log = Log::new(account.id(), network);
+        let failed = |error: crate::identity::log::LogError| StepError::State(error.to_string());
+        let entry = log.create(&account, &key, now).map_err(failed)?;
+        log.insert(entry).map_err(failed)?;
+        let identity = Identity::new(&key, &phrase.card_secret(), &log, now);
+        store.begin().map_err(StepError::from)?;
+        let written = store
+            .set_meta("identity", &identity)
+            .and_then(|()| store.set_meta("network", &network))
+            .and_then(|()| store.commit());
+        if let Err(error) = written {
+            store.rollback();
+            return Err(StepError::from(error).into());
+        }
+        Self::assemble(store, params, rng, now)
+    }
+
+    /// Opens the account of a database.
+    ///
+    /// `seed` is fresh randomness: one that was used before would repeat nonces.
+    ///
+    /// # Errors
+    /// [`OpenError::NoAccount`] for an empty database, [`OpenError::OtherNetwork`] for one of
+    /// another network.
+    pub fn open(
+        store: Store,
+        params: NetworkParams,
+        seed: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        params.validate()?;
+        Self::assemble(store, params, SharedRng::new(seed), now)
+    }
+
+    fn assemble(
+        store: Store,
+        params: NetworkParams,
+        rng: SharedRng,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let network = params.id();
+        match store.meta::<NetworkId>("network").map_err(StepError::from)? {
+            None => return Err(OpenError::NoAccount),
+            Some(other) if other != network => return Err(OpenError::OtherNetwork),
+            Some(_) => {}
+        }
+        let me = Self::load_identity(&store, &network)?;
+        let mut machine = Self {
+            store,
+            params,
+            network,
+            rng,
+            me,
+            inbox_keys: Vec::new(),
+            groups: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            outbox: Outbox::default(),
+            now,
+            out: Vec::new(),
+            connected: false,
+            catch_up: CatchUp::default(),
+            index: TopicIndex::default(),
+            watched: BTreeSet::new(),
+            watched_slot: Slot(0),
+            watch_changed: false,
+            doorbells: Budget::default(),
+            clock: Clock::default(),
+            counters: Counters::default(),
+        };
+        machine.load()?;
+        Ok(machine)
+    }
+
+    fn load_identity(store: &Store, network: &NetworkId) -> Result<Me, StepError> {
+        store
+            .meta::<Identity>("identity")?
+            .ok_or_else(|| StepError::State("the own identity is missing".into()))?
+            .open(network)
+    }
+
+    /// Reads everything from the database: when opened, and after a step that failed.
+    fn load(&mut self) -> Result<(), StepError> {
+        self.me = Self::load_identity(&self.store, &self.network)?;
+        self.load_inbox_keys()?;
+        self.groups.clear();
+        for record in self.store.all_keyed::<Record>(Keyed::Group)? {
+            self.groups.insert(record.id, Group::load(&self.store, record)?);
+        }
+        let requests = self.store.all_timed::<RequestRecord>(Timed::Request)?;
+        self.requests = requests.into_iter().map(|request| (request.id, request)).collect();
+        let intents = self.store.intents::<IntentRecord>()?;
+        self.intents = intents.into_iter().map(|intent| (intent.id, intent)).collect();
+        self.load_outbox()?;
+        self.catch_up.synced_to = self.store.meta("synced_to")?;
+        self.index.clear();
+        self.watch_changed = true;
+        Ok(())
+    }
+
+    /// Takes one input. Either everything that follows from it is in the database, and the outputs
+    /// are to be carried out; or nothing has changed.
+    ///
+    /// What others send never makes an error: each envelope gets a [`Disposition`].
+    ///
+    /// # Errors
+    /// [`StepError`]: the database or state in it failed.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        self.now = now;
+        self.out.clear();
+        self.store.begin()?;
+        let done = self.dispatch(input).and_then(|()| self.housekeeping());
+        match done.and_then(|()| Ok(self.store.commit()?)) {
+            Ok(()) => Ok(std::mem::take(&mut self.out)),
+            Err(error) => {
+                self.out.clear();
+                self.back_out()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn back_out(&mut self) -> Result<(), StepError> {
+        self.store.rollback();
+        self.store.inject_fault_after(None);
+        self.load()
+    }
+
+    fn dispatch(&mut self, input: Input) -> Result<(), StepError> {
+        match input {
+            Input::Command(id, command) => match self.run(command) {
+                Ok(answer) => {
+                    self.out.push(Output::Answer(id, Ok(answer)));
+                    Ok(())
+                }
+                Err(Fail::Step(error)) => Err(error),
+                Err(Fail::Refused(error)) => {
+                    // What was begun before the refusal is taken back, in memory too.
+                    self.out.clear();
+                    if self.store.has_written() {
+                        self.back_out()?;
+                        self.store.begin()?;
+                    }
+                    self.out.push(Output::Answer(id, Err(error)));
+                    Ok(())
+                }
+            },
+            Input::Envelope(inbound) => self.receive(inbound, true),
+            Input::HistoryPage { query, messages, cursor } => self.on_page(query, messages, cursor),
+            Input::HistoryFailed { query, reason, no_store } => {
+                self.on_history_failed(query, reason, no_store)
+            }
+            Input::Published { outbox, failure } => self.on_published(outbox, failure),
+            Input::Connection { connected } => {
+                self.on_connection(connected);
+                Ok(())
+            }
+            Input::Missed => {
+                self.on_missed();
+                Ok(())
+            }
+            Input::ObservedTime { timestamp_ns } => self.observe_time(timestamp_ns),
+            Input::Tick => Ok(()),
+        }
+    }
+
+    /// What time brings, and what the input made necessary.
+    fn housekeeping(&mut self) -> Result<(), StepError> {
+        if self.slot() != self.watched_slot {
+            self.new_slot()?;
+        }
+        self.drive_catch_up();
+        self.drive_intents()?;
+        if std::mem::take(&mut self.watch_changed) {
+            self.refresh_watch();
+        }
+        self.flush_outbox()
+    }
+
+    fn new_slot(&mut self) -> Result<(), StepError> {
+        self.watch_changed = true;
+        self.watched_slot = self.slot();
+        self.expire_keys()?;
+        let slot = self.slot();
+        let over: Vec<RequestId> = self
+            .requests
+            .values()
+            .filter(|request| request.state == RequestState::Accepted)
+            .filter(|request| request.slot.0 + INVITATION_SLOTS < slot.0 && self.may_send())
+            .map(|request| request.id)
+            .collect();
+        for request in over {
+            self.forget_request(&request)?;
+            let reason = "it was not found: ask for another one".into();
+            self.tell(Event::RequestFailed { request, reason })?;
+        }
+        let groups: Vec<GroupId> = self.groups.keys().copied().collect();
+        for group in groups {
+            for (id, later) in self.store.deferred::<Later>(&group)? {
+                if self.now.since(later.kept_at()) > HORIZON_AGE {
+                    self.store.delete_deferred(id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else comes before. None: never, while disconnected
+    /// and with nothing to do.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        if !self.connected {
+            return None;
+        }
+        let slot = self.slot().next().start(self.params.slot_secs);
+        let sending = self.may_send();
+        [
+            Some(slot),
+            self.catch_up.next_due(self.params.slot_secs),
+            self.outbox.next_due().filter(|_| sending),
+            self.next_intent_due().filter(|_| sending),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        // Never in the past by much: a caller that sleeps until then must not spin.
+        .map(|at| at.max(self.now + Duration::from_millis(1)))
+    }
+
+    fn slot(&self) -> Slot {
+        Slot::at(self.now, self.params.slot_secs)
+    }
+
+    /// Tells the application, who gets it at least once.
+    fn tell(&mut self, event: Event) -> Result<(), StepError> {
+        let cursor = self.store.add_event(&event)?;
+        self.out.push(Output::Event { cursor, event });
+        Ok(())
+    }
+
+    /// The database, for tests that inject faults.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The database, taken out: what is left when a process ends.
+    pub fn into_store(self) -> Store {
+        self.store
+    }
+}

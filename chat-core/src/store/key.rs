@@ -90,10 +90,7 @@ fn read_salt(path: &Path) -> Result<Option<[u8; SALT_LEN]>, StoreError> {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
-            return Err(StoreError::File {
-                path: path.to_path_buf(),
-                source,
-            });
+            return Err(StoreError::File { path: path.to_path_buf(), source });
         }
     };
     let mut salt = [0; SALT_LEN];

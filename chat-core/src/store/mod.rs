@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub use key::DatabaseKey;
+pub(crate) use tables::{Keyed, Kept, Timed};
 pub use tables::{MessageRow, OutboxRow};
 
 /// Why the database cannot be used.
@@ -90,6 +91,8 @@ pub struct Store {
     conn: Connection,
     /// Writes that still succeed before an injected fault; none: all of them.
     fault: Cell<Option<u64>>,
+    /// Whether anything was written since the transaction began.
+    written: Cell<bool>,
 }
 
 impl std::fmt::Debug for Store {
@@ -125,9 +128,7 @@ impl Store {
         conn.pragma_update(None, "key", literal.as_str())?;
         drop(literal);
         // The first read shows whether the key fits.
-        conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| {
-            row.get::<_, i64>(0)
-        })?;
+        conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
         conn.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
@@ -135,31 +136,23 @@ impl Store {
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;",
         )?;
-        let store = Self {
-            conn,
-            fault: Cell::new(None),
-        };
+        let store = Self { conn, fault: Cell::new(None), written: Cell::new(false) };
         store.migrate()?;
         Ok(store)
     }
 
     fn migrate(&self) -> Result<(), StoreError> {
-        let found: i64 = self
-            .conn
-            .query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let found: i64 = self.conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found > schema::VERSION {
-            return Err(StoreError::TooNew {
-                found,
-                known: schema::VERSION,
-            });
+            return Err(StoreError::TooNew { found, known: schema::VERSION });
         }
         let from = usize::try_from(found).map_err(|_| StoreError::Corrupt)?;
         for (step, sql) in schema::STEPS.iter().enumerate().skip(from) {
             self.begin()?;
-            let done = self.conn.execute_batch(sql).and_then(|()| {
-                self.conn
-                    .pragma_update(None, "user_version", step as i64 + 1)
-            });
+            let done = self
+                .conn
+                .execute_batch(sql)
+                .and_then(|()| self.conn.pragma_update(None, "user_version", step as i64 + 1));
             match done {
                 Ok(()) => self.commit()?,
                 Err(error) => {
@@ -173,6 +166,7 @@ impl Store {
 
     /// Begins the transaction of a step.
     pub(crate) fn begin(&self) -> Result<(), StoreError> {
+        self.written.set(false);
         Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
     }
 
@@ -196,6 +190,11 @@ impl Store {
         self.fault.set(writes);
     }
 
+    /// Whether anything was written since [`Store::begin`].
+    pub(crate) fn has_written(&self) -> bool {
+        self.written.get()
+    }
+
     fn spend_fault(&self) -> Result<(), StoreError> {
         match self.fault.get() {
             None => Ok(()),
@@ -209,6 +208,7 @@ impl Store {
 
     fn write(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
         self.spend_fault()?;
+        self.written.set(true);
         Ok(self.conn.prepare_cached(sql)?.execute(params)?)
     }
 
@@ -245,9 +245,7 @@ impl Store {
 
 /// Values are MessagePack with field names, so that fields can be added later.
 pub(crate) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    rmp_serde::to_vec_named(value)
-        .map(Zeroizing::new)
-        .map_err(|_| StoreError::Encode)
+    rmp_serde::to_vec_named(value).map(Zeroizing::new).map_err(|_| StoreError::Encode)
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(

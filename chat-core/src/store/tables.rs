@@ -104,6 +104,17 @@ impl Timed {
     }
 }
 
+/// Whether something was kept for later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It was.
+    Yes,
+    /// It is there already.
+    Known,
+    /// There is no room.
+    Full,
+}
+
 /// A row of the outbox.
 #[derive(Debug)]
 pub struct OutboxRow<T> {
@@ -173,11 +184,12 @@ impl Store {
         key: &[u8],
         value: &impl Serialize,
     ) -> Result<(), StoreError> {
-        self.write(
-            table.statements()[1],
-            params![key, encode(value)?.as_slice()],
-        )
-        .map(drop)
+        self.write(table.statements()[1], params![key, encode(value)?.as_slice()]).map(drop)
+    }
+
+    /// Deletes a value of a keyed table.
+    pub(crate) fn delete_keyed(&self, table: Keyed, key: &[u8]) -> Result<(), StoreError> {
+        self.write(table.statements()[2], params![key]).map(drop)
     }
 
     /// All values of a keyed table.
@@ -205,11 +217,7 @@ impl Store {
         value: &impl Serialize,
     ) -> Result<(), StoreError> {
         let data = encode(value)?;
-        self.write(
-            table.statements()[1],
-            params![key, int(at.0), data.as_slice()],
-        )
-        .map(drop)
+        self.write(table.statements()[1], params![key, int(at.0), data.as_slice()]).map(drop)
     }
 
     /// Deletes a value of a timed table.
@@ -233,9 +241,7 @@ impl Store {
         &self,
         group: &GroupId,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT data FROM state WHERE grp = ?1")?;
+        let mut statement = self.conn.prepare_cached("SELECT data FROM state WHERE grp = ?1")?;
         let mut rows = statement.query(params![group.0])?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
@@ -261,19 +267,14 @@ impl Store {
 
     /// Deletes a state with its MLS rows.
     pub(crate) fn delete_state(&self, group: &GroupId, epoch: &EpochId) -> Result<(), StoreError> {
-        self.write(
-            "DELETE FROM state WHERE grp = ?1 AND epoch = ?2",
-            params![group.0, epoch.0],
-        )?;
-        self.write("DELETE FROM mls_row WHERE epoch = ?1", params![epoch.0])
-            .map(drop)
+        self.write("DELETE FROM state WHERE grp = ?1 AND epoch = ?2", params![group.0, epoch.0])?;
+        self.write("DELETE FROM mls_row WHERE epoch = ?1", params![epoch.0]).map(drop)
     }
 
     /// The MLS rows of a state.
     pub(crate) fn mls_rows(&self, epoch: &EpochId) -> Result<RawRows, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT key, value FROM mls_row WHERE epoch = ?1")?;
+        let mut statement =
+            self.conn.prepare_cached("SELECT key, value FROM mls_row WHERE epoch = ?1")?;
         let mut rows = statement.query(params![epoch.0])?;
         let mut out = RawRows::new();
         while let Some(row) = rows.next()? {
@@ -309,17 +310,12 @@ impl Store {
         &self,
         group: &GroupId,
     ) -> Result<Vec<([u8; 16], Slot, Zeroizing<[u8; 32]>)>, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT id, slot, value FROM root_line WHERE grp = ?1")?;
+        let mut statement =
+            self.conn.prepare_cached("SELECT id, slot, value FROM root_line WHERE grp = ?1")?;
         let mut rows = statement.query(params![group.0])?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
-            out.push((
-                row.get(0)?,
-                Slot(uint(row.get(1)?)),
-                Zeroizing::new(row.get(2)?),
-            ));
+            out.push((row.get(0)?, Slot(uint(row.get(1)?)), Zeroizing::new(row.get(2)?)));
         }
         Ok(out)
     }
@@ -346,11 +342,8 @@ impl Store {
         group: &GroupId,
         id: &[u8; 16],
     ) -> Result<(), StoreError> {
-        self.write(
-            "DELETE FROM root_line WHERE grp = ?1 AND id = ?2",
-            params![group.0, id],
-        )
-        .map(drop)
+        self.write("DELETE FROM root_line WHERE grp = ?1 AND id = ?2", params![group.0, id])
+            .map(drop)
     }
 
     /// All commits known of a group.
@@ -437,8 +430,7 @@ impl Store {
 
     /// Deletes an intent.
     pub(crate) fn delete_intent(&self, id: &[u8; 16]) -> Result<(), StoreError> {
-        self.write("DELETE FROM intent WHERE id = ?1", params![id])
-            .map(drop)
+        self.write("DELETE FROM intent WHERE id = ?1", params![id]).map(drop)
     }
 
     /// The chain of an installation in a group.
@@ -460,16 +452,12 @@ impl Store {
         &self,
         group: &GroupId,
     ) -> Result<Vec<(InstallationId, T)>, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT installation, data FROM chain WHERE grp = ?1")?;
+        let mut statement =
+            self.conn.prepare_cached("SELECT installation, data FROM chain WHERE grp = ?1")?;
         let mut rows = statement.query(params![group.0])?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
-            out.push((
-                InstallationId(row.get(0)?),
-                decode("chain", &row.get::<_, Vec<u8>>(1)?)?,
-            ));
+            out.push((InstallationId(row.get(0)?), decode("chain", &row.get::<_, Vec<u8>>(1)?)?));
         }
         Ok(out)
     }
@@ -549,6 +537,36 @@ impl Store {
         )
     }
 
+    /// Takes the flags of an installation's messages back.
+    pub(crate) fn unflag(
+        &self,
+        group: &GroupId,
+        installation: &InstallationId,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "UPDATE message SET flagged = 0 WHERE grp = ?1 AND installation = ?2",
+            params![group.0, installation.0],
+        )
+        .map(drop)
+    }
+
+    /// Deletes the states, commits and roots of a group, before it is joined anew. What was
+    /// received stays, and so do the marks of what was sent.
+    pub(crate) fn forget_branch(&self, group: &GroupId) -> Result<(), StoreError> {
+        self.write(
+            "DELETE FROM mls_row WHERE epoch IN (SELECT epoch FROM state WHERE grp = ?1)",
+            params![group.0],
+        )?;
+        for sql in [
+            "DELETE FROM state WHERE grp = ?1",
+            "DELETE FROM commit_node WHERE grp = ?1",
+            "DELETE FROM root_line WHERE grp = ?1",
+        ] {
+            self.write(sql, params![group.0])?;
+        }
+        Ok(())
+    }
+
     /// Up to `limit` messages of a group, the newest of those before `before` (by arrival), oldest
     /// first.
     pub(crate) fn messages<T: DeserializeOwned>(
@@ -576,8 +594,8 @@ impl Store {
         Ok(out)
     }
 
-    /// Keeps something for later; false if it is there or there is no room (`most` rows of at most
-    /// `bytes` in all for the group).
+    /// Keeps something for later, if there is room (`most` rows of at most `bytes` in all for the
+    /// group).
     pub(crate) fn defer(
         &self,
         group: &GroupId,
@@ -586,19 +604,19 @@ impl Store {
         value: &impl Serialize,
         most: usize,
         bytes: usize,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Kept, StoreError> {
         let (count, total): (i64, i64) = self
             .conn
             .prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM deferred WHERE grp = ?1")?
             .query_row(params![group.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if uint(count) >= most as u64 || uint(total) + size as u64 > bytes as u64 {
-            return Ok(false);
+            return Ok(Kept::Full);
         }
         let added = self.write(
             "INSERT OR IGNORE INTO deferred (grp, hash, size, data) VALUES (?1, ?2, ?3, ?4)",
             params![group.0, hash.0, int(size as u64), encode(value)?.as_slice()],
         )?;
-        Ok(added == 1)
+        Ok(if added == 1 { Kept::Yes } else { Kept::Known })
     }
 
     /// What is kept for later of a group, oldest first.
@@ -606,24 +624,19 @@ impl Store {
         &self,
         group: &GroupId,
     ) -> Result<Vec<(u64, T)>, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT id, data FROM deferred WHERE grp = ?1 ORDER BY id")?;
+        let mut statement =
+            self.conn.prepare_cached("SELECT id, data FROM deferred WHERE grp = ?1 ORDER BY id")?;
         let mut rows = statement.query(params![group.0])?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
-            out.push((
-                uint(row.get(0)?),
-                decode("deferred", &row.get::<_, Vec<u8>>(1)?)?,
-            ));
+            out.push((uint(row.get(0)?), decode("deferred", &row.get::<_, Vec<u8>>(1)?)?));
         }
         Ok(out)
     }
 
     /// Drops something that was kept for later.
     pub(crate) fn delete_deferred(&self, id: u64) -> Result<(), StoreError> {
-        self.write("DELETE FROM deferred WHERE id = ?1", params![int(id)])
-            .map(drop)
+        self.write("DELETE FROM deferred WHERE id = ?1", params![int(id)]).map(drop)
     }
 
     /// Adds to the outbox.
@@ -668,16 +681,12 @@ impl Store {
 
     /// Takes something out of the outbox.
     pub(crate) fn delete_outbox(&self, id: u64) -> Result<(), StoreError> {
-        self.write("DELETE FROM outbox WHERE id = ?1", params![int(id)])
-            .map(drop)
+        self.write("DELETE FROM outbox WHERE id = ?1", params![int(id)]).map(drop)
     }
 
     /// Adds an event; its cursor.
     pub(crate) fn add_event(&self, value: &impl Serialize) -> Result<u64, StoreError> {
-        self.write(
-            "INSERT INTO event (data) VALUES (?1)",
-            params![encode(value)?.as_slice()],
-        )?;
+        self.write("INSERT INTO event (data) VALUES (?1)", params![encode(value)?.as_slice()])?;
         Ok(uint(self.conn.last_insert_rowid()))
     }
 
@@ -693,17 +702,13 @@ impl Store {
         let mut rows = statement.query(params![int(after), limit])?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
-            out.push((
-                uint(row.get(0)?),
-                decode("event", &row.get::<_, Vec<u8>>(1)?)?,
-            ));
+            out.push((uint(row.get(0)?), decode("event", &row.get::<_, Vec<u8>>(1)?)?));
         }
         Ok(out)
     }
 
     /// Deletes events up to a cursor: they were acknowledged.
     pub(crate) fn delete_events(&self, up_to: u64) -> Result<(), StoreError> {
-        self.write("DELETE FROM event WHERE cursor <= ?1", params![int(up_to)])
-            .map(drop)
+        self.write("DELETE FROM event WHERE cursor <= ?1", params![int(up_to)]).map(drop)
     }
 }

@@ -1,0 +1,294 @@
+//! Which branch is followed: commits go into the tree, `choose` names the tip, and what changed for
+//! the application is told. States beyond the horizon are deleted.
+
+use std::collections::BTreeSet;
+
+use super::Machine;
+use super::commits::unfollowed;
+use super::error::StepError;
+use super::event::Event;
+use super::view::Membership;
+use crate::convergence::follow::switch;
+use crate::convergence::tree::CommitNode;
+use crate::group::mls::Mls;
+use crate::group::policy::GroupPolicy;
+use crate::group::state::{Leaf, StateInfo};
+use crate::ids::{AccountId, CommitId, EpochId, GroupId};
+use crate::params::{HORIZON_AGE, HORIZON_COMMITS, PUBLIC_COMMITS};
+use crate::wire::header::CommitHeader;
+use crate::wire::labels::Label;
+use crate::wire::roots::Root;
+
+/// A state that a valid commit leads to.
+pub(super) struct NewState {
+    pub(super) node: CommitNode,
+    pub(super) parent: StateInfo,
+    pub(super) mls: Mls,
+    pub(super) leaves: Vec<Leaf>,
+    pub(super) policy: GroupPolicy,
+    pub(super) header: CommitHeader,
+}
+
+impl Machine {
+    /// Adds a commit to the tree, with the frame that carried it.
+    pub(super) fn add_node(
+        &mut self,
+        group_id: GroupId,
+        node: CommitNode,
+        frame: &[u8],
+    ) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        self.store.add_commit_node(&group_id, node.id.as_bytes(), node.depth, &node, frame)?;
+        if let Err(error) = group.tree.insert(node) {
+            // Its parent lies before the tree's root: it cannot change what is followed.
+            tracing::debug!(%error, "a commit has no place in the tree");
+        }
+        Ok(())
+    }
+
+    /// Takes in a new state: its rows, roots and description, and its commit.
+    pub(super) fn adopt(
+        &mut self,
+        group_id: GroupId,
+        new: NewState,
+        frame: &[u8],
+    ) -> Result<(), StepError> {
+        let NewState { node, parent, mls, leaves, policy, header } = new;
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        let mut seal = parent.seal;
+        let mut rotated = None;
+        if header.rotate {
+            let topic = mls.export(Label::GroupTopicRoot, &self.network)?;
+            let sealing = mls.export(Label::GroupSealRoot, &self.network)?;
+            let (topic_id, seal_id) = (self.rng.bytes(), self.rng.bytes());
+            group.lines.insert(topic_id, Root::new(header.slot, *topic));
+            group.lines.insert(seal_id, Root::new(header.slot, *sealing));
+            seal = seal_id;
+            rotated = Some(topic_id);
+        }
+        let mut state = StateInfo::new(
+            node.epoch,
+            node.depth,
+            Some((parent.epoch, node.id)),
+            header.slot,
+            leaves,
+            &policy,
+            parent.topics_after(header.slot, rotated),
+            seal,
+            self.now,
+        )?;
+        state.cuts = header.cuts.iter().map(|cut| (cut.installation, cut.seq)).collect();
+        state.left = header
+            .warrants
+            .iter()
+            .any(|warrant| matches!(warrant, crate::wire::header::Warrant::Leave(_)));
+        let epoch = node.epoch;
+        group.states.insert(epoch, state);
+        group.put_mls(epoch, mls);
+        group.save_state(&self.store, &epoch)?;
+        if rotated.is_some() {
+            group.save_lines(&self.store)?;
+        }
+        self.index.clear();
+        self.watch_changed = true;
+        self.add_node(group_id, node, frame)?;
+        if rotated.is_some() {
+            // What was sent on the new topics before this commit was known has yet to be fetched.
+            self.backfill(header.slot.next().start(self.params.slot_secs));
+        }
+        Ok(())
+    }
+
+    /// Follows the branch that counts, tells what changed by it, and prunes.
+    pub(super) fn settle(&mut self, group_id: GroupId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        let from = group.record.tip;
+        let to = group.chosen(&self.network);
+        if to != from {
+            let turn = switch(&group.tree, from, to);
+            group.record.tip = to;
+            if group.states.contains_key(&to) {
+                group.record.last_state = to;
+            }
+            group.save_record(&self.store)?;
+            let turn = turn.ok_or_else(|| {
+                StepError::State("the branch that is followed is not in the tree".into())
+            })?;
+            if !turn.undone.is_empty() {
+                self.undo(group_id, &turn.undone)?;
+                self.tell(Event::BranchChanged { group: group_id, undone: turn.undone.len() })?;
+            }
+            for id in &turn.applied {
+                self.tell_commit(group_id, id)?;
+            }
+            self.index.clear();
+            self.watch_changed = true;
+        }
+        self.review_intents(group_id)?;
+        self.prune(group_id)
+    }
+
+    /// Takes back the cuts of commits that no longer count.
+    fn undo(&mut self, group_id: GroupId, undone: &[CommitId]) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        for id in undone {
+            let Some(node) = group.tree.get(id) else {
+                continue;
+            };
+            let Some(state) = group.states.get(&node.epoch) else {
+                continue;
+            };
+            for (installation, _) in &state.cuts {
+                if let Some(chain) = group.chains.get_mut(installation) {
+                    chain.set_cut(None);
+                    self.store.set_chain(&group_id, installation, chain)?;
+                    self.store.unflag(&group_id, installation)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what a commit on the branch that is followed changed.
+    fn tell_commit(&mut self, group_id: GroupId, id: &CommitId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        let Some(node) = group.tree.get(id).cloned() else {
+            return Ok(());
+        };
+        let by = node.author_account;
+        if node.epoch == unfollowed(id) {
+            let left = group.record.membership == Membership::Leaving;
+            group.record.membership = if left { Membership::Left } else { Membership::Removed };
+            group.save_record(&self.store)?;
+            return self.tell(Event::GroupLeft { group: group_id, removed: !left });
+        }
+        if matches!(group.record.membership, Membership::Removed | Membership::Left) {
+            // The removal lost: this device is a member after all.
+            group.record.membership = Membership::Active;
+            group.save_record(&self.store)?;
+        }
+        let (Some(before), Some(after)) =
+            (group.states.get(&node.parent).cloned(), group.states.get(&node.epoch).cloned())
+        else {
+            return Ok(());
+        };
+        for (installation, cut) in &after.cuts {
+            if let Some(chain) = group.chains.get_mut(installation) {
+                chain.set_cut(Some(*cut));
+                self.store.set_chain(&group_id, installation, chain)?;
+            }
+            self.store.flag_above(&group_id, installation, *cut)?;
+        }
+        for leaf in &after.leaves {
+            // Whoever is a member again has no cut any more.
+            if leaf.since == Some(after.epoch)
+                && let Some(chain) = group.chains.get_mut(&leaf.installation)
+            {
+                chain.set_cut(None);
+                self.store.set_chain(&group_id, &leaf.installation, chain)?;
+            }
+        }
+        let accounts =
+            |state: &StateInfo| state.accounts().into_iter().collect::<BTreeSet<AccountId>>();
+        let (old, new) = (accounts(&before), accounts(&after));
+        let group = group_id;
+        let added: Vec<AccountId> = new.difference(&old).copied().collect();
+        if !added.is_empty() {
+            self.tell(Event::MembersAdded { group, by, accounts: added })?;
+        }
+        let removed: Vec<AccountId> = old.difference(&new).copied().collect();
+        if !removed.is_empty() {
+            self.tell(Event::MembersRemoved { group, by, accounts: removed, left: after.left })?;
+        }
+        let (old, new) = (before.policy()?, after.policy()?);
+        if (&old.name, &old.description) != (&new.name, &new.description) {
+            self.tell(Event::GroupDescribed {
+                group,
+                by,
+                name: new.name.clone(),
+                description: new.description.clone(),
+            })?;
+        }
+        if old.admins != new.admins {
+            let mut admins: Vec<_> = new.admins.iter().collect();
+            admins.sort_by_key(|(_, number)| **number);
+            let admins = admins.into_iter().map(|(account, _)| *account).collect();
+            self.tell(Event::AdminsChanged { group, admins })?;
+        }
+        Ok(())
+    }
+
+    /// Deletes states beyond the horizon, and the roots that no state uses any more.
+    fn prune(&mut self, group_id: GroupId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        let tip = group.current()?.clone();
+        let floor = tip.number.saturating_sub(HORIZON_COMMITS);
+        let caught_up = self.catch_up.synced_to.is_some_and(|at| at + HORIZON_AGE > self.now);
+        let gone: Vec<EpochId> = group
+            .states
+            .values()
+            .filter(|state| state.epoch != tip.epoch && !self.outbox.uses(&state.epoch))
+            .filter(|state| {
+                let old = caught_up && self.now.since(state.created_at) > HORIZON_AGE;
+                // A parent that was just made a parent is still needed, however old it is.
+                state.number < floor || (old && Some(state.epoch) != tip.parent)
+            })
+            .map(|state| state.epoch)
+            .collect();
+        for epoch in &gone {
+            group.states.remove(epoch);
+            group.record.last_in_epoch.remove(epoch);
+            self.store.delete_state(&group_id, epoch)?;
+        }
+        if !gone.is_empty() {
+            let mut used = BTreeSet::new();
+            for state in group.states.values() {
+                used.insert(state.seal);
+                used.extend(state.topics.iter().map(|(_, line)| *line));
+            }
+            for line in group.lines.retain(|line| used.contains(line)) {
+                self.store.delete_root_line(&group_id, &line)?;
+            }
+            group.save_record(&self.store)?;
+            self.index.clear();
+        }
+        if group.tree.len() > PUBLIC_COMMITS {
+            self.prune_tree(group_id)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the tree back to half of what is kept at most.
+    fn prune_tree(&mut self, group_id: GroupId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else {
+            return Ok(());
+        };
+        let root = group.tree.root();
+        let Some(path) = group.tree.path(&root, &group.record.tip) else {
+            return Ok(());
+        };
+        let keep = PUBLIC_COMMITS / 2;
+        let Some(node) =
+            path.len().checked_sub(keep).and_then(|at| group.tree.get(path.get(at)?)).cloned()
+        else {
+            return Ok(());
+        };
+        group.tree.prune_to(&node.epoch).map_err(super::group::state_error)?;
+        group.record.root = (node.epoch, node.depth);
+        group.save_record(&self.store)?;
+        self.store.prune_commit_nodes(&group_id, node.depth.saturating_add(1))?;
+        Ok(())
+    }
+}

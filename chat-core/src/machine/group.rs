@@ -1,0 +1,222 @@
+//! A group as the machine holds it: its record, states, roots, chains, and the tree of commits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::error::StepError;
+use super::view::Membership;
+use crate::convergence::choose::choose;
+use crate::convergence::tree::{CommitNode, CommitTree};
+use crate::group::crypto::SharedRng;
+use crate::group::error::GroupError;
+use crate::group::mls::Mls;
+use crate::group::state::{RootLines, StateInfo};
+use crate::history::{Chain, Gaps, HeadRotation, Tip};
+use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash};
+use crate::params::{MAX_WATCHED_STATES, NetworkId};
+use crate::store::{Keyed, Store};
+use crate::time::Timestamp;
+
+/// Loaded openmls groups kept in memory for each group: the tip, its parent and a branch.
+const CACHED_STATES: usize = 4;
+
+/// What is stored of a group as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Its id.
+    pub(super) id: GroupId,
+    /// The state that is followed. After a removal of this device: an id that no state has.
+    pub(super) tip: EpochId,
+    /// The last state that this device is a member in.
+    pub(super) last_state: EpochId,
+    /// How this account stands to the group.
+    pub(super) membership: Membership,
+    /// Where the tree of commits begins, and its depth.
+    pub(super) root: (EpochId, u64),
+    /// The first state of the own membership.
+    pub(super) first_epoch: EpochId,
+    /// Who invited this device; the own account where it created the group.
+    pub(super) invited_by: AccountId,
+    /// Private half of the inbox key in the own leaf.
+    pub(super) inbox: Zeroizing<[u8; 32]>,
+    /// The number of the next own item.
+    pub(super) next_seq: u64,
+    /// The hash of the last own item.
+    pub(super) last_hash: Option<ItemHash>,
+    /// The number of the last own item, by the state that it was sent in.
+    pub(super) last_in_epoch: BTreeMap<EpochId, u64>,
+    /// Which heads were sent.
+    pub(super) heads: HeadRotation,
+    /// When the own membership began.
+    pub(super) joined_at: Timestamp,
+}
+
+/// A group in memory.
+pub(super) struct Group {
+    pub(super) record: Record,
+    pub(super) tree: CommitTree,
+    pub(super) states: BTreeMap<EpochId, StateInfo>,
+    pub(super) lines: RootLines,
+    pub(super) chains: BTreeMap<InstallationId, Chain>,
+    pub(super) gaps: Gaps,
+    cache: Vec<(EpochId, Mls)>,
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Group({} states)", self.states.len())
+    }
+}
+
+pub(super) fn state_error(error: impl std::fmt::Display) -> StepError {
+    StepError::State(error.to_string())
+}
+
+impl Group {
+    /// A group that begins here, in one state.
+    pub(super) fn new(record: Record, state: StateInfo, lines: RootLines, mls: Mls) -> Self {
+        Self {
+            tree: CommitTree::new(record.root.0, record.root.1),
+            record,
+            cache: vec![(state.epoch, mls)],
+            states: BTreeMap::from([(state.epoch, state)]),
+            lines,
+            chains: BTreeMap::new(),
+            gaps: Gaps::default(),
+        }
+    }
+
+    /// Loads a group from the database.
+    pub(super) fn load(store: &Store, record: Record) -> Result<Self, StepError> {
+        let id = record.id;
+        let mut tree = CommitTree::new(record.root.0, record.root.1);
+        for node in store.commit_nodes::<CommitNode>(&id)? {
+            // Nodes come by depth. One without a parent belongs to what was pruned.
+            if let Err(error) = tree.insert(node) {
+                tracing::debug!(%error, "a stored commit is not in the tree");
+            }
+        }
+        let states =
+            store.states::<StateInfo>(&id)?.into_iter().map(|state| (state.epoch, state)).collect();
+        Ok(Self {
+            tree,
+            states,
+            lines: RootLines::load(store.root_lines(&id)?),
+            chains: store.chains(&id)?.into_iter().collect(),
+            gaps: store.keyed(Keyed::Gaps, id.as_bytes())?.unwrap_or_default(),
+            cache: Vec::new(),
+            record,
+        })
+    }
+
+    pub(super) fn save_record(&self, store: &Store) -> Result<(), StepError> {
+        Ok(store.set_keyed(Keyed::Group, self.record.id.as_bytes(), &self.record)?)
+    }
+
+    /// Writes a state: its description, the rows that changed and the roots that it uses.
+    pub(super) fn save_state(&mut self, store: &Store, epoch: &EpochId) -> Result<(), StepError> {
+        let Some(state) = self.states.get(epoch) else {
+            return Err(state_error("a state is not there"));
+        };
+        store.set_state(&self.record.id, epoch, state)?;
+        if let Some((_, mls)) = self.cache.iter().find(|(id, _)| id == epoch) {
+            store.write_mls_rows(epoch, &mls.rows().take_changes())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn save_lines(&self, store: &Store) -> Result<(), StepError> {
+        for (id, root) in self.lines.iter() {
+            store.set_root_line(&self.record.id, id, root.slot(), root.expose())?;
+        }
+        Ok(())
+    }
+
+    /// Whether this device is a member.
+    pub(super) fn is_member(&self) -> bool {
+        matches!(self.record.membership, Membership::Active | Membership::Leaving)
+    }
+
+    /// The state that is followed, or the last one before this device was removed.
+    pub(super) fn current(&self) -> Result<&StateInfo, StepError> {
+        self.states
+            .get(&self.record.tip)
+            .or_else(|| self.states.get(&self.record.last_state))
+            .ok_or_else(|| state_error("the state that is followed is not there"))
+    }
+
+    /// Takes a state's openmls group out of the cache, or loads it.
+    pub(super) fn take_mls(
+        &mut self,
+        store: &Store,
+        rng: &SharedRng,
+        epoch: &EpochId,
+    ) -> Result<Mls, StepError> {
+        if let Some(at) = self.cache.iter().position(|(id, _)| id == epoch) {
+            return Ok(self.cache.remove(at).1);
+        }
+        Mls::load(rng, &self.record.id, store.mls_rows(epoch)?).map_err(state_error)
+    }
+
+    /// Puts a state's openmls group into the cache, in front.
+    pub(super) fn put_mls(&mut self, epoch: EpochId, mls: Mls) {
+        self.cache.insert(0, (epoch, mls));
+        self.cache.truncate(CACHED_STATES);
+    }
+
+    /// The states from which something may come, best first: the one that is followed, the way
+    /// back from it, then other branches, the deepest first.
+    pub(super) fn ranked(&self) -> Vec<&StateInfo> {
+        let mut out: Vec<&StateInfo> = Vec::new();
+        let mut next = self.current().ok();
+        while let Some(state) = next {
+            out.push(state);
+            next = state.parent.and_then(|parent| self.states.get(&parent));
+        }
+        let mut others: Vec<&StateInfo> = self
+            .states
+            .values()
+            .filter(|state| !out.iter().any(|known| known.epoch == state.epoch))
+            .collect();
+        others.sort_by_key(|state| (std::cmp::Reverse(state.number), state.epoch));
+        out.extend(others);
+        out
+    }
+
+    /// The states whose roots are watched: at most so many different pairs of roots, best first.
+    pub(super) fn watched(&self, slot: crate::time::Slot) -> Vec<&StateInfo> {
+        let mut seen = Vec::new();
+        let mut out = Vec::new();
+        for state in self.ranked() {
+            let roots = (state.topic_line(slot), state.seal);
+            if seen.contains(&roots) {
+                continue;
+            }
+            if seen.len() == MAX_WATCHED_STATES {
+                break;
+            }
+            seen.push(roots);
+            out.push(state);
+        }
+        out
+    }
+
+    /// The tips of all chains, for the heads of the next own item.
+    pub(super) fn tips(&self) -> BTreeMap<InstallationId, Tip> {
+        self.chains.iter().filter_map(|(id, chain)| chain.tip().map(|tip| (*id, tip))).collect()
+    }
+
+    /// The state that counts, by the commits that are known.
+    pub(super) fn chosen(&self, network: &NetworkId) -> EpochId {
+        choose(&self.tree, network).tip
+    }
+}
+
+/// What a group error is at the door, where state of our own is concerned.
+impl From<GroupError> for StepError {
+    fn from(error: GroupError) -> Self {
+        state_error(error)
+    }
+}

@@ -1,0 +1,255 @@
+//! The way in: an envelope is opened, its frame decoded, the state chosen, the item applied.
+
+use serde::{Deserialize, Serialize};
+
+use super::Machine;
+use super::disposition::{Deferred, Disposition, Refused};
+use super::error::StepError;
+use super::io::{Inbound, Output};
+use super::outbox::serde_bytes_vec;
+use super::topics::{Target, request_roots};
+use crate::ids::GroupId;
+use crate::params::{MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP};
+use crate::time::{Slot, Timestamp};
+use crate::wire::envelope::{self, EnvelopeKey, check_timestamp, is_class};
+use crate::wire::frame::{Frame, FrameKind};
+use crate::wire::item::item_hash;
+use crate::wire::roots::inbox_roots;
+use crate::wire::topic::ContentTopic;
+
+/// What is kept for later.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Later {
+    /// An envelope that no root opens.
+    Envelope {
+        topic: String,
+        #[serde(with = "serde_bytes_vec")]
+        payload: Vec<u8>,
+        slot: Slot,
+        kept_at: Timestamp,
+    },
+    /// A frame whose state is not known.
+    Frame {
+        #[serde(with = "serde_bytes_vec")]
+        frame: Vec<u8>,
+        kept_at: Timestamp,
+    },
+}
+
+impl Later {
+    pub(super) fn kept_at(&self) -> Timestamp {
+        match self {
+            Later::Envelope { kept_at, .. } | Later::Frame { kept_at, .. } => *kept_at,
+        }
+    }
+}
+
+impl Machine {
+    /// Takes in a Waku message, live or from history, and says what became of it.
+    pub(super) fn receive(&mut self, inbound: Inbound, live: bool) -> Result<(), StepError> {
+        let disposition = self.judge_envelope(inbound, live)?;
+        self.counters.count(&disposition);
+        self.out.push(Output::Disposed(disposition));
+        Ok(())
+    }
+
+    fn judge_envelope(&mut self, inbound: Inbound, live: bool) -> Result<Disposition, StepError> {
+        let refused = Ok(Disposition::Refused(Refused::Envelope));
+        let Ok(topic) = ContentTopic::parse(&inbound.topic) else {
+            return Ok(Disposition::NotForUs);
+        };
+        if live {
+            self.observe_time(inbound.timestamp_ns)?;
+        }
+        if !is_class(inbound.payload.len()) {
+            return refused;
+        }
+        let Ok(ns) = u64::try_from(inbound.timestamp_ns) else {
+            return refused;
+        };
+        if ns % 1_000_000_000 != 0 {
+            return refused;
+        }
+        let timestamp = Timestamp(ns / 1_000_000);
+        let slot = Slot::at(timestamp, self.params.slot_secs);
+        if check_timestamp(timestamp, slot, self.params.slot_secs).is_err() {
+            return refused;
+        }
+        let now = self.slot();
+        if slot > now.next() || (live && slot < now.previous()) {
+            return Ok(Disposition::Stale);
+        }
+        match self.target(topic.as_str(), slot) {
+            None => Ok(Disposition::NotForUs),
+            Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, slot),
+            Some(Target::Invitation(request)) => {
+                let roots = self
+                    .requests
+                    .get(&request)
+                    .and_then(|request| request_roots(request, slot, &self.network));
+                let Some(roots) = roots else {
+                    return Ok(Disposition::NotForUs);
+                };
+                let key = EnvelopeKey::derive(&roots.seal, &self.network);
+                match envelope::open(&key, &topic, &inbound.payload) {
+                    Ok(frame) => self.on_invitation_frame(request, &frame),
+                    Err(_) => Ok(Disposition::Refused(Refused::Seal)),
+                }
+            }
+            Some(Target::Group(group)) => {
+                self.open_group_envelope(group, &topic, inbound.payload, slot)
+            }
+        }
+    }
+
+    fn open_doorbell(
+        &mut self,
+        topic: &ContentTopic,
+        payload: &[u8],
+        slot: Slot,
+    ) -> Result<Disposition, StepError> {
+        if payload.len() != crate::params::DOORBELL_SIZE {
+            return Ok(Disposition::Refused(Refused::Envelope));
+        }
+        let roots = inbox_roots(&self.network, slot);
+        let key = EnvelopeKey::derive(&roots.seal, &self.network);
+        let Ok(frame) = envelope::open(&key, topic, payload) else {
+            return Ok(Disposition::Refused(Refused::Seal));
+        };
+        match Frame::decode(&frame) {
+            Ok(frame) if frame.kind == FrameKind::Doorbell => self.on_doorbell(&frame.body),
+            _ => Ok(Disposition::Refused(Refused::Frame)),
+        }
+    }
+
+    /// Opens an envelope under one of the group's sealing roots, best first.
+    fn try_open(
+        &self,
+        group: &GroupId,
+        topic: &ContentTopic,
+        payload: &[u8],
+        slot: Slot,
+    ) -> Option<Vec<u8>> {
+        let group = self.groups.get(group)?;
+        let mut tried = Vec::new();
+        for state in group.ranked() {
+            if tried.contains(&state.seal) {
+                continue;
+            }
+            tried.push(state.seal);
+            let Some(root) =
+                group.lines.get(&state.seal).and_then(|root| root.at(slot, &self.network).ok())
+            else {
+                continue;
+            };
+            let key = EnvelopeKey::derive(&root, &self.network);
+            if let Ok(frame) = envelope::open(&key, topic, payload) {
+                return Some(frame);
+            }
+        }
+        None
+    }
+
+    fn open_group_envelope(
+        &mut self,
+        group: GroupId,
+        topic: &ContentTopic,
+        payload: Vec<u8>,
+        slot: Slot,
+    ) -> Result<Disposition, StepError> {
+        let Some(frame) = self.try_open(&group, topic, &payload, slot) else {
+            // Only members know the topic: most likely a commit that rotated is missing here.
+            let hash = item_hash(&payload);
+            let size = payload.len();
+            let later =
+                Later::Envelope { topic: topic.to_string(), payload, slot, kept_at: self.now };
+            return self.defer(group, hash, size, &later, Deferred::UnknownRoot);
+        };
+        self.on_group_frame(group, &frame)
+    }
+
+    fn defer(
+        &mut self,
+        group: GroupId,
+        hash: crate::ids::ItemHash,
+        size: usize,
+        later: &Later,
+        why: Deferred,
+    ) -> Result<Disposition, StepError> {
+        let kept = self.store.defer(
+            &group,
+            &hash,
+            size,
+            later,
+            MAX_DEFERRED_PER_GROUP,
+            MAX_DEFERRED_BYTES,
+        )?;
+        Ok(match kept {
+            crate::store::Kept::Yes => Disposition::Deferred(why),
+            crate::store::Kept::Known => Disposition::Duplicate,
+            crate::store::Kept::Full => Disposition::Refused(Refused::Budget),
+        })
+    }
+
+    fn on_group_frame(&mut self, group: GroupId, bytes: &[u8]) -> Result<Disposition, StepError> {
+        let disposition = self.judge_frame(group, bytes)?;
+        if let Disposition::Deferred(why) = disposition {
+            let later = Later::Frame { frame: bytes.to_vec(), kept_at: self.now };
+            return self.defer(group, item_hash(bytes), bytes.len(), &later, why);
+        }
+        if matches!(disposition, Disposition::Commit(_)) {
+            self.retry_deferred(group)?;
+        }
+        Ok(disposition)
+    }
+
+    fn judge_frame(&mut self, group: GroupId, bytes: &[u8]) -> Result<Disposition, StepError> {
+        let frame = match Frame::decode(bytes) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::debug!(%error, "a frame of a group cannot be read");
+                return Ok(Disposition::Refused(Refused::Frame));
+            }
+        };
+        match frame.kind {
+            FrameKind::Message => self.on_message(group, &frame.body),
+            FrameKind::Commit => self.on_commit(group, &frame, bytes),
+            _ => Ok(Disposition::Refused(Refused::Frame)),
+        }
+    }
+
+    /// Looks again at what was kept, until nothing more comes of it. Called when a state came.
+    pub(super) fn retry_deferred(&mut self, group: GroupId) -> Result<(), StepError> {
+        loop {
+            let mut progress = false;
+            for (id, later) in self.store.deferred::<Later>(&group)? {
+                let bytes = match &later {
+                    Later::Frame { frame, .. } => Some(frame.clone()),
+                    Later::Envelope { topic, payload, slot, .. } => ContentTopic::parse(topic)
+                        .ok()
+                        .and_then(|topic| self.try_open(&group, &topic, payload, *slot)),
+                };
+                let Some(bytes) = bytes else { continue };
+                let disposition = self.judge_frame(group, &bytes)?;
+                match (&disposition, &later) {
+                    (Disposition::Deferred(_), Later::Frame { .. }) => continue,
+                    (Disposition::Deferred(why), Later::Envelope { .. }) => {
+                        // It opens now, and waits for its state from here on.
+                        self.store.delete_deferred(id)?;
+                        let later = Later::Frame { frame: bytes.clone(), kept_at: self.now };
+                        self.defer(group, item_hash(&bytes), bytes.len(), &later, *why)?;
+                        continue;
+                    }
+                    _ => {}
+                }
+                self.store.delete_deferred(id)?;
+                progress |= matches!(disposition, Disposition::Commit(_));
+                self.counters.count(&disposition);
+                self.out.push(Output::Disposed(disposition));
+            }
+            if !progress {
+                return Ok(());
+            }
+        }
+    }
+}

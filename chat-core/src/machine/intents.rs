@@ -1,0 +1,298 @@
+//! What a commit is for, kept until it cannot be undone: when its branch loses, the intent is
+//! checked anew against the winner and committed again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::disposition::Refused;
+use super::error::{CommandError, StepError};
+use super::outbound::Change;
+use super::outbox::serde_bytes_vec;
+use super::{Done, Fail, Machine};
+use crate::group::policy::{ParentView, admins_after};
+use crate::group::state::{Leaf, StateInfo};
+use crate::identity::leave::LeaveWish;
+use crate::ids::{AccountId, CommitId, EpochId, GroupId, IntentId};
+use crate::params::HORIZON_COMMITS;
+use crate::time::Timestamp;
+
+/// What somebody wants of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Intent {
+    /// These accounts are to be members.
+    Add(Vec<AccountId>),
+    /// These accounts are to be members no longer.
+    Remove(Vec<AccountId>),
+    /// The group is to be called so, if it is still called as it was.
+    Describe { name: Option<(String, String)>, description: Option<(String, String)> },
+    /// This account is to be an admin, or not.
+    Admin { account: AccountId, admin: bool },
+    /// An installation's signed wish to leave.
+    Leave {
+        #[serde(with = "serde_bytes_vec")]
+        wish: Vec<u8>,
+    },
+    /// A new path, since the state must not be used to send.
+    Update,
+}
+
+/// An intent with what became of it so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct IntentRecord {
+    pub(super) id: IntentId,
+    pub(super) group: GroupId,
+    pub(super) intent: Intent,
+    /// The commit that does it, and the state that it leads to.
+    pub(super) done_by: Option<(CommitId, EpochId)>,
+    /// When it is to be committed, while nothing does it.
+    pub(super) due_at: Timestamp,
+}
+
+impl Machine {
+    pub(super) fn save_intent(&mut self, record: IntentRecord) -> Result<(), StepError> {
+        self.store.set_intent(record.id.as_bytes(), &record.group, record.due_at, &record)?;
+        self.intents.insert(record.id, record);
+        Ok(())
+    }
+
+    fn drop_intent(&mut self, id: &IntentId) -> Result<(), StepError> {
+        self.intents.remove(id);
+        Ok(self.store.delete_intent(id.as_bytes())?)
+    }
+
+    /// When an intent is to be committed next.
+    pub(super) fn next_intent_due(&self) -> Option<Timestamp> {
+        self.intents.values().filter(|i| i.done_by.is_none()).map(|i| i.due_at).min()
+    }
+
+    /// After the tip moved: intents whose commit lost come up again; those that are out of reach of
+    /// any branch are forgotten.
+    pub(super) fn review_intents(&mut self, group_id: GroupId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get(&group_id) else {
+            return Ok(());
+        };
+        let tip = group.record.tip;
+        let depth = group.tree.depth(&tip).unwrap_or(0);
+        let mut lost = Vec::new();
+        let mut settled = Vec::new();
+        for record in self.intents.values().filter(|record| record.group == group_id) {
+            if !group.is_member() {
+                settled.push(record.id);
+                continue;
+            }
+            let Some((_, epoch)) = record.done_by else {
+                continue;
+            };
+            if !group.tree.is_ancestor(&epoch, &tip) {
+                lost.push(record.clone());
+            } else if group.tree.depth(&epoch).unwrap_or(0) + HORIZON_COMMITS < depth {
+                settled.push(record.id);
+            }
+        }
+        for id in settled {
+            self.drop_intent(&id)?;
+        }
+        for record in lost {
+            // A random pause, or two that met would meet again.
+            let pause = self.rng.below(self.params.rank_delay_ms.saturating_add(1));
+            let due_at = self.now + Duration::from_millis(pause);
+            self.save_intent(IntentRecord { done_by: None, due_at, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is due. Not before catching up: it might be done already.
+    pub(super) fn drive_intents(&mut self) -> Result<(), StepError> {
+        if !self.connected || !self.may_send() {
+            return Ok(());
+        }
+        let due: Vec<IntentRecord> = self
+            .intents
+            .values()
+            .filter(|record| record.done_by.is_none() && record.due_at <= self.now)
+            .cloned()
+            .collect();
+        for record in due {
+            match self.pursue(record.clone()) {
+                Ok(true) => {}
+                Ok(false) => self.drop_intent(&record.id)?,
+                Err(Fail::Refused(CommandError::WouldLose)) => {
+                    let pause = Duration::from_millis(self.params.rank_delay_ms.max(1));
+                    self.save_intent(IntentRecord { due_at: self.now + pause, ..record })?;
+                }
+                Err(Fail::Refused(reason)) => {
+                    tracing::info!(%reason, "an intent is void now");
+                    self.drop_intent(&record.id)?;
+                }
+                Err(Fail::Step(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits an intent; false: there is nothing to do any more.
+    pub(super) fn pursue(&mut self, record: IntentRecord) -> Done<bool> {
+        let group = self.groups.get(&record.group);
+        let Some(group) = group.filter(|group| group.is_member()) else {
+            return Ok(false);
+        };
+        let state = group.current()?.clone();
+        let Some(mut change) = self.change_for(&state, &record.group, &record.intent)? else {
+            return Ok(false);
+        };
+        change.intent = record.id;
+        let done_by = self.make_commit(record.group, &state, change)?;
+        self.save_intent(IntentRecord { done_by: Some(done_by), ..record.clone() })?;
+        // Only now may the branch be looked at: the intent knows its commit.
+        self.settle(record.group)?;
+        Ok(true)
+    }
+
+    /// What has to change in a state for an intent; none: nothing.
+    fn change_for(
+        &mut self,
+        state: &StateInfo,
+        group: &GroupId,
+        intent: &Intent,
+    ) -> Done<Option<Change>> {
+        let mut change = Change::default();
+        let mut policy = state.policy()?;
+        match intent {
+            Intent::Add(accounts) => {
+                for account in accounts {
+                    if !state.has_account(account) {
+                        self.plan_add(&mut change, group, &state.epoch, account)?;
+                    }
+                }
+                if change.adds.is_empty() {
+                    return Ok(None);
+                }
+            }
+            Intent::Remove(accounts) => {
+                let leaves: Vec<Leaf> =
+                    accounts.iter().flat_map(|account| state.leaves_of(account).cloned()).collect();
+                if leaves.is_empty() {
+                    return Ok(None);
+                }
+                if !policy.is_admin(&self.me.account) {
+                    return Err(CommandError::NotAdmin.into());
+                }
+                change.removes = leaves;
+            }
+            Intent::Describe { name, description } => {
+                let mut changed = false;
+                let fields = [(name, &mut policy.name), (description, &mut policy.description)];
+                for (wanted, field) in fields {
+                    // Somebody who changed it meanwhile is not overruled.
+                    if let Some((old, new)) = wanted
+                        && field == old
+                        && new != old
+                    {
+                        field.clone_from(new);
+                        changed = true;
+                    }
+                }
+                if !changed {
+                    return Ok(None);
+                }
+                change.policy = Some(policy);
+            }
+            Intent::Admin { account, admin } => {
+                if policy.is_admin(account) == *admin {
+                    return Ok(None);
+                }
+                if !policy.is_admin(&self.me.account) {
+                    return Err(CommandError::NotAdmin.into());
+                }
+                if *admin {
+                    if !state.has_account(account) {
+                        return Err(CommandError::NotAMember { account: *account }.into());
+                    }
+                    policy.admins.insert(*account, policy.next_admin);
+                    policy.next_admin = policy.next_admin.saturating_add(1);
+                } else {
+                    policy.admins.remove(account);
+                    if policy.admins.is_empty() {
+                        return Err(CommandError::LastAdmin.into());
+                    }
+                }
+                change.policy = Some(policy);
+            }
+            Intent::Leave { wish } => {
+                let verified = LeaveWish::decode_and_verify(wish, &self.network)
+                    .map_err(|error| StepError::State(error.to_string()))?;
+                let Some(leaf) = state.leaf_of(&verified.installation) else {
+                    return Ok(None);
+                };
+                if leaf.since != Some(verified.membership_start)
+                    || leaf.installation == self.me.key.id()
+                {
+                    return Ok(None);
+                }
+                change.removes = vec![leaf.clone()];
+                change.wish = Some((wish.clone(), verified));
+            }
+            Intent::Update => change.self_update = true,
+        }
+        if !change.removes.is_empty() {
+            // Whoever is gone is no admin, and somebody always is: the rules want it in the commit.
+            let members = state.members();
+            let before = state.policy()?;
+            let parent = ParentView { policy: &before, members: &members, slot: state.slot };
+            let removed = change.removes.iter().map(|leaf| leaf.leaf).collect();
+            let (admins, next_admin) = admins_after(&parent, &removed);
+            if admins != before.admins {
+                change.policy = Some(crate::group::policy::GroupPolicy {
+                    admins,
+                    next_admin,
+                    ..before.clone()
+                });
+            }
+        }
+        Ok(Some(change))
+    }
+
+    /// Somebody wishes to leave: any member turns that into a Remove, the first in rank first.
+    pub(super) fn on_leave_wish(
+        &mut self,
+        group_id: GroupId,
+        author: &Leaf,
+        wish: &[u8],
+    ) -> Result<(), StepError> {
+        let verified = match LeaveWish::decode_and_verify(wish, &self.network) {
+            Ok(verified)
+                if verified.group == group_id
+                    && verified.installation == author.installation
+                    && author.since == Some(verified.membership_start) =>
+            {
+                verified
+            }
+            _ => {
+                tracing::warn!("a wish to leave does not fit who sent it");
+                self.counters.count(&super::Disposition::Refused(Refused::Content));
+                return Ok(());
+            }
+        };
+        let Some(group) = self.groups.get(&group_id) else {
+            return Ok(());
+        };
+        let own = self.me.key.id();
+        let rank = group
+            .current()?
+            .leaves
+            .iter()
+            .filter(|leaf| leaf.installation != verified.installation)
+            .position(|leaf| leaf.installation == own)
+            .unwrap_or(0) as u64;
+        let unit = self.params.rank_delay_ms;
+        let pause = unit.saturating_mul(rank + 1).saturating_add(self.rng.below(unit / 4 + 1));
+        self.save_intent(IntentRecord {
+            id: IntentId(self.rng.bytes()),
+            group: group_id,
+            intent: Intent::Leave { wish: wish.to_vec() },
+            done_by: None,
+            due_at: self.now + Duration::from_millis(pause),
+        })
+    }
+}

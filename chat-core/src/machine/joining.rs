@@ -1,0 +1,179 @@
+//! Joining: an invitation that was accepted comes on its one-time topic.
+
+use super::Machine;
+use super::disposition::{Disposition, Refused};
+use super::error::StepError;
+use super::event::Event;
+use super::group::{Group, Record};
+use super::people::PackageRecord;
+use super::view::Membership;
+use crate::contact::invitation::Invitation;
+use crate::group::error::GroupError;
+use crate::group::join::{Joined, join};
+use crate::group::package::OwnPackage;
+use crate::group::state::{LineId, RootLines, StateInfo};
+use crate::ids::{AccountId, GroupId, RequestId};
+use crate::store::Timed;
+use crate::time::Slot;
+use crate::wire::frame::{Frame, FrameKind};
+use crate::wire::labels::Label;
+use crate::wire::roots::Root;
+
+impl Machine {
+    /// An envelope on the topic of an accepted invitation.
+    pub(super) fn on_invitation_frame(
+        &mut self,
+        request: RequestId,
+        bytes: &[u8],
+    ) -> Result<Disposition, StepError> {
+        let refused = |why| Ok(Disposition::Refused(why));
+        let frame = match Frame::decode(bytes) {
+            Ok(frame) if frame.kind == FrameKind::Invitation => frame,
+            _ => return refused(Refused::Frame),
+        };
+        let Ok(invitation) = Invitation::decode(&frame.body) else {
+            return refused(Refused::Content);
+        };
+        let Some(tree) = invitation.tree else {
+            return refused(Refused::Content);
+        };
+        let Some(from) = self.requests.get(&request).map(|request| request.from) else {
+            return Ok(Disposition::NotForUs);
+        };
+        let records = self.store.all_timed::<PackageRecord>(Timed::KeyPackage)?;
+        let (packages, inboxes): (Vec<OwnPackage>, Vec<_>) =
+            records.into_iter().map(|record| (record.package, record.inbox)).unzip();
+        let joined = match join(&self.rng, &self.network, &packages, &invitation.welcome, &tree) {
+            Ok(joined) => joined,
+            Err(error) => {
+                tracing::warn!(%error, "an invitation cannot be joined");
+                self.forget_request(&request)?;
+                let reason = error.to_string();
+                self.tell(Event::RequestFailed { request, reason })?;
+                return refused(match error {
+                    GroupError::Leaf(_) => Refused::Credential,
+                    GroupError::Content(_) => Refused::Content,
+                    _ => Refused::Mls,
+                });
+            }
+        };
+        let inbox = packages
+            .iter()
+            .position(|package| package.reference == joined.reference)
+            .and_then(|at| inboxes.get(at).cloned());
+        let verdict = match inbox {
+            Some(inbox) => self.enter(joined, from, inbox)?,
+            None => Err(Refused::Content),
+        };
+        match verdict {
+            Ok(group) => {
+                self.forget_request(&request)?;
+                Ok(Disposition::Joined(group))
+            }
+            Err(why) => {
+                self.forget_request(&request)?;
+                let reason = match why {
+                    Refused::Replay => "it was used before, or the group is known already",
+                    Refused::Authentication => "it was made by somebody else than who rang",
+                    _ => "it is not valid",
+                };
+                self.tell(Event::RequestFailed { request, reason: reason.into() })?;
+                refused(why)
+            }
+        }
+    }
+
+    fn enter(
+        &mut self,
+        joined: Joined,
+        from: AccountId,
+        inbox: zeroize::Zeroizing<[u8; 32]>,
+    ) -> Result<Result<GroupId, Refused>, StepError> {
+        let Joined { mls, info, leaves, inviter, policy, reference } = joined;
+        let id = mls.id()?;
+        if leaves.iter().find(|leaf| leaf.leaf == inviter).map(|leaf| leaf.account) != Some(from) {
+            return Ok(Err(Refused::Authentication));
+        }
+        if !leaves.iter().any(|leaf| leaf.installation == self.me.key.id()) {
+            return Ok(Err(Refused::Content));
+        }
+        let epoch = mls.epoch_id(&self.network);
+        let mark = [reference.as_slice(), id.as_bytes(), epoch.as_bytes()].concat();
+        if !self.store.mark_package(&mark, self.now)? {
+            return Ok(Err(Refused::Replay));
+        }
+        let old = self.groups.get(&id).map(|group| group.record.clone());
+        if let Some(old) = &old
+            && old.membership == Membership::Active
+            && old.invited_by != from
+        {
+            // Only who let us in may put us elsewhere; anybody else could take us out of the group.
+            return Ok(Err(Refused::Replay));
+        }
+
+        let mut lines = RootLines::default();
+        let mut topics: Vec<(Slot, LineId)> = Vec::new();
+        for (slot, root) in info.topics {
+            let line: LineId = self.rng.bytes();
+            lines.insert(line, root);
+            topics.push((slot, line));
+        }
+        let seal: LineId = self.rng.bytes();
+        match info.seal {
+            Some(root) => lines.insert(seal, root),
+            None => {
+                // The commit rotated: its roots come from the state itself.
+                let sealing = mls.export(Label::GroupSealRoot, &self.network)?;
+                lines.insert(seal, Root::new(info.slot, *sealing));
+                let topic = mls.export(Label::GroupTopicRoot, &self.network)?;
+                let line: LineId = self.rng.bytes();
+                lines.insert(line, Root::new(info.slot, *topic));
+                let from = info.slot.next();
+                topics.retain(|(start, _)| *start < from);
+                topics.push((from, line));
+            }
+        }
+        let mut leaves = leaves;
+        for (start, members) in &info.since {
+            for leaf in &mut leaves {
+                if members.contains(&leaf.leaf) {
+                    leaf.since = Some(*start);
+                }
+            }
+        }
+        let number = mls.epoch();
+        let state = StateInfo::new(
+            epoch, number, None, info.slot, leaves, &policy, topics, seal, self.now,
+        )?;
+        let record = Record {
+            id,
+            tip: epoch,
+            last_state: epoch,
+            membership: Membership::Active,
+            root: (epoch, number),
+            first_epoch: epoch,
+            invited_by: from,
+            inbox,
+            // Numbers go on where an earlier membership left them.
+            next_seq: old.as_ref().map_or(1, |old| old.next_seq),
+            last_hash: old.as_ref().and_then(|old| old.last_hash),
+            last_in_epoch: Default::default(),
+            heads: Default::default(),
+            joined_at: self.now,
+        };
+        let mut group = Group::new(record, state, lines, mls);
+        if let Some(mut before) = self.groups.remove(&id) {
+            group.chains = std::mem::take(&mut before.chains);
+            group.gaps = std::mem::take(&mut before.gaps);
+            self.store.forget_branch(&id)?;
+        }
+        let slot = info.slot;
+        let name = policy.name.clone();
+        self.begin_group(group)?;
+        self.retry_deferred(id)?;
+        self.tell(Event::GroupJoined { group: id, name })?;
+        // What was said since the invitation was made.
+        self.backfill(slot.start(self.params.slot_secs));
+        Ok(Ok(id))
+    }
+}

@@ -1,0 +1,623 @@
+//! The way out: a command becomes an intent, the intent a commit, or a text a message; either is
+//! framed and goes to the outbox.
+
+use std::time::Duration;
+
+use openmls::key_packages::KeyPackage;
+use zeroize::Zeroizing;
+
+use super::command::{Answer, Command};
+use super::commits::{facts, node};
+use super::converge::NewState;
+use super::error::{CommandError, StepError};
+use super::group::{Group, Record, state_error};
+use super::intents::{Intent, IntentRecord};
+use super::messages::Stored;
+use super::outbox::{Address, Parcel};
+use super::people::{Reply, check_length};
+use super::view::Membership;
+use super::{Done, Machine};
+use crate::contact::doorbell::{DoorbellContent, InvitationOffer, Purpose, ring};
+use crate::contact::inbox::InboxKey;
+use crate::contact::invitation::Invitation;
+use crate::convergence::choose::would_lose;
+use crate::group::commit::{CommitPlan, build};
+use crate::group::join_info::{JoinHead, JoinInfo};
+use crate::group::mls::Mls;
+use crate::group::package::{read_package, reference};
+use crate::group::policy::{self, AddedView, GroupPolicy, ParentView, Refusal};
+use crate::group::stage::leaves_after;
+use crate::group::state::{Leaf, LineId, RootLines, StateInfo};
+use crate::identity::leave::LeaveWish;
+use crate::ids::{AccountId, CommitId, EpochId, GroupId, IntentId, ItemHash};
+use crate::params::{DOORBELL_WRAPS, MAX_DESCRIPTION, MAX_NAME, MAX_OUTBOX, MAX_TEXT};
+use crate::time::Slot;
+use crate::wire::chain::{ChainLink, HeadRef};
+use crate::wire::content::{Body, Content};
+use crate::wire::envelope::{SealError, class_for};
+use crate::wire::frame::{Frame, FrameKind};
+use crate::wire::header::{CommitHeader, Cut, Warrant};
+use crate::wire::item::message_hash;
+use crate::wire::labels::Label;
+use crate::wire::roots::Root;
+
+/// What a commit is to change.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) intent: IntentId,
+    pub(super) adds: Vec<(KeyPackage, Leaf)>,
+    /// Inbox keys that the doorbells go to.
+    pub(super) inboxes: Vec<[u8; 32]>,
+    pub(super) removes: Vec<Leaf>,
+    pub(super) policy: Option<GroupPolicy>,
+    pub(super) wish: Option<(Vec<u8>, LeaveWish)>,
+    pub(super) self_update: bool,
+}
+
+impl Default for Change {
+    fn default() -> Self {
+        Self {
+            intent: IntentId([0; 16]),
+            adds: Vec::new(),
+            inboxes: Vec::new(),
+            removes: Vec::new(),
+            policy: None,
+            wish: None,
+            self_update: false,
+        }
+    }
+}
+
+fn too_large(error: SealError) -> CommandError {
+    match error {
+        SealError::TooLarge { size, max } => CommandError::TooLarge { size, max },
+        other => CommandError::NotAllowed { reason: other.to_string() },
+    }
+}
+
+impl Machine {
+    pub(super) fn run(&mut self, command: Command) -> Done<Answer> {
+        if self.outbox.len() >= MAX_OUTBOX && !matches!(command, Command::AcknowledgeEvents { .. })
+        {
+            return Err(CommandError::OutboxFull.into());
+        }
+        match command {
+            Command::MakeContactLink => self.make_contact_link(),
+            Command::AddContact { link, name } => self.add_contact(&link, name),
+            Command::RemoveContact { account } => self.remove_contact(&account),
+            Command::CreateGroup { name, description, members } => {
+                self.create_group(name, description, members)
+            }
+            Command::AddMembers { group, accounts } => {
+                let state = self.active(&group)?;
+                for account in &accounts {
+                    self.known_contact(account)?;
+                    if state.has_account(account) {
+                        return Err(CommandError::AlreadyMember { account: *account }.into());
+                    }
+                }
+                self.intend(group, Intent::Add(accounts))
+            }
+            Command::RemoveMembers { group, accounts } => {
+                let state = self.active(&group)?;
+                for account in &accounts {
+                    if *account == self.me.account {
+                        return Err(CommandError::OwnAccount.into());
+                    }
+                    if !state.has_account(account) {
+                        return Err(CommandError::NotAMember { account: *account }.into());
+                    }
+                }
+                self.intend(group, Intent::Remove(accounts))
+            }
+            Command::LeaveGroup { group } => self.leave_group(group),
+            Command::DescribeGroup { group, name, description } => {
+                check_length("the name", name.as_deref().unwrap_or(""), MAX_NAME)?;
+                let text = description.as_deref().unwrap_or("");
+                check_length("the description", text, MAX_DESCRIPTION)?;
+                if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+                    return Err(CommandError::Empty { what: "the name".into() }.into());
+                }
+                let policy = self.active(&group)?.policy().map_err(StepError::from)?;
+                let intent = Intent::Describe {
+                    name: name.map(|new| (policy.name, new)),
+                    description: description.map(|new| (policy.description, new)),
+                };
+                self.intend(group, intent)
+            }
+            Command::SetAdmin { group, account, admin } => {
+                if !self.active(&group)?.has_account(&account) {
+                    return Err(CommandError::NotAMember { account }.into());
+                }
+                self.intend(group, Intent::Admin { account, admin })
+            }
+            Command::Send { group, text } => {
+                self.active(&group)?;
+                if text.is_empty() {
+                    return Err(CommandError::Empty { what: "the text".into() }.into());
+                }
+                check_length("the text", &text, MAX_TEXT)?;
+                let message = self.send(group, Body::Text(text))?;
+                Ok(Answer::Sent { group, message })
+            }
+            Command::AcceptRequest { request } => self.answer_request(&request, Reply::Accept),
+            Command::DeclineRequest { request } => self.answer_request(&request, Reply::Decline),
+            Command::BlockRequest { request } => self.answer_request(&request, Reply::Block),
+            Command::AcknowledgeEvents { cursor } => {
+                self.store.delete_events(cursor).map_err(StepError::from)?;
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    /// The state of a group that this account is a member of.
+    fn active(&self, id: &GroupId) -> Done<StateInfo> {
+        let group = self.groups.get(id).ok_or(CommandError::UnknownGroup { group: *id })?;
+        match group.record.membership {
+            Membership::Active => Ok(group.current()?.clone()),
+            _ => Err(CommandError::NotMember.into()),
+        }
+    }
+
+    fn intend(&mut self, group: GroupId, intent: Intent) -> Done<Answer> {
+        let record = IntentRecord {
+            id: IntentId(self.rng.bytes()),
+            group,
+            intent,
+            done_by: None,
+            due_at: self.now,
+        };
+        if self.pursue(record)? { Ok(Answer::Done) } else { Err(CommandError::NothingToDo.into()) }
+    }
+
+    fn create_group(
+        &mut self,
+        name: String,
+        description: String,
+        members: Vec<AccountId>,
+    ) -> Done<Answer> {
+        check_length("the name", &name, MAX_NAME)?;
+        check_length("the description", &description, MAX_DESCRIPTION)?;
+        if name.trim().is_empty() {
+            return Err(CommandError::Empty { what: "the name".into() }.into());
+        }
+        for account in &members {
+            self.known_contact(account)?;
+        }
+        let id = GroupId(self.rng.bytes());
+        let inbox = InboxKey::generate(&mut *self.rng.lock(), self.now);
+        let policy = GroupPolicy::new(self.me.account, name, description, self.network);
+        let credential = self.me.credential.encode();
+        let mls = Mls::create(&self.rng, &id, &policy, &self.me.key, &credential, &inbox.public())
+            .map_err(StepError::from)?;
+        let slot = self.slot();
+        let leaves = mls.verified_leaves(&self.network).map_err(StepError::from)?;
+        let mut lines = RootLines::default();
+        let (topic, seal): (LineId, LineId) = (self.rng.bytes(), self.rng.bytes());
+        for (line, label) in [(topic, Label::GroupTopicRoot), (seal, Label::GroupSealRoot)] {
+            let root = mls.export(label, &self.network).map_err(StepError::from)?;
+            lines.insert(line, Root::new(slot, *root));
+        }
+        let epoch = mls.epoch_id(&self.network);
+        let state = StateInfo::new(
+            epoch,
+            mls.epoch(),
+            None,
+            slot,
+            leaves,
+            &policy,
+            vec![(slot, topic)],
+            seal,
+            self.now,
+        )
+        .map_err(StepError::from)?;
+        let record = Record {
+            id,
+            tip: epoch,
+            last_state: epoch,
+            membership: Membership::Active,
+            root: (epoch, state.number),
+            first_epoch: epoch,
+            invited_by: self.me.account,
+            inbox: inbox.secret(),
+            next_seq: 1,
+            last_hash: None,
+            last_in_epoch: Default::default(),
+            heads: Default::default(),
+            joined_at: self.now,
+        };
+        self.begin_group(Group::new(record, state, lines, mls))?;
+        if !members.is_empty() {
+            self.intend(id, Intent::Add(members))?;
+        }
+        let view = self.group(&id)?.ok_or_else(|| state_error("the new group is not there"))?;
+        Ok(Answer::Group(view))
+    }
+
+    /// Writes a group that begins, and takes it up.
+    pub(super) fn begin_group(&mut self, mut group: Group) -> Result<(), StepError> {
+        let epoch = group.record.tip;
+        group.save_record(&self.store)?;
+        group.save_state(&self.store, &epoch)?;
+        group.save_lines(&self.store)?;
+        self.groups.insert(group.record.id, group);
+        self.index.clear();
+        self.watch_changed = true;
+        Ok(())
+    }
+
+    fn leave_group(&mut self, id: GroupId) -> Done<Answer> {
+        let state = self.active(&id)?;
+        let own = self.me.key.id();
+        if state.leaves.len() == 1 {
+            // Nobody is there to be told.
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.record.membership = Membership::Left;
+                group.save_record(&self.store)?;
+            }
+            self.tell(Event::GroupLeft { group: id, removed: false })?;
+            return Ok(Answer::Done);
+        }
+        let leaf = state.leaf_of(&own).ok_or(CommandError::NotMember)?;
+        let group = self.groups.get(&id).ok_or(CommandError::UnknownGroup { group: id })?;
+        let wish = LeaveWish {
+            group: id,
+            installation: own,
+            membership_start: leaf.since.unwrap_or(state.epoch),
+            // The wish itself is the last thing said.
+            last_seq: group.record.next_seq,
+            last_hash: group.record.last_hash,
+        };
+        let signed = wish.sign(&self.me.key, &self.network);
+        self.send(id, Body::LeaveWish(signed))?;
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.record.membership = Membership::Leaving;
+            group.save_record(&self.store)?;
+        }
+        Ok(Answer::Done)
+    }
+
+    /// The number, chain and heads of the next own item, sent in a state.
+    fn next_link(&mut self, group_id: &GroupId, state: &StateInfo) -> Result<ChainLink, StepError> {
+        let group = self.groups.get_mut(group_id).ok_or_else(|| state_error("no such group"))?;
+        let mut tips = group.tips();
+        // A head names a leaf: of those who are gone nothing can be said.
+        tips.retain(|installation, _| state.leaf_of(installation).is_some());
+        let heads = group.record.heads.select(&tips, &self.me.key.id());
+        group.record.heads.sent(&heads);
+        Ok(ChainLink {
+            seq: group.record.next_seq,
+            previous: group.record.last_hash,
+            prev_in_epoch: group.record.last_in_epoch.get(&state.epoch).copied(),
+            heads: heads
+                .iter()
+                .filter_map(|head| {
+                    Some(HeadRef {
+                        leaf: state.leaf_of(&head.installation)?.leaf,
+                        epoch: (head.epoch != state.epoch).then(|| head.epoch.prefix()),
+                        seq: head.seq,
+                        hash: head.hash.prefix(),
+                    })
+                })
+                .collect(),
+        })
+    }
+
+    /// Notes that an own item has its number now.
+    fn numbered(
+        &mut self,
+        group_id: &GroupId,
+        epoch: EpochId,
+        seq: u64,
+        hash: ItemHash,
+    ) -> Result<(), StepError> {
+        let group = self.groups.get_mut(group_id).ok_or_else(|| state_error("no such group"))?;
+        group.record.next_seq = seq.saturating_add(1);
+        group.record.last_hash = Some(hash);
+        group.record.last_in_epoch.insert(epoch, seq);
+        group.save_record(&self.store)?;
+        self.store.mark_seen(group_id, &hash, self.now)?;
+        Ok(())
+    }
+
+    /// Encrypts, numbers, records and posts a message.
+    pub(super) fn send(&mut self, group_id: GroupId, body: Body) -> Done<ItemHash> {
+        let mut state = self.active(&group_id)?;
+        if self.store.next_generation(&state.epoch).map_err(StepError::from)? > state.sent {
+            // This state was derived again: its keys have been used. A commit makes new ones.
+            self.intend(group_id, Intent::Update)?;
+            state = self.active(&group_id)?;
+        }
+        let link = self.next_link(&group_id, &state)?;
+        let seq = link.seq;
+        let text = match &body {
+            Body::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        let plaintext =
+            Zeroizing::new(Content { chain: Some(link), sent_at: self.now, body }.encode());
+        let group =
+            self.groups.get_mut(&group_id).ok_or(CommandError::UnknownGroup { group: group_id })?;
+        let mut mls = group.take_mls(&self.store, &self.rng, &state.epoch)?;
+        let bytes = mls.encrypt(&self.me.key, &plaintext).map_err(StepError::from)?;
+        group.put_mls(state.epoch, mls);
+        if let Some(info) = group.states.get_mut(&state.epoch) {
+            info.sent += 1;
+            self.store.set_next_generation(&state.epoch, info.sent).map_err(StepError::from)?;
+        }
+        group.save_state(&self.store, &state.epoch)?;
+        let hash = message_hash(&bytes).map_err(state_error)?;
+        self.numbered(&group_id, state.epoch, seq, hash)?;
+        if text.is_some() {
+            let stored = Stored {
+                sender: self.me.account,
+                installation: self.me.key.id(),
+                seq,
+                epoch: state.epoch,
+                text,
+                sent_at: self.now,
+                received_at: self.now,
+            };
+            self.add_to_history(group_id, hash, stored, false)?;
+        }
+        let frame = Frame::new(FrameKind::Message, bytes).encode();
+        class_for(frame.len()).map_err(too_large)?;
+        let parcel = Parcel {
+            address: Address::Group { group: group_id, epoch: state.epoch },
+            frame,
+            item: Some((group_id, hash)),
+        };
+        self.post(parcel, Duration::ZERO)?;
+        Ok(hash)
+    }
+
+    /// Looks up what is needed to add an account: its key packages and where its doorbell is.
+    pub(super) fn plan_add(
+        &mut self,
+        change: &mut Change,
+        group: &GroupId,
+        epoch: &EpochId,
+        account: &AccountId,
+    ) -> Done<()> {
+        let contact = self.known_contact(account)?;
+        let expired = CommandError::ContactExpired { account: *account };
+        let card = contact.card(&self.network).ok_or_else(|| expired.clone())?;
+        let mut usable = 0;
+        for package in card.key_packages_at(self.now) {
+            let read = read_package(&package.bytes, &self.rng, &self.network);
+            let (package, leaf) = match read {
+                Ok((read, leaf))
+                    if leaf.account == *account && leaf.installation == package.installation =>
+                {
+                    (read, leaf)
+                }
+                _ => {
+                    tracing::warn!("a key package in a card is not usable");
+                    continue;
+                }
+            };
+            let id = reference(&package, &self.rng).map_err(StepError::from)?;
+            let mark = [id.as_slice(), group.as_bytes(), epoch.as_bytes()].concat();
+            self.store.mark_package(&mark, self.now).map_err(StepError::from)?;
+            change.adds.push((package, leaf));
+            usable += 1;
+        }
+        if usable == 0 || card.content().inbox.usable_until <= self.now {
+            return Err(expired.into());
+        }
+        change.inboxes.push(card.content().inbox.key);
+        Ok(())
+    }
+
+    /// Makes a commit on a state, applies it, and posts it with the invitations that belong to it.
+    pub(super) fn make_commit(
+        &mut self,
+        group_id: GroupId,
+        parent: &StateInfo,
+        change: Change,
+    ) -> Done<(CommitId, EpochId)> {
+        let link = self.next_link(&group_id, parent)?;
+        let seq = link.seq;
+        let header = self.header(&group_id, parent, &change, link)?;
+        let rotate = header.rotate;
+
+        let mut facts = facts(&group_id, parent, self.own_leaf(parent)?, &header, &self.network)
+            .map_err(|why| CommandError::NotAllowed { reason: format!("{why:?}") })?;
+        facts.added = change
+            .adds
+            .iter()
+            .map(|(_, leaf)| AddedView {
+                account: leaf.account,
+                installation: leaf.installation,
+                seniority: leaf.seniority,
+            })
+            .collect();
+        facts.removed = change.removes.iter().map(|leaf| leaf.leaf).collect();
+        facts.policy_after = change.policy.clone();
+        facts.has_update_path =
+            change.self_update || !change.removes.is_empty() || change.policy.is_some();
+        let before = parent.policy().map_err(StepError::from)?;
+        let members = parent.members();
+        let view = ParentView { policy: &before, members: &members, slot: parent.slot };
+        let effect = policy::check(&view, &facts).map_err(|refusal| match refusal {
+            Refusal::NotAdmin => CommandError::NotAdmin,
+            Refusal::LastAdmin => CommandError::LastAdmin,
+            other => CommandError::NotAllowed { reason: other.to_string() },
+        })?;
+
+        let join_info = match change.adds.is_empty() {
+            true => None,
+            false => Some(self.join_info(&group_id, parent, header.slot, rotate)?.encode()),
+        };
+        let (packages, added): (Vec<KeyPackage>, Vec<Leaf>) = change.adds.into_iter().unzip();
+        let plan = CommitPlan {
+            adds: packages,
+            removes: facts.removed.clone(),
+            policy: change.policy.clone(),
+            self_update: change.self_update,
+            header: header.encode(),
+            join_info,
+        };
+        let group =
+            self.groups.get_mut(&group_id).ok_or(CommandError::UnknownGroup { group: group_id })?;
+        let mls = group.take_mls(&self.store, &self.rng, &parent.epoch)?;
+        let built = build(&mls, &self.rng, &self.me.key, &self.network, plan);
+        group.put_mls(parent.epoch, mls);
+        let built = built.map_err(StepError::from)?;
+
+        let epoch = built.mls.epoch_id(&self.network);
+        let node = node(built.id, epoch, parent, &effect);
+        if node.removes() && would_lose(&group.tree, node.clone(), &self.network) {
+            return Err(CommandError::WouldLose.into());
+        }
+        let frame = Frame::commit(parent.epoch.prefix(), built.message).encode();
+        class_for(frame.len()).map_err(too_large)?;
+
+        let tree = built.mls.tree().map_err(StepError::from)?;
+        let leaves =
+            leaves_after(parent, &facts.removed, &added, &built.mls).map_err(StepError::from)?;
+        let policy = change.policy.unwrap_or(before);
+        let group_name = policy.name.clone();
+        let new = NewState { node, parent: parent.clone(), mls: built.mls, leaves, policy, header };
+        let hash = ItemHash::from(built.id);
+        self.numbered(&group_id, parent.epoch, seq, hash)?;
+        self.adopt(group_id, new, &frame)?;
+        let parcel = Parcel {
+            address: Address::Group { group: group_id, epoch: parent.epoch },
+            frame,
+            item: Some((group_id, hash)),
+        };
+        self.post(parcel, Duration::ZERO)?;
+        if let Some(welcome) = built.welcome {
+            self.invite(welcome, tree, &change.inboxes, group_name)?;
+        }
+        Ok((built.id, epoch))
+    }
+
+    fn own_leaf(&self, state: &StateInfo) -> Done<u32> {
+        let leaf = state.leaf_of(&self.me.key.id()).ok_or(CommandError::NotMember)?;
+        Ok(leaf.leaf)
+    }
+
+    fn header(
+        &self,
+        group_id: &GroupId,
+        parent: &StateInfo,
+        change: &Change,
+        chain: ChainLink,
+    ) -> Done<CommitHeader> {
+        let group =
+            self.groups.get(group_id).ok_or(CommandError::UnknownGroup { group: *group_id })?;
+        let cuts = change
+            .removes
+            .iter()
+            .map(|leaf| {
+                let tip = group.chains.get(&leaf.installation).and_then(|chain| chain.tip());
+                match &change.wish {
+                    // Who leaves says itself what its last number is.
+                    Some((_, wish)) => Cut {
+                        installation: leaf.installation,
+                        seq: wish.last_seq,
+                        hash: tip.filter(|tip| tip.seq == wish.last_seq).map(|tip| tip.hash),
+                    },
+                    None => Cut {
+                        installation: leaf.installation,
+                        seq: tip.map_or(0, |tip| tip.seq),
+                        hash: tip.map(|tip| tip.hash),
+                    },
+                }
+            })
+            .collect();
+        Ok(CommitHeader {
+            chain,
+            // Never before the parent's, even where the own clock is behind.
+            slot: self.slot().max(parent.slot),
+            rotate: !change.removes.is_empty(),
+            intents: vec![change.intent],
+            warrants: change.wish.iter().map(|(wish, _)| Warrant::Leave(wish.clone())).collect(),
+            cuts,
+        })
+    }
+
+    /// What a joiner needs beyond MLS.
+    fn join_info(
+        &self,
+        group_id: &GroupId,
+        parent: &StateInfo,
+        slot: Slot,
+        rotate: bool,
+    ) -> Done<JoinInfo> {
+        let group =
+            self.groups.get(group_id).ok_or(CommandError::UnknownGroup { group: *group_id })?;
+        let at = |line: &LineId| -> Result<Root, StepError> {
+            let root = group.lines.get(line).ok_or_else(|| state_error("a root is missing"))?;
+            root.at(slot, &self.network).map_err(state_error)
+        };
+        // Only what holds from this slot on; nothing of the past goes with an invitation.
+        let current = parent.topic_line(slot);
+        let mut topics = vec![(slot, at(&current)?)];
+        for (from, line) in parent.topics.iter().filter(|(from, _)| *from > slot) {
+            topics.push((*from, at(line)?));
+        }
+        let mut since: Vec<(EpochId, Vec<u32>)> = Vec::new();
+        for leaf in &parent.leaves {
+            let epoch = leaf.since.unwrap_or(parent.epoch);
+            match since.iter_mut().find(|(known, _)| *known == epoch) {
+                Some((_, leaves)) => leaves.push(leaf.leaf),
+                None => since.push((epoch, vec![leaf.leaf])),
+            }
+        }
+        let heads = group
+            .tips()
+            .into_iter()
+            .filter_map(|(installation, tip)| {
+                let leaf = parent.leaf_of(&installation)?.leaf;
+                Some(JoinHead { leaf, seq: tip.seq, hash: tip.hash.prefix() })
+            })
+            .collect();
+        let seal = if rotate { None } else { Some(at(&parent.seal)?) };
+        Ok(JoinInfo { slot, topics, seal, since, heads })
+    }
+
+    /// Posts an invitation on one-time topics, and the doorbells that name them.
+    fn invite(
+        &mut self,
+        welcome: Vec<u8>,
+        tree: Vec<u8>,
+        inboxes: &[[u8; 32]],
+        group_name: String,
+    ) -> Done<()> {
+        let secret = Zeroizing::new(self.rng.bytes::<32>());
+        let slot = self.slot();
+        let body = Invitation { welcome, tree: Some(tree) }
+            .encode()
+            .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
+        let frame = Frame::new(FrameKind::Invitation, body).encode();
+        class_for(frame.len()).map_err(too_large)?;
+        let delay = |machine: &Self| {
+            let most = machine.params.invitation_delay_ms.saturating_add(1);
+            Duration::from_millis(machine.rng.below(most))
+        };
+        let address = Address::Invitation { secret: secret.clone(), slot };
+        let wait = delay(self);
+        self.post(Parcel { address, frame, item: None }, wait)?;
+        let content = DoorbellContent {
+            inviter: self.me.credential.clone(),
+            purpose: Purpose::Invitation(InvitationOffer { secret, slot, group_name }),
+        };
+        for recipients in inboxes.chunks(DOORBELL_WRAPS) {
+            let body = {
+                let mut rng = self.rng.lock();
+                ring(&mut *rng, &self.network, recipients, &content, &self.me.key)
+            };
+            let body =
+                body.map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
+            let frame = Frame::new(FrameKind::Doorbell, body).encode();
+            let wait = delay(self);
+            self.post(Parcel { address: Address::Inbox, frame, item: None }, wait)?;
+        }
+        Ok(())
+    }
+}
+
+use super::event::Event;

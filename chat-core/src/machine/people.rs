@@ -1,0 +1,459 @@
+//! The own account and installation, its keys that come and go by schedule, contacts, and requests.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::command::Answer;
+use super::disposition::{Disposition, Refused};
+use super::error::{CommandError, StepError};
+use super::event::Event;
+use super::outbox::serde_bytes_vec;
+use super::view::{ContactView, RequestState, RequestView};
+use super::{Done, Machine};
+use crate::contact::card::{Card, CardContent, CardKeyPackage, InboxPublic};
+use crate::contact::doorbell::{self, DoorbellError, Purpose};
+use crate::contact::inbox::InboxKey;
+use crate::contact::link::{CardSecret, ContactLink, LinkError};
+use crate::group::package::OwnPackage;
+use crate::identity::credential::Credential;
+use crate::identity::installation::InstallationKey;
+use crate::identity::log::Log;
+use crate::ids::{AccountId, RequestId};
+use crate::params::{
+    INBOX_KEY_KEEP, INBOX_KEY_PERIOD, KEY_PACKAGE_KEEP, KEY_PACKAGE_PERIOD, KEY_PACKAGE_USE,
+    MAX_NAME, MAX_REQUESTS, NetworkId,
+};
+use crate::store::{Keyed, Timed};
+use crate::time::{Slot, Timestamp};
+
+/// The own identity, as stored.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) account: AccountId,
+    key: Zeroizing<[u8; 32]>,
+    card_secret: Zeroizing<[u8; 32]>,
+    #[serde(with = "serde_bytes_vec")]
+    log: Vec<u8>,
+    pub(super) created_at: Timestamp,
+}
+
+/// The own identity, in memory.
+pub(super) struct Me {
+    pub(super) account: AccountId,
+    pub(super) key: InstallationKey,
+    pub(super) log: Log,
+    pub(super) credential: Credential,
+    pub(super) card_secret: CardSecret,
+    pub(super) created_at: Timestamp,
+}
+
+impl Identity {
+    pub(super) fn new(
+        key: &InstallationKey,
+        card_secret: &CardSecret,
+        log: &Log,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            account: log.account(),
+            key: key.to_bytes(),
+            card_secret: Zeroizing::new(*card_secret.as_bytes()),
+            log: log.encode(),
+            created_at,
+        }
+    }
+
+    pub(super) fn open(self, network: &NetworkId) -> Result<Me, StepError> {
+        let bad = |what: &str| StepError::State(format!("the own identity: {what}"));
+        let key = InstallationKey::from_bytes(self.key);
+        let log = Log::decode(&self.log, network).map_err(|error| bad(&error.to_string()))?;
+        let credential = Credential::for_installation(&log, &key.id())
+            .map_err(|error| bad(&error.to_string()))?;
+        Ok(Me {
+            account: self.account,
+            key,
+            credential,
+            log,
+            card_secret: CardSecret::from_bytes(self.card_secret),
+            created_at: self.created_at,
+        })
+    }
+}
+
+/// An own inbox key, as stored.
+#[derive(Serialize, Deserialize)]
+pub(super) struct InboxRecord {
+    pub(super) secret: Zeroizing<[u8; 32]>,
+    pub(super) made_at: Timestamp,
+}
+
+/// An own key package, as stored, with the private half of the inbox key in its leaf.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PackageRecord {
+    pub(super) package: OwnPackage,
+    pub(super) inbox: Zeroizing<[u8; 32]>,
+}
+
+/// Somebody else.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Contact {
+    pub(super) account: AccountId,
+    /// None: known only as blocked.
+    pub(super) secret: Option<Zeroizing<[u8; 32]>>,
+    pub(super) card: Option<Vec<u8>>,
+    pub(super) name: Option<String>,
+    pub(super) blocked: bool,
+}
+
+impl Contact {
+    pub(super) fn card(&self, network: &NetworkId) -> Option<Card> {
+        Card::decode_stored(self.card.as_deref()?, network).ok()
+    }
+
+    pub(super) fn view(&self, network: &NetworkId) -> ContactView {
+        let usable_until = self.card(network).and_then(|card| {
+            card.content().key_packages.iter().map(|package| package.usable_until).max()
+        });
+        ContactView {
+            account: self.account,
+            name: self.name.clone(),
+            usable_until,
+            blocked: self.blocked,
+        }
+    }
+}
+
+/// An invitation that was offered.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct RequestRecord {
+    pub(super) id: RequestId,
+    pub(super) from: AccountId,
+    pub(super) secret: Zeroizing<[u8; 32]>,
+    pub(super) slot: Slot,
+    pub(super) group_name: String,
+    pub(super) received_at: Timestamp,
+    pub(super) state: RequestState,
+}
+
+/// How many doorbells may be tried, refilled with time.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: f64,
+    at: Timestamp,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { left: f64::from(crate::params::DOORBELL_BURST), at: Timestamp(0) }
+    }
+}
+
+impl Budget {
+    fn take(&mut self, now: Timestamp) -> bool {
+        let gained =
+            now.since(self.at).as_secs_f64() * f64::from(crate::params::DOORBELL_PER_SECOND);
+        self.left = (self.left + gained).min(f64::from(crate::params::DOORBELL_BURST));
+        self.at = self.at.max(now);
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+impl Machine {
+    /// Deletes private keys whose time is over. New ones are made when they are asked for.
+    pub(super) fn expire_keys(&mut self) -> Result<(), StepError> {
+        self.store.prune_timed(Timed::KeyPackage, self.now - KEY_PACKAGE_KEEP)?;
+        if self.store.prune_timed(Timed::InboxKey, self.now - INBOX_KEY_KEEP)? > 0 {
+            self.load_inbox_keys()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_inbox_keys(&mut self) -> Result<(), StepError> {
+        self.inbox_keys = self
+            .store
+            .all_timed::<InboxRecord>(Timed::InboxKey)?
+            .iter()
+            .map(|record| InboxKey::from_secret(&record.secret, record.made_at))
+            .collect();
+        // The newest first: it is the likeliest to open.
+        self.inbox_keys.reverse();
+        Ok(())
+    }
+
+    /// The inbox key of this week.
+    fn current_inbox_key(&mut self) -> Result<InboxPublic, StepError> {
+        let fresh = |key: &&InboxKey| {
+            key.made_at() <= self.now && self.now.since(key.made_at()) < INBOX_KEY_PERIOD
+        };
+        if self.inbox_keys.first().filter(fresh).is_none() {
+            let key = InboxKey::generate(&mut *self.rng.lock(), self.now);
+            let record = InboxRecord { secret: key.secret(), made_at: self.now };
+            self.store.set_timed(Timed::InboxKey, &key.public(), self.now, &record)?;
+            self.inbox_keys.insert(0, key);
+        }
+        let key = &self.inbox_keys[0];
+        Ok(InboxPublic { key: key.public(), usable_until: key.usable_until() })
+    }
+
+    /// The key package of this day.
+    fn current_package(&mut self) -> Result<CardKeyPackage, StepError> {
+        let newest = self.store.all_timed::<PackageRecord>(Timed::KeyPackage)?.pop();
+        let fresh = |record: &PackageRecord| {
+            let made_at = record.package.made_at;
+            made_at <= self.now && self.now.since(made_at) < KEY_PACKAGE_PERIOD
+        };
+        let record = match newest.filter(fresh) {
+            Some(record) => record,
+            None => {
+                let inbox = InboxKey::generate(&mut *self.rng.lock(), self.now);
+                let package = OwnPackage::make(
+                    &self.rng,
+                    &self.me.key,
+                    &self.me.credential.encode(),
+                    &inbox.public(),
+                    self.now,
+                )?;
+                let record = PackageRecord { package, inbox: inbox.secret() };
+                let reference = &record.package.reference;
+                self.store.set_timed(Timed::KeyPackage, reference, self.now, &record)?;
+                record
+            }
+        };
+        Ok(CardKeyPackage {
+            installation: self.me.key.id(),
+            usable_until: record.package.made_at + KEY_PACKAGE_USE,
+            bytes: record.package.public,
+        })
+    }
+
+    pub(super) fn make_contact_link(&mut self) -> Done<Answer> {
+        let content = CardContent {
+            log: self.me.log.clone(),
+            counter: Card::counter_at(self.now),
+            inbox: self.current_inbox_key()?,
+            key_packages: vec![self.current_package()?],
+        };
+        let bad = |error: &dyn std::fmt::Display| StepError::State(format!("own card: {error}"));
+        let card = Card::sign(content, &self.me.key).map_err(|error| bad(&error))?;
+        let link = ContactLink {
+            account: self.me.account,
+            secret: CardSecret::from_bytes(Zeroizing::new(*self.me.card_secret.as_bytes())),
+            card: Some(card),
+        };
+        let text = link.to_text(&self.network).map_err(|error| bad(&error))?;
+        Ok(Answer::ContactLink(text.to_string()))
+    }
+
+    pub(super) fn add_contact(&mut self, link: &str, name: Option<String>) -> Done<Answer> {
+        let bad = |error: LinkError| CommandError::BadLink { reason: error.to_string() };
+        let link = ContactLink::parse(link, &self.network, self.now).map_err(bad)?;
+        if link.account == self.me.account {
+            return Err(CommandError::OwnAccount.into());
+        }
+        if let Some(name) = &name {
+            check_length("the name", name, MAX_NAME)?;
+        }
+        let key = link.account.as_bytes();
+        let known: Option<Contact> = self.store.keyed(Keyed::Contact, key)?;
+        let mut contact = known.unwrap_or_else(|| Contact {
+            account: link.account,
+            secret: None,
+            card: None,
+            name: None,
+            blocked: false,
+        });
+        if let Some(card) = link.card {
+            let takes_place = match contact.card(&self.network) {
+                Some(old) => card
+                    .supersedes(&old)
+                    .map_err(|error| CommandError::BadLink { reason: error.to_string() })?,
+                None => true,
+            };
+            if takes_place {
+                contact.card = Some(card.encode().to_vec());
+            }
+        }
+        contact.secret = Some(Zeroizing::new(*link.secret.as_bytes()));
+        contact.name = name.or(contact.name);
+        contact.blocked = false;
+        self.store.set_keyed(Keyed::Contact, key, &contact)?;
+        Ok(Answer::Contact(contact.view(&self.network)))
+    }
+
+    pub(super) fn remove_contact(&mut self, account: &AccountId) -> Done<Answer> {
+        let contact = self.known_contact(account)?;
+        // A block outlives the contact.
+        if contact.blocked {
+            let rest = Contact { secret: None, card: None, name: None, ..contact };
+            self.store.set_keyed(Keyed::Contact, account.as_bytes(), &rest)?;
+        } else {
+            self.store.delete_keyed(Keyed::Contact, account.as_bytes())?;
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn known_contact(&self, account: &AccountId) -> Done<Contact> {
+        if *account == self.me.account {
+            return Err(CommandError::OwnAccount.into());
+        }
+        self.contact(account)?
+            .filter(|contact| contact.secret.is_some())
+            .ok_or_else(|| CommandError::UnknownContact { account: *account }.into())
+    }
+
+    pub(super) fn contact(&self, account: &AccountId) -> Result<Option<Contact>, StepError> {
+        Ok(self.store.keyed(Keyed::Contact, account.as_bytes())?)
+    }
+
+    /// Tries to open a doorbell: everybody does, within a budget.
+    pub(super) fn on_doorbell(&mut self, body: &[u8]) -> Result<Disposition, StepError> {
+        if !self.doorbells.take(self.now) {
+            return Ok(Disposition::Refused(Refused::Budget));
+        }
+        let doorbell = match doorbell::answer(body, &self.inbox_keys, &self.network) {
+            Ok(Some(doorbell)) => doorbell,
+            Ok(None) => return Ok(Disposition::NotForUs),
+            Err(error) => {
+                tracing::debug!(%error, "a doorbell is refused");
+                return Ok(Disposition::Refused(match error {
+                    DoorbellError::Credential(_) => Refused::Credential,
+                    DoorbellError::Signature(_) => Refused::Authentication,
+                    _ => Refused::Content,
+                }));
+            }
+        };
+        let from = doorbell.inviter.account;
+        if from == self.me.account {
+            return Ok(Disposition::Refused(Refused::Replay));
+        }
+        let contact = self.contact(&from)?;
+        if contact.as_ref().is_some_and(|contact| contact.blocked) {
+            return Ok(Disposition::Refused(Refused::Blocked));
+        }
+        let mark = [b"doorbell".as_slice(), doorbell.id.as_bytes()].concat();
+        if !self.store.mark_package(&mark, self.now)? {
+            return Ok(Disposition::Duplicate);
+        }
+        let Purpose::Invitation(offer) = doorbell.purpose;
+        if offer.slot > self.slot().next() {
+            return Ok(Disposition::Refused(Refused::Content));
+        }
+        let is_contact = contact.is_some_and(|contact| contact.secret.is_some());
+        let request = RequestRecord {
+            id: doorbell.id,
+            from,
+            secret: offer.secret.clone(),
+            slot: offer.slot,
+            group_name: offer.group_name.clone(),
+            received_at: self.now,
+            state: if is_contact { RequestState::Accepted } else { RequestState::Pending },
+        };
+        self.make_room_for_request()?;
+        self.store.set_timed(Timed::Request, request.id.as_bytes(), self.now, &request)?;
+        self.requests.insert(request.id, request.clone());
+        if is_contact {
+            self.await_invitation(&request);
+        } else {
+            let view = self.request_view(&request)?;
+            self.tell(Event::RequestReceived { request: view })?;
+        }
+        Ok(Disposition::Doorbell(doorbell.id))
+    }
+
+    fn make_room_for_request(&mut self) -> Result<(), StepError> {
+        while self.requests.len() >= MAX_REQUESTS {
+            // Unanswered ones go first; they are the ones that strangers can make.
+            let oldest = self
+                .requests
+                .values()
+                .min_by_key(|r| (r.state == RequestState::Accepted, r.received_at, r.id))
+                .map(|request| request.id);
+            match oldest {
+                Some(id) => self.forget_request(&id)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_request(&mut self, id: &RequestId) -> Result<(), StepError> {
+        self.requests.remove(id);
+        self.index.clear();
+        self.watch_changed = true;
+        Ok(self.store.delete_timed(Timed::Request, id.as_bytes())?)
+    }
+
+    /// Listens for an invitation, and looks for it in what was already sent.
+    fn await_invitation(&mut self, request: &RequestRecord) {
+        self.index.clear();
+        self.watch_changed = true;
+        self.backfill(request.slot.start(self.params.slot_secs));
+    }
+
+    pub(super) fn answer_request(&mut self, id: &RequestId, answer: Reply) -> Done<Answer> {
+        let request = self.requests.get(id).cloned().ok_or(CommandError::UnknownRequest)?;
+        match answer {
+            Reply::Accept => {
+                let request = RequestRecord { state: RequestState::Accepted, ..request };
+                self.store.set_timed(Timed::Request, id.as_bytes(), self.now, &request)?;
+                self.requests.insert(*id, request.clone());
+                self.await_invitation(&request);
+            }
+            Reply::Decline => self.forget_request(id)?,
+            Reply::Block => {
+                let key = request.from.as_bytes();
+                let contact = match self.contact(&request.from)? {
+                    Some(contact) => Contact { blocked: true, ..contact },
+                    None => Contact {
+                        account: request.from,
+                        secret: None,
+                        card: None,
+                        name: None,
+                        blocked: true,
+                    },
+                };
+                self.store.set_keyed(Keyed::Contact, key, &contact)?;
+                let theirs: Vec<RequestId> = self
+                    .requests
+                    .values()
+                    .filter(|other| other.from == request.from)
+                    .map(|other| other.id)
+                    .collect();
+                for id in theirs {
+                    self.forget_request(&id)?;
+                }
+            }
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn request_view(&self, request: &RequestRecord) -> Result<RequestView, StepError> {
+        Ok(RequestView {
+            id: request.id,
+            from: request.from,
+            name: self.contact(&request.from)?.and_then(|contact| contact.name),
+            group_name: request.group_name.clone(),
+            received_at: request.received_at,
+            state: request.state,
+        })
+    }
+}
+
+/// What a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reply {
+    Accept,
+    Decline,
+    Block,
+}
+
+pub(super) fn check_length(what: &str, text: &str, max: usize) -> Result<(), CommandError> {
+    if text.len() > max {
+        return Err(CommandError::TooLong { what: what.into(), size: text.len(), max });
+    }
+    Ok(())
+}
