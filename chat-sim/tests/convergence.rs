@@ -1,5 +1,8 @@
 //! `choose` against its second implementation, and against what the rule is for.
 
+// A test may fail by a panic.
+#![allow(clippy::unwrap_used)]
+
 use chat_core::convergence::{CommitNode, CommitTree, choose, would_lose};
 use chat_core::ids::{AccountId, CommitId, EpochId, InstallationId};
 use chat_core::params::NetworkId;

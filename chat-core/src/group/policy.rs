@@ -160,10 +160,7 @@ impl GroupPolicy {
         let mut admins = BTreeMap::new();
         for _ in 0..count {
             let account = AccountId(take(&mut rest)?);
-            if admins
-                .last_key_value()
-                .is_some_and(|(last, _)| *last >= account)
-            {
+            if admins.last_key_value().is_some_and(|(last, _)| *last >= account) {
                 return Err(PolicyError::AdminOrder);
             }
             admins.insert(account, u32::from_be_bytes(take(&mut rest)?));
@@ -171,23 +168,14 @@ impl GroupPolicy {
         if !rest.is_empty() {
             return Err(PolicyError::Trailing(rest.len()));
         }
-        let policy = Self {
-            name,
-            description,
-            admins,
-            next_admin,
-            network,
-            version,
-        };
+        let policy = Self { name, description, admins, next_admin, network, version };
         policy.validate()?;
         Ok(policy)
     }
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], PolicyError> {
-    let (head, tail) = rest
-        .split_first_chunk::<N>()
-        .ok_or(PolicyError::Truncated)?;
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(PolicyError::Truncated)?;
     *rest = tail;
     Ok(*head)
 }
@@ -201,9 +189,7 @@ fn take_text(
     if length > limit {
         return Err(too_long(length));
     }
-    let (text, tail) = rest
-        .split_at_checked(length)
-        .ok_or(PolicyError::Truncated)?;
+    let (text, tail) = rest.split_at_checked(length).ok_or(PolicyError::Truncated)?;
     *rest = tail;
     String::from_utf8(text.to_vec()).map_err(|_| PolicyError::NotText)
 }

@@ -136,10 +136,7 @@ impl Chain {
     /// The chain of an installation that was added while we were a member: every number from
     /// `start` on counts. `start` is [`FIRST_SEQ`] for one that was never in the group before.
     pub fn from_start(start: u64) -> Self {
-        Self {
-            start: Some(start),
-            ..Self::joined()
-        }
+        Self { start: Some(start), ..Self::joined() }
     }
 
     /// The chain of an installation that was a member before us.
@@ -161,13 +158,7 @@ impl Chain {
 
     /// Notes an item whose signature and epoch were checked.
     pub fn receive(&mut self, item: Received) -> Observed {
-        let Received {
-            seq,
-            hash,
-            previous,
-            prev_in_epoch,
-            ..
-        } = item;
+        let Received { seq, hash, previous, prev_in_epoch, .. } = item;
         if prev_in_epoch.is_some_and(|p| p >= seq || previous.is_none()) {
             return Observed::Malformed;
         }
@@ -194,11 +185,7 @@ impl Chain {
             _ => {}
         }
         if self.tip.is_none_or(|tip| tip.seq < seq) {
-            self.tip = Some(Tip {
-                epoch: item.epoch,
-                seq,
-                hash,
-            });
+            self.tip = Some(Tip { epoch: item.epoch, seq, hash });
         }
 
         let mut observed = Observed::New;
@@ -232,20 +219,15 @@ impl Chain {
         if self.equivocated.len() > KEPT_HASHES {
             self.equivocated.pop_first();
         }
-        Observed::Equivocation {
-            seq,
-            known,
-            other,
-            fresh,
-        }
+        Observed::Equivocation { seq, known, other, fresh }
     }
 
     /// Keeps every set within its limit, at the expense of the lowest numbers.
     fn keep_small(&mut self) {
-        if self.received.len() > MAX_RANGES {
-            if let Some((second, _)) = self.received.iter().nth(1) {
-                self.base = second;
-            }
+        if self.received.len() > MAX_RANGES
+            && let Some((second, _)) = self.received.iter().nth(1)
+        {
+            self.base = second;
         }
         if self.base > 0 {
             for set in [&mut self.received, &mut self.elsewhere, &mut self.named] {
@@ -286,22 +268,14 @@ impl Chain {
 
     /// The first number that counts, as far as it is known.
     pub fn first(&self) -> Option<u64> {
-        let lowest = [self.received.first(), self.named.first()]
-            .into_iter()
-            .flatten()
-            .min();
+        let lowest = [self.received.first(), self.named.first()].into_iter().flatten().min();
         self.start.or(lowest).map(|first| first.max(self.base))
     }
 
     /// The last number up to which nothing that counts is missing by the author's own signature.
     pub fn contiguous(&self) -> Option<u64> {
         match self.missing().first() {
-            Some(gap) => self
-                .received
-                .iter()
-                .rev()
-                .find(|(f, _)| *f < gap)
-                .map(|(_, l)| l),
+            Some(gap) => self.received.iter().rev().find(|(f, _)| *f < gap).map(|(_, l)| l),
             None => self.received.last(),
         }
     }
@@ -325,10 +299,7 @@ impl Chain {
 
     /// The hash of an item that was received, while it is kept, or that its author named.
     pub fn hash_of(&self, seq: u64) -> Option<ItemHash> {
-        self.hashes
-            .get(&seq)
-            .or_else(|| self.expected.get(&seq))
-            .copied()
+        self.hashes.get(&seq).or_else(|| self.expected.get(&seq)).copied()
     }
 
     /// The lowest number that is still tracked.
@@ -344,8 +315,7 @@ impl Chain {
 
     /// Whether the author's own signature contradicts that it sent `seq` in `epoch`.
     pub fn refutes(&self, epoch: &EpochId, seq: u64) -> bool {
-        self.floor
-            .is_some_and(|(first_epoch, first)| first_epoch == *epoch && seq < first)
+        self.floor.is_some_and(|(first_epoch, first)| first_epoch == *epoch && seq < first)
     }
 
     /// Numbers that count and were not received, as the author's own signature proves.

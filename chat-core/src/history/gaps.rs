@@ -150,12 +150,7 @@ impl Gaps {
         let mut budget = CLAIM_BUDGET.saturating_sub(self.lone_claims(&claimant));
         let mut changes = Vec::new();
         for claim in claims {
-            let Head {
-                installation,
-                epoch,
-                seq,
-                ..
-            } = claim.head;
+            let Head { installation, epoch, seq, .. } = claim.head;
             let known = claim.chain.has(seq) || claim.chain.refutes(&epoch, seq);
             if !claim.ours || known || !claim.chain.in_bounds(seq) {
                 continue;
@@ -204,11 +199,7 @@ impl Gaps {
         let track = self.tracks.get(from);
         if chain.has(seq) {
             let missed = track.is_some_and(|t| t.recovered.contains(seq));
-            return Some(if missed {
-                GapState::Recovered
-            } else {
-                GapState::Received
-            });
+            return Some(if missed { GapState::Recovered } else { GapState::Received });
         }
         let track = track?;
         if let Some(open) = track.entry(seq) {
@@ -231,17 +222,10 @@ impl Gaps {
     fn list(&self, claimed_only: bool) -> Vec<Missing> {
         let mut out = Vec::new();
         for (from, track) in &self.tracks {
-            let wanted = track
-                .open
-                .iter()
-                .filter(|(_, o)| o.claimed_only == claimed_only);
+            let wanted = track.open.iter().filter(|(_, o)| o.claimed_only == claimed_only);
             out.extend(wanted.map(|(first, open)| Missing {
                 account: track.account,
-                span: Span {
-                    from: *from,
-                    first: *first,
-                    last: open.last,
-                },
+                span: Span { from: *from, first: *first, last: open.last },
                 since: open.since,
             }));
         }
@@ -255,11 +239,7 @@ impl Gaps {
                 let supported = track.entry(seq).is_some_and(|open| !open.claimed_only);
                 by.len() == 1 && by.contains(claimant) && !supported
             };
-            track
-                .claims
-                .iter()
-                .filter(|((seq, _), by)| alone((*seq, by)))
-                .count()
+            track.claims.iter().filter(|((seq, _), by)| alone((*seq, by))).count()
         };
         self.tracks.values().map(of).sum()
     }
@@ -270,10 +250,7 @@ impl Gaps {
         account: AccountId,
         act: impl FnOnce(&mut Track) -> Vec<GapChange>,
     ) -> Vec<GapChange> {
-        let track = self
-            .tracks
-            .entry(from)
-            .or_insert_with(|| Track::new(account));
+        let track = self.tracks.entry(from).or_insert_with(|| Track::new(account));
         let changes = act(track);
         if track.is_empty() {
             self.tracks.remove(&from);
@@ -308,14 +285,9 @@ impl Track {
     fn is_empty(&self) -> bool {
         self.claims.is_empty()
             && self.open.is_empty()
-            && [
-                &self.recovered,
-                &self.lost,
-                &self.undecryptable,
-                &self.not_ours,
-            ]
-            .iter()
-            .all(|set| set.is_empty())
+            && [&self.recovered, &self.lost, &self.undecryptable, &self.not_ours]
+                .iter()
+                .all(|set| set.is_empty())
     }
 
     /// The open entry that a number is in.
@@ -325,9 +297,7 @@ impl Track {
     }
 
     fn settled(&self, seq: u64) -> bool {
-        [&self.lost, &self.undecryptable, &self.not_ours]
-            .iter()
-            .any(|set| set.contains(seq))
+        [&self.lost, &self.undecryptable, &self.not_ours].iter().any(|set| set.contains(seq))
     }
 
     /// Notes a claim; false if it changes nothing.
@@ -408,11 +378,7 @@ impl Track {
         let mut claimed = Ranges::default();
         for ((seq, _), by) in &self.claims {
             let others = by.iter().filter(|a| **a != self.account).count();
-            let set = if others >= 2 {
-                &mut missing
-            } else {
-                &mut claimed
-            };
+            let set = if others >= 2 { &mut missing } else { &mut claimed };
             set.insert(*seq, *seq);
         }
         for set in settled {
@@ -425,18 +391,10 @@ impl Track {
             for (first, last) in set.iter() {
                 for piece in pieces(&old, first, last) {
                     let since = piece.old.map_or(now, |o| o.since);
-                    let open = Open {
-                        last: piece.last,
-                        since,
-                        claimed_only,
-                    };
+                    let open = Open { last: piece.last, since, claimed_only };
                     if piece.old.is_none_or(|o| o.claimed_only != claimed_only) {
                         changes.push(GapChange {
-                            span: Span {
-                                from,
-                                first: piece.first,
-                                last: piece.last,
-                            },
+                            span: Span { from, first: piece.first, last: piece.last },
                             missed_since: piece.old.map(|o| o.since),
                             state: open.state(),
                         });
@@ -451,7 +409,9 @@ impl Track {
             gone.insert(*first, entry.last);
             gone.subtract(&missing);
             gone.subtract(&claimed);
-            changes.extend(self.close(from, &gone, entry.since, chain));
+            if !gone.is_empty() {
+                changes.extend(self.close(from, &gone, entry.since, chain));
+            }
         }
         self.keep_small();
         changes
@@ -521,12 +481,8 @@ impl Track {
     }
 
     fn keep_small(&mut self) {
-        let sets = [
-            &mut self.recovered,
-            &mut self.lost,
-            &mut self.undecryptable,
-            &mut self.not_ours,
-        ];
+        let sets =
+            [&mut self.recovered, &mut self.lost, &mut self.undecryptable, &mut self.not_ours];
         for set in sets {
             while set.len() > MAX_RANGES {
                 let Some((first, last)) = set.iter().next() else {
@@ -555,29 +511,17 @@ fn pieces(old: &BTreeMap<u64, Open>, first: u64, last: u64) -> Vec<Piece> {
             continue;
         }
         if *start > at {
-            out.push(Piece {
-                first: at,
-                last: *start - 1,
-                old: None,
-            });
+            out.push(Piece { first: at, last: *start - 1, old: None });
             at = *start;
         }
         let end = entry.last.min(last);
-        out.push(Piece {
-            first: at,
-            last: end,
-            old: Some(*entry),
-        });
+        out.push(Piece { first: at, last: end, old: Some(*entry) });
         match end.checked_add(1) {
             Some(next) if next <= last => at = next,
             _ => return out,
         }
     }
-    out.push(Piece {
-        first: at,
-        last,
-        old: None,
-    });
+    out.push(Piece { first: at, last, old: None });
     out
 }
 

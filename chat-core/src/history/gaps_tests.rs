@@ -16,26 +16,12 @@ const FROM: InstallationId = InstallationId([7; 32]);
 const AUTHOR: AccountId = AccountId([7; 32]);
 
 fn claim(chain: &Chain, seq: u64, epoch: EpochId) -> Claim<'_> {
-    let head = Head {
-        installation: FROM,
-        epoch,
-        seq,
-        hash: ItemHash([seq as u8; 32]),
-    };
-    Claim {
-        head,
-        account: AUTHOR,
-        ours: OURS.contains(&epoch),
-        chain,
-    }
+    let head = Head { installation: FROM, epoch, seq, hash: ItemHash([seq as u8; 32]) };
+    Claim { head, account: AUTHOR, ours: OURS.contains(&epoch), chain }
 }
 
 fn chain_of(items: &[Received], newcomer: bool) -> Chain {
-    let mut chain = if newcomer {
-        Chain::from_start(1)
-    } else {
-        Chain::joined()
-    };
+    let mut chain = if newcomer { Chain::from_start(1) } else { Chain::joined() };
     for item in items {
         chain.receive(*item);
     }
@@ -51,41 +37,20 @@ fn a_gap_is_missed_since_it_was_known_and_recovers_piece_by_piece() {
     let sent = Author::history([OURS[0]; 6]);
     let mut chain = chain_of(&[sent[0], sent[5]], false);
     let mut gaps = Gaps::default();
-    let span = |first, last| Span {
-        from: FROM,
-        first,
-        last,
-    };
-    let missed = |span| GapChange {
-        span,
-        missed_since: None,
-        state: GapState::Missing { since: NOW },
-    };
-    assert_eq!(
-        gaps.observe(FROM, AUTHOR, &chain, NOW),
-        [missed(span(2, 5))]
-    );
+    let span = |first, last| Span { from: FROM, first, last };
+    let missed =
+        |span| GapChange { span, missed_since: None, state: GapState::Missing { since: NOW } };
+    assert_eq!(gaps.observe(FROM, AUTHOR, &chain, NOW), [missed(span(2, 5))]);
     chain.receive(sent[3]);
     assert_eq!(
         gaps.observe(FROM, AUTHOR, &chain, LATER),
-        [GapChange {
-            span: span(4, 4),
-            missed_since: Some(NOW),
-            state: GapState::Recovered,
-        }]
+        [GapChange { span: span(4, 4), missed_since: Some(NOW), state: GapState::Recovered }]
     );
     assert_eq!(gaps.state(&FROM, 4, &chain), Some(GapState::Recovered));
     assert_eq!(gaps.state(&FROM, 6, &chain), Some(GapState::Received));
-    assert_eq!(
-        gaps.state(&FROM, 5, &chain),
-        Some(GapState::Missing { since: NOW })
-    );
+    assert_eq!(gaps.state(&FROM, 5, &chain), Some(GapState::Missing { since: NOW }));
     assert_eq!(gaps.state(&FROM, 40, &chain), None);
-    let one = |first, last| Missing {
-        account: AUTHOR,
-        span: span(first, last),
-        since: NOW,
-    };
+    let one = |first, last| Missing { account: AUTHOR, span: span(first, last), since: NOW };
     assert_eq!(gaps.missing(), [one(2, 3), one(5, 5)]);
     for item in [sent[1], sent[2], sent[4]] {
         chain.receive(item);
@@ -100,10 +65,7 @@ fn a_group_without_losses_takes_no_room() {
     let chain = chain_of(&Author::history([OURS[0]; 30]), true);
     let mut gaps = Gaps::default();
     assert_eq!(gaps.observe(FROM, AUTHOR, &chain, NOW), []);
-    assert_eq!(
-        gaps.claims(account(1), &[claim(&chain, 30, OURS[0])], NOW),
-        []
-    );
+    assert_eq!(gaps.claims(account(1), &[claim(&chain, 30, OURS[0])], NOW), []);
     assert_eq!(gaps, Gaps::default());
 }
 
@@ -118,29 +80,16 @@ fn one_account_claims_and_two_prove() {
     gaps.claims(AUTHOR, &[claim(&chain, 8, OURS[0])], NOW);
     assert_eq!(gaps.missing(), []);
     assert_eq!(spans(&gaps.claimed()), [(8, 8)]);
-    assert_eq!(
-        gaps.state(&FROM, 8, &chain),
-        Some(GapState::Claimed { since: NOW })
-    );
+    assert_eq!(gaps.state(&FROM, 8, &chain), Some(GapState::Claimed { since: NOW }));
     // Another one has less: so much was sent for certain.
     gaps.claims(account(2), &[claim(&chain, 6, OURS[0])], LATER);
     assert_eq!(spans(&gaps.missing()), [(5, 6)]);
     assert_eq!(spans(&gaps.claimed()), [(8, 8)]);
     let changes = gaps.claims(account(3), &[claim(&chain, 8, OURS[0])], LATER);
     assert_eq!(spans(&gaps.claimed()), []);
-    assert_eq!(
-        gaps.missing().iter().map(|m| m.span.count()).sum::<u64>(),
-        4
-    );
-    assert_eq!(
-        gaps.state(&FROM, 8, &chain),
-        Some(GapState::Missing { since: NOW })
-    );
-    assert!(
-        changes
-            .iter()
-            .any(|c| c.span.first == 8 && c.missed_since == Some(NOW))
-    );
+    assert_eq!(gaps.missing().iter().map(|m| m.span.count()).sum::<u64>(), 4);
+    assert_eq!(gaps.state(&FROM, 8, &chain), Some(GapState::Missing { since: NOW }));
+    assert!(changes.iter().any(|c| c.span.first == 8 && c.missed_since == Some(NOW)));
 }
 
 #[test]
@@ -148,10 +97,7 @@ fn claims_about_epochs_of_others_are_none() {
     let chain = Chain::joined();
     let mut gaps = Gaps::default();
     for n in 1..4 {
-        assert_eq!(
-            gaps.claims(account(n), &[claim(&chain, 5, THEIRS[0])], NOW),
-            []
-        );
+        assert_eq!(gaps.claims(account(n), &[claim(&chain, 5, THEIRS[0])], NOW), []);
     }
     assert_eq!(gaps, Gaps::default());
     // In an epoch of ours two are enough, for that number alone: what was before is not known.
@@ -177,9 +123,7 @@ fn what_the_author_refutes_is_not_claimed() {
 fn a_liar_fills_its_own_budget_only() {
     let chain = chain_of(&Author::history([OURS[0]; 3]), true);
     let mut gaps = Gaps::default();
-    let lies: Vec<Claim<'_>> = (0..500)
-        .map(|n| claim(&chain, 1000 + 2 * n, OURS[0]))
-        .collect();
+    let lies: Vec<Claim<'_>> = (0..500).map(|n| claim(&chain, 1000 + 2 * n, OURS[0])).collect();
     gaps.claims(account(1), &lies, NOW);
     assert_eq!(gaps.claimed().len(), CLAIM_BUDGET);
     assert_eq!(gaps.missing(), []);
@@ -188,9 +132,8 @@ fn a_liar_fills_its_own_budget_only() {
     assert_eq!(spans(&gaps.missing()), [(4, 4)]);
     // Many liars are bounded together.
     for n in 10..40 {
-        let lies: Vec<Claim<'_>> = (0..500)
-            .map(|m| claim(&chain, (u64::from(n) << 32) + 2 * m, OURS[0]))
-            .collect();
+        let lies: Vec<Claim<'_>> =
+            (0..500).map(|m| claim(&chain, (u64::from(n) << 32) + 2 * m, OURS[0])).collect();
         gaps.claims(account(n), &lies, NOW);
     }
     assert!(gaps.claimed().len() + gaps.missing().len() <= 2 * MAX_CLAIMED);
@@ -204,11 +147,7 @@ fn a_search_ends_and_may_still_be_proved_wrong() {
     let mut gaps = Gaps::default();
     gaps.observe(FROM, AUTHOR, &chain, NOW);
     assert_eq!(spans(&gaps.missing()), [(2, 7)]);
-    let span = |first, last| Span {
-        from: FROM,
-        first,
-        last,
-    };
+    let span = |first, last| Span { from: FROM, first, last };
     for (first, last, verdict, state) in [
         (2, 3, Verdict::Lost, GapState::Lost),
         (4, 4, Verdict::Undecryptable, GapState::Undecryptable),
@@ -217,36 +156,23 @@ fn a_search_ends_and_may_still_be_proved_wrong() {
         let changes = gaps.resolve(span(first, last), AUTHOR, verdict, &chain, LATER);
         assert_eq!(
             changes,
-            [GapChange {
-                span: span(first, last),
-                missed_since: Some(NOW),
-                state,
-            }]
+            [GapChange { span: span(first, last), missed_since: Some(NOW), state }]
         );
         assert_eq!(gaps.state(&FROM, first, &chain), Some(state));
     }
     assert_eq!(spans(&gaps.missing()), [(6, 7)]);
     // Nobody brings them up again.
     for n in 1..4 {
-        assert_eq!(
-            gaps.claims(account(n), &[claim(&chain, 3, OURS[0])], LATER),
-            []
-        );
+        assert_eq!(gaps.claims(account(n), &[claim(&chain, 3, OURS[0])], LATER), []);
     }
     // A verdict on what is not missing is none.
-    assert_eq!(
-        gaps.resolve(span(1, 1), AUTHOR, Verdict::Lost, &chain, LATER),
-        []
-    );
+    assert_eq!(gaps.resolve(span(1, 1), AUTHOR, Verdict::Lost, &chain, LATER), []);
     assert_eq!(gaps.state(&FROM, 1, &chain), Some(GapState::Received));
     for late in [2, 4] {
         chain.receive(sent[late - 1]);
         let changes = gaps.observe(FROM, AUTHOR, &chain, LATER);
         assert!(changes.iter().any(|c| c.state == GapState::Recovered));
-        assert_eq!(
-            gaps.state(&FROM, late as u64, &chain),
-            Some(GapState::Recovered)
-        );
+        assert_eq!(gaps.state(&FROM, late as u64, &chain), Some(GapState::Recovered));
     }
     assert_eq!(gaps.state(&FROM, 3, &chain), Some(GapState::Lost));
 }
@@ -262,11 +188,7 @@ fn a_cut_withdraws_what_lies_above() {
     assert_eq!(
         changes,
         [GapChange {
-            span: Span {
-                from: FROM,
-                first: 5,
-                last: 8
-            },
+            span: Span { from: FROM, first: 5, last: 8 },
             missed_since: Some(NOW),
             state: GapState::Withdrawn,
         }]
@@ -275,10 +197,7 @@ fn a_cut_withdraws_what_lies_above() {
     // The branch with the removal lost: they are missing again.
     chain.set_cut(None);
     gaps.observe(FROM, AUTHOR, &chain, LATER);
-    assert_eq!(
-        gaps.missing().iter().map(|m| m.span.count()).sum::<u64>(),
-        7
-    );
+    assert_eq!(gaps.missing().iter().map(|m| m.span.count()).sum::<u64>(), 7);
 }
 
 #[test]
@@ -305,14 +224,8 @@ fn more_gaps_than_are_tracked_end_as_lost() {
 fn two_items_under_one_number_are_shown() {
     let sent = Author::history([OURS[0]; 2]);
     let mut chain = chain_of(&sent, true);
-    chain.receive(Received {
-        hash: ItemHash([200; 32]),
-        ..sent[1]
-    });
-    assert_eq!(
-        Gaps::default().state(&FROM, 2, &chain),
-        Some(GapState::Equivocation)
-    );
+    chain.receive(Received { hash: ItemHash([200; 32]), ..sent[1] });
+    assert_eq!(Gaps::default().state(&FROM, 2, &chain), Some(GapState::Equivocation));
 }
 
 #[derive(Debug, Clone, Copy)]

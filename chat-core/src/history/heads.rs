@@ -40,10 +40,8 @@ impl HeadRotation {
             installation != own && self.said.get(installation) != Some(&(tip.seq, tip.hash))
         };
         let after = |i: &InstallationId| self.last.is_none_or(|last| *i > last);
-        let (next_round, this_round): (Vec<_>, Vec<_>) = tips
-            .iter()
-            .filter(|(i, tip)| moved(i, tip))
-            .partition(|(i, _)| !after(i));
+        let (next_round, this_round): (Vec<_>, Vec<_>) =
+            tips.iter().filter(|(i, tip)| moved(i, tip)).partition(|(i, _)| !after(i));
         this_round
             .into_iter()
             .chain(next_round)
@@ -82,17 +80,11 @@ mod tests {
     }
 
     fn tip(seq: u64) -> Tip {
-        Tip {
-            epoch: EpochId([1; 32]),
-            seq,
-            hash: ItemHash([seq as u8; 32]),
-        }
+        Tip { epoch: EpochId([1; 32]), seq, hash: ItemHash([seq as u8; 32]) }
     }
 
     fn tips(list: &[(u8, u64)]) -> BTreeMap<InstallationId, Tip> {
-        list.iter()
-            .map(|(i, seq)| (installation(*i), tip(*seq)))
-            .collect()
+        list.iter().map(|(i, seq)| (installation(*i), tip(*seq))).collect()
     }
 
     #[test]
@@ -101,10 +93,7 @@ mod tests {
         let all = tips(&[(0, 5), (1, 5), (2, 7)]);
         let first = rotation.select(&all, &installation(0));
         assert_eq!(
-            first
-                .iter()
-                .map(|h| (h.installation, h.seq))
-                .collect::<Vec<_>>(),
+            first.iter().map(|h| (h.installation, h.seq)).collect::<Vec<_>>(),
             [(installation(1), 5), (installation(2), 7)]
         );
         // Not sent yet: the same again.

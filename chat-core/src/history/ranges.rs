@@ -44,9 +44,8 @@ impl Ranges {
 
     /// How many numbers are in the set; saturates.
     pub fn count(&self) -> u64 {
-        self.iter().fold(0u64, |sum, (first, last)| {
-            sum.saturating_add((last - first).saturating_add(1))
-        })
+        self.iter()
+            .fold(0u64, |sum, (first, last)| sum.saturating_add((last - first).saturating_add(1)))
     }
 
     /// The ranges, ascending, both ends included.
@@ -120,11 +119,22 @@ impl Ranges {
         }
     }
 
-    /// Takes out all numbers of another set.
+    /// Takes out all numbers of another set. Looks only at what the two have in common, so that a
+    /// small set is cheap to compare with a large one.
     pub fn subtract(&mut self, other: &Ranges) {
-        for (first, last) in other.iter() {
+        let common: Vec<(u64, u64)> =
+            self.iter().flat_map(|(first, last)| other.touching(first, last)).collect();
+        for (first, last) in common {
             self.remove(first, last);
         }
+    }
+
+    /// The ranges that have a number from `first` to `last`.
+    fn touching(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let inside = self.0.range(first..=last).map(|(f, l)| (*f, *l));
+        // The one that began before `first` and reaches it; not one that begins there.
+        let before = first.checked_sub(1).and_then(|n| self.0.range(..=n).next_back());
+        before.map(|(f, l)| (*f, *l)).filter(|(_, l)| *l >= first).into_iter().chain(inside)
     }
 }
 
@@ -150,6 +160,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sums_and_differences_are_those_of_sets(
+            one in prop::collection::vec((0u64..60, 0u64..9), 0..12),
+            two in prop::collection::vec((0u64..60, 0u64..9), 0..12),
+        ) {
+            let ranges = |list: &[(u64, u64)]| -> Ranges {
+                list.iter().map(|(first, more)| (*first, first + more)).collect()
+            };
+            let numbers = |set: &Ranges| -> BTreeSet<u64> {
+                set.iter().flat_map(|(first, last)| first..=last).collect()
+            };
+            let (a, b) = (ranges(&one), ranges(&two));
+            let mut less = a.clone();
+            less.subtract(&b);
+            prop_assert_eq!(numbers(&less), &numbers(&a) - &numbers(&b));
+            let mut more = a.clone();
+            more.add(&b);
+            prop_assert_eq!(numbers(&more), &numbers(&a) | &numbers(&b));
+        }
+
         #[test]
         fn equal_to_a_set_of_numbers(
             steps in prop::collection::vec((any::<bool>(), 0u64..60, 0u64..12), 0..60)

@@ -31,12 +31,7 @@ fn the_encoding_is_pinned() {
 
 #[test]
 fn the_creator_is_admin_number_zero() {
-    let new = GroupPolicy::new(
-        AccountId([1; 32]),
-        "n".into(),
-        String::new(),
-        NetworkId([0; 32]),
-    );
+    let new = GroupPolicy::new(AccountId([1; 32]), "n".into(), String::new(), NetworkId([0; 32]));
     assert_eq!(new.admins.get(&AccountId([1; 32])), Some(&0));
     assert!(new.is_admin(&AccountId([1; 32])) && !new.is_admin(&AccountId([2; 32])));
     assert_eq!(GroupPolicy::decode(&new.encode().unwrap()), Ok(new));
@@ -85,11 +80,7 @@ fn other_spellings_are_refused() {
     longer.push(0);
     assert_eq!(GroupPolicy::decode(&longer), Err(PolicyError::Trailing(1)));
     for end in 0..bytes.len() {
-        assert_eq!(
-            GroupPolicy::decode(&bytes[..end]),
-            Err(PolicyError::Truncated),
-            "{end}"
-        );
+        assert_eq!(GroupPolicy::decode(&bytes[..end]), Err(PolicyError::Truncated), "{end}");
     }
     // Admins in another order, and one that is there twice.
     let admins = bytes.len() - 72;
@@ -105,10 +96,7 @@ fn other_spellings_are_refused() {
     assert_eq!(GroupPolicy::decode(&not_text), Err(PolicyError::NotText));
     let mut long_name = bytes;
     long_name[36] = 0xff;
-    assert!(matches!(
-        GroupPolicy::decode(&long_name),
-        Err(PolicyError::NameTooLong(_))
-    ));
+    assert!(matches!(GroupPolicy::decode(&long_name), Err(PolicyError::NameTooLong(_))));
 }
 
 proptest! {

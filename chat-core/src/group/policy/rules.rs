@@ -230,11 +230,11 @@ pub fn admins_after(
     let mut admins = parent.policy.admins.clone();
     admins.retain(|account, _| accounts.contains(account));
     let mut next = parent.policy.next_admin;
-    if admins.is_empty() {
-        if let Some(heir) = staying().min_by_key(|m| m.leaf) {
-            admins.insert(heir.account, next);
-            next = next.saturating_add(1);
-        }
+    if admins.is_empty()
+        && let Some(heir) = staying().min_by_key(|m| m.leaf)
+    {
+        admins.insert(heir.account, next);
+        next = next.saturating_add(1);
     }
     (admins, next)
 }
@@ -245,9 +245,7 @@ pub fn admins_after(
 /// The first rule that it breaks, in the order of [`Refusal`]'s list.
 pub fn check(parent: &ParentView<'_>, facts: &CommitFacts) -> Result<Effect, Refusal> {
     let by_leaf: BTreeMap<u32, &MemberView> = parent.members.iter().map(|m| (m.leaf, m)).collect();
-    let author = **by_leaf
-        .get(&facts.author_leaf)
-        .ok_or(Refusal::UnknownLeaf)?;
+    let author = **by_leaf.get(&facts.author_leaf).ok_or(Refusal::UnknownLeaf)?;
     let targets: Vec<&MemberView> = facts
         .removed
         .iter()
@@ -257,14 +255,10 @@ pub fn check(parent: &ParentView<'_>, facts: &CommitFacts) -> Result<Effect, Ref
     check_targets(&author, &targets, facts)?;
 
     // A membership that ends and begins again in one commit is a resync.
-    let readded: BTreeSet<(AccountId, InstallationId)> = facts
-        .added
-        .iter()
-        .map(|a| (a.account, a.installation))
-        .collect();
-    let (resynced, gone): (Vec<&MemberView>, Vec<&MemberView>) = targets
-        .iter()
-        .partition(|m| readded.contains(&(m.account, m.installation)));
+    let readded: BTreeSet<(AccountId, InstallationId)> =
+        facts.added.iter().map(|a| (a.account, a.installation)).collect();
+    let (resynced, gone): (Vec<&MemberView>, Vec<&MemberView>) =
+        targets.iter().partition(|m| readded.contains(&(m.account, m.installation)));
     if !gone.is_empty() && !facts.rotate {
         return Err(Refusal::RotateMismatch);
     }
@@ -289,16 +283,8 @@ pub fn check(parent: &ParentView<'_>, facts: &CommitFacts) -> Result<Effect, Ref
             .copied()
             .collect(),
         resynced,
-        demoted: before
-            .keys()
-            .filter(|a| !admins.contains_key(a))
-            .copied()
-            .collect(),
-        promoted: admins
-            .keys()
-            .filter(|a| !before.contains_key(a))
-            .copied()
-            .collect(),
+        demoted: before.keys().filter(|a| !admins.contains_key(a)).copied().collect(),
+        promoted: admins.keys().filter(|a| !before.contains_key(a)).copied().collect(),
     })
 }
 
@@ -340,10 +326,11 @@ fn check_targets(
         return Err(Refusal::ExtraCut);
     }
     // Who leaves says how far its messages count; whoever carries the wish cannot shorten that.
-    if facts.leave_warrants.iter().any(|wish| {
-        cuts.get(&wish.installation)
-            .is_some_and(|cut| *cut != wish.last_seq)
-    }) {
+    if facts
+        .leave_warrants
+        .iter()
+        .any(|wish| cuts.get(&wish.installation).is_some_and(|cut| *cut != wish.last_seq))
+    {
         return Err(Refusal::CutMismatch);
     }
     Ok(())
@@ -357,16 +344,10 @@ fn check_authority(
     targets: &[&MemberView],
     facts: &CommitFacts,
 ) -> Result<(), Refusal> {
-    let leaving: BTreeSet<InstallationId> = facts
-        .leave_warrants
-        .iter()
-        .map(|w| w.installation)
-        .collect();
-    let revoked: BTreeSet<(AccountId, InstallationId)> = facts
-        .revoke_warrants
-        .iter()
-        .map(|w| (w.account, w.installation))
-        .collect();
+    let leaving: BTreeSet<InstallationId> =
+        facts.leave_warrants.iter().map(|w| w.installation).collect();
+    let revoked: BTreeSet<(AccountId, InstallationId)> =
+        facts.revoke_warrants.iter().map(|w| (w.account, w.installation)).collect();
     for target in targets {
         let warranted = leaving.contains(&target.installation)
             || revoked.contains(&(target.account, target.installation));
@@ -440,11 +421,7 @@ fn check_policy(
     if !before.is_admin(&author.account) {
         // Only what follows by itself is open to everybody; who did not touch the list forgot it.
         let untouched = (&after.admins, after.next_admin) == (&before.admins, before.next_admin);
-        return Err(if untouched {
-            Refusal::AdminsOutdated
-        } else {
-            Refusal::NotAdmin
-        });
+        return Err(if untouched { Refusal::AdminsOutdated } else { Refusal::NotAdmin });
     }
     check_admin_list(before, after, members_after)?;
     Ok(after.admins.clone())
@@ -459,11 +436,8 @@ fn check_admin_list(
     for (account, number) in &after.admins {
         let old = before.admins.get(account);
         if !members_after.contains(account) {
-            let left = if old.is_some() {
-                Refusal::AdminsOutdated
-            } else {
-                Refusal::AdminNotMember
-            };
+            let left =
+                if old.is_some() { Refusal::AdminsOutdated } else { Refusal::AdminNotMember };
             return Err(left);
         }
         if old.is_some_and(|old| old != number) {

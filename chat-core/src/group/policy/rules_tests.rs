@@ -14,20 +14,11 @@ fn device(n: u8, i: u8) -> InstallationId {
 }
 
 fn member(leaf: u32, n: u8, i: u8) -> MemberView {
-    MemberView {
-        leaf,
-        account: account(n),
-        installation: device(n, i),
-        seniority: u32::from(i),
-    }
+    MemberView { leaf, account: account(n), installation: device(n, i), seniority: u32::from(i) }
 }
 
 fn added(n: u8, i: u8) -> AddedView {
-    AddedView {
-        account: account(n),
-        installation: device(n, i),
-        seniority: u32::from(i),
-    }
+    AddedView { account: account(n), installation: device(n, i), seniority: u32::from(i) }
 }
 
 /// Leaves 0 and 1: account 1, the creator. 2: account 2, admin number 4. 3, 4: account 3. 6: 4.
@@ -42,18 +33,8 @@ impl Group {
             GroupPolicy::new(account(1), "name".into(), String::new(), NetworkId([0; 32]));
         policy.admins.insert(account(2), 4);
         policy.next_admin = 6;
-        let members = [
-            (0, 1, 0),
-            (1, 1, 1),
-            (2, 2, 0),
-            (3, 3, 0),
-            (4, 3, 1),
-            (6, 4, 0),
-        ];
-        let members = members
-            .iter()
-            .map(|(leaf, n, i)| member(*leaf, *n, *i))
-            .collect();
+        let members = [(0, 1, 0), (1, 1, 1), (2, 2, 0), (3, 3, 0), (4, 3, 1), (6, 4, 0)];
+        let members = members.iter().map(|(leaf, n, i)| member(*leaf, *n, *i)).collect();
         Self { policy, members }
     }
 
@@ -62,11 +43,7 @@ impl Group {
     }
 
     fn view(&self) -> ParentView<'_> {
-        ParentView {
-            policy: &self.policy,
-            members: &self.members,
-            slot: Slot(100),
-        }
+        ParentView { policy: &self.policy, members: &self.members, slot: Slot(100) }
     }
 
     fn at(&self, leaf: u32) -> MemberView {
@@ -77,10 +54,7 @@ impl Group {
     fn removal(&self, author: u32, leaves: &[u32]) -> CommitFacts {
         CommitFacts {
             removed: leaves.to_vec(),
-            cuts: leaves
-                .iter()
-                .map(|leaf| (self.at(*leaf).installation, 7))
-                .collect(),
+            cuts: leaves.iter().map(|leaf| (self.at(*leaf).installation, 7)).collect(),
             rotate: true,
             ..by(author)
         }
@@ -89,24 +63,15 @@ impl Group {
     fn setting(&self, author: u32, change: impl FnOnce(&mut GroupPolicy)) -> CommitFacts {
         let mut policy = self.policy.clone();
         change(&mut policy);
-        CommitFacts {
-            policy_after: Some(policy),
-            ..by(author)
-        }
+        CommitFacts { policy_after: Some(policy), ..by(author) }
     }
 
     fn wish(&self, leaf: u32) -> LeaveFact {
-        LeaveFact {
-            installation: self.at(leaf).installation,
-            last_seq: 7,
-        }
+        LeaveFact { installation: self.at(leaf).installation, last_seq: 7 }
     }
 
     fn revoke(&self, leaf: u32) -> RevokeFact {
-        RevokeFact {
-            installation: self.at(leaf).installation,
-            account: self.at(leaf).account,
-        }
+        RevokeFact { installation: self.at(leaf).installation, account: self.at(leaf).account }
     }
 }
 
@@ -122,38 +87,21 @@ fn by(author: u32) -> CommitFacts {
 #[test]
 fn everybody_adds_renames_and_updates() {
     let group = Group::new();
-    let effect = group
-        .check(&CommitFacts {
-            added: vec![added(9, 0), added(4, 1)],
-            ..by(6)
-        })
-        .unwrap();
+    let effect =
+        group.check(&CommitFacts { added: vec![added(9, 0), added(4, 1)], ..by(6) }).unwrap();
     assert_eq!(effect.added, [added(9, 0), added(4, 1)]);
     assert_eq!((effect.author, effect.author_admin), (group.at(6), None));
     assert!(effect.removed.is_empty() && effect.demoted.is_empty() && effect.promoted.is_empty());
     assert_eq!(group.check(&by(2)).unwrap().author_admin, Some(4));
-    group
-        .check(&CommitFacts {
-            rotate: true,
-            ..by(6)
-        })
-        .unwrap();
+    group.check(&CommitFacts { rotate: true, ..by(6) }).unwrap();
     let rename = |p: &mut GroupPolicy| {
         p.name = "other".into();
         p.description = "new".into();
     };
     group.check(&group.setting(6, rename)).unwrap();
     // Adds go without a path.
-    let pathless = CommitFacts {
-        has_update_path: false,
-        ..by(6)
-    };
-    group
-        .check(&CommitFacts {
-            added: vec![added(9, 0)],
-            ..pathless.clone()
-        })
-        .unwrap();
+    let pathless = CommitFacts { has_update_path: false, ..by(6) };
+    group.check(&CommitFacts { added: vec![added(9, 0)], ..pathless.clone() }).unwrap();
     assert_eq!(group.check(&pathless), Err(Refusal::EmptyCommit));
 }
 
@@ -171,13 +119,7 @@ fn admins_remove_others() {
     facts.policy_after = Some(policy);
     assert_eq!(group.check(&facts).unwrap().demoted, [account(1)]);
     // Of an admin with several installations one may go, and it stays admin.
-    assert!(
-        group
-            .check(&group.removal(2, &[1]))
-            .unwrap()
-            .demoted
-            .is_empty()
-    );
+    assert!(group.check(&group.removal(2, &[1])).unwrap().demoted.is_empty());
 }
 
 #[test]
@@ -194,19 +136,13 @@ fn what_a_removal_must_carry() {
     assert_eq!(refused(|f| f.has_update_path = false), Refusal::MissingPath);
     assert_eq!(refused(|f| f.cuts.clear()), Refusal::MissingCut);
     assert_eq!(refused(|f| f.cuts[0].0 = device(4, 0)), Refusal::MissingCut);
-    assert_eq!(
-        refused(|f| f.cuts.push((device(4, 0), 1))),
-        Refusal::ExtraCut
-    );
+    assert_eq!(refused(|f| f.cuts.push((device(4, 0), 1))), Refusal::ExtraCut);
     assert_eq!(refused(|f| f.cuts.push(f.cuts[0])), Refusal::ExtraCut);
     assert_eq!(refused(|f| f.removed.push(3)), Refusal::DuplicateRemove);
     assert_eq!(refused(|f| f.removed.push(5)), Refusal::UnknownLeaf);
     assert_eq!(refused(|f| f.author_leaf = 5), Refusal::UnknownLeaf);
     assert_eq!(refused(|f| f.author_leaf = 3), Refusal::SelfRemoval);
-    let cut_without_removal = CommitFacts {
-        cuts: vec![(device(3, 0), 1)],
-        ..by(0)
-    };
+    let cut_without_removal = CommitFacts { cuts: vec![(device(3, 0), 1)], ..by(0) };
     assert_eq!(group.check(&cut_without_removal), Err(Refusal::ExtraCut));
 }
 
@@ -217,10 +153,7 @@ fn an_own_installation_goes_with_a_warrant_only() {
         let mut facts = group.removal(author, &[target]);
         assert_eq!(group.check(&facts), Err(Refusal::MissingWarrant));
         facts.revoke_warrants = vec![group.revoke(target)];
-        assert_eq!(
-            group.check(&facts).unwrap().removed,
-            [group.at(target).installation]
-        );
+        assert_eq!(group.check(&facts).unwrap().removed, [group.at(target).installation]);
         facts.revoke_warrants = vec![];
         facts.leave_warrants = vec![group.wish(target)];
         assert!(group.check(&facts).is_ok());
@@ -235,19 +168,13 @@ fn a_warrant_lets_anybody_remove_exactly_its_leaf() {
     assert!(group.check(&facts).is_ok());
     facts.leave_warrants = vec![group.wish(4)];
     assert_eq!(group.check(&facts), Err(Refusal::NotAdmin));
-    facts.leave_warrants = vec![LeaveFact {
-        last_seq: 8,
-        ..group.wish(3)
-    }];
+    facts.leave_warrants = vec![LeaveFact { last_seq: 8, ..group.wish(3) }];
     assert_eq!(group.check(&facts), Err(Refusal::CutMismatch));
     facts.leave_warrants = vec![];
     facts.revoke_warrants = vec![group.revoke(3)];
     assert!(group.check(&facts).is_ok());
     // The log of one account says nothing about the installation of another.
-    facts.revoke_warrants = vec![RevokeFact {
-        account: account(4),
-        ..group.revoke(3)
-    }];
+    facts.revoke_warrants = vec![RevokeFact { account: account(4), ..group.revoke(3) }];
     assert_eq!(group.check(&facts), Err(Refusal::NotAdmin));
     // Two removals, one warrant.
     let mut facts = group.removal(6, &[3, 4]);
@@ -263,18 +190,12 @@ fn a_resync_is_no_removal_and_needs_its_authority() {
     facts.rotate = false;
     let effect = group.check(&facts).unwrap();
     assert!(effect.removed.is_empty());
-    assert_eq!(
-        (effect.resynced, effect.added),
-        (vec![device(3, 0)], vec![added(9, 0)])
-    );
+    assert_eq!((effect.resynced, effect.added), (vec![device(3, 0)], vec![added(9, 0)]));
     facts.author_leaf = 6;
     assert_eq!(group.check(&facts), Err(Refusal::NotAdmin));
     // Under another account it is none.
     let mut facts = group.removal(0, &[3]);
-    facts.added = vec![AddedView {
-        account: account(9),
-        ..added(3, 0)
-    }];
+    facts.added = vec![AddedView { account: account(9), ..added(3, 0) }];
     assert_eq!(group.check(&facts), Err(Refusal::DuplicateInstallation));
     // An admin whose only installation is resynced stays admin.
     let mut facts = group.removal(0, &[2]);
@@ -285,36 +206,18 @@ fn a_resync_is_no_removal_and_needs_its_authority() {
 #[test]
 fn an_installation_is_a_member_once_and_an_account_has_few() {
     let group = Group::new();
-    let adding = |list: Vec<AddedView>| {
-        group.check(&CommitFacts {
-            added: list,
-            ..by(6)
-        })
-    };
-    assert_eq!(
-        adding(vec![added(3, 0)]),
-        Err(Refusal::DuplicateInstallation)
-    );
-    assert_eq!(
-        adding(vec![added(9, 0), added(9, 0)]),
-        Err(Refusal::DuplicateInstallation)
-    );
+    let adding = |list: Vec<AddedView>| group.check(&CommitFacts { added: list, ..by(6) });
+    assert_eq!(adding(vec![added(3, 0)]), Err(Refusal::DuplicateInstallation));
+    assert_eq!(adding(vec![added(9, 0), added(9, 0)]), Err(Refusal::DuplicateInstallation));
     let many = |count: u8| adding((10..10 + count).map(|i| added(3, i)).collect());
     // Account 3 has two.
     assert!(many(MAX_INSTALLATIONS as u8 - 2).is_ok());
-    assert_eq!(
-        many(MAX_INSTALLATIONS as u8 - 1),
-        Err(Refusal::TooManyInstallations)
-    );
+    assert_eq!(many(MAX_INSTALLATIONS as u8 - 1), Err(Refusal::TooManyInstallations));
     let crowd: Vec<AddedView> = (0..=MAX_PROPOSALS)
         .map(|n| {
             let mut id = [0; 32];
             id[..8].copy_from_slice(&(n as u64).to_be_bytes());
-            AddedView {
-                account: AccountId(id),
-                installation: InstallationId(id),
-                seniority: 0,
-            }
+            AddedView { account: AccountId(id), installation: InstallationId(id), seniority: 0 }
         })
         .collect();
     assert_eq!(adding(crowd), Err(Refusal::TooMany));
@@ -323,14 +226,7 @@ fn an_installation_is_a_member_once_and_an_account_has_few() {
 #[test]
 fn the_slot_stays_near_its_parents() {
     let group = Group::new();
-    let at = |slot: u64| {
-        group
-            .check(&CommitFacts {
-                slot: Slot(slot),
-                ..by(0)
-            })
-            .map(|_| ())
-    };
+    let at = |slot: u64| group.check(&CommitFacts { slot: Slot(slot), ..by(0) }).map(|_| ());
     assert_eq!(at(99), Err(Refusal::SlotOutOfRange));
     assert_eq!(at(100 + MAX_SLOT_ADVANCE), Ok(()));
     assert_eq!(at(101 + MAX_SLOT_ADVANCE), Err(Refusal::SlotOutOfRange));
@@ -344,25 +240,13 @@ fn admins_name_admins() {
         p.admins.insert(account(3), 6);
         p.next_admin = 7;
     };
-    assert_eq!(
-        group.check(&group.setting(2, promote)).unwrap().promoted,
-        [account(3)]
-    );
-    assert_eq!(
-        group.check(&group.setting(6, promote)),
-        Err(Refusal::NotAdmin)
-    );
+    assert_eq!(group.check(&group.setting(2, promote)).unwrap().promoted, [account(3)]);
+    assert_eq!(group.check(&group.setting(6, promote)), Err(Refusal::NotAdmin));
     let demote = |p: &mut GroupPolicy| {
         p.admins.remove(&account(1));
     };
-    assert_eq!(
-        group.check(&group.setting(2, demote)).unwrap().demoted,
-        [account(1)]
-    );
-    assert_eq!(
-        group.check(&group.setting(6, demote)),
-        Err(Refusal::NotAdmin)
-    );
+    assert_eq!(group.check(&group.setting(2, demote)).unwrap().demoted, [account(1)]);
+    assert_eq!(group.check(&group.setting(6, demote)), Err(Refusal::NotAdmin));
     let refused =
         |change: fn(&mut GroupPolicy)| group.check(&group.setting(0, change)).unwrap_err();
     assert_eq!(refused(|p| p.admins.clear()), Refusal::LastAdmin);
@@ -371,11 +255,7 @@ fn admins_name_admins() {
             p.admins.insert(account(3), number);
             p.next_admin = 7.max(number + 1);
         });
-        assert_eq!(
-            group.check(&reuse),
-            Err(Refusal::AdminNumberReused),
-            "{number}"
-        );
+        assert_eq!(group.check(&reuse), Err(Refusal::AdminNumberReused), "{number}");
     }
     let renumber = |p: &mut GroupPolicy| {
         p.admins.insert(account(2), 6);
@@ -400,15 +280,9 @@ fn fixed_fields_and_lengths() {
     let group = Group::new();
     let refused =
         |change: fn(&mut GroupPolicy)| group.check(&group.setting(0, change)).unwrap_err();
-    assert_eq!(
-        refused(|p| p.network = NetworkId([1; 32])),
-        Refusal::PolicyFieldForbidden
-    );
+    assert_eq!(refused(|p| p.network = NetworkId([1; 32])), Refusal::PolicyFieldForbidden);
     assert_eq!(refused(|p| p.version += 1), Refusal::PolicyFieldForbidden);
-    assert_eq!(
-        refused(|p| p.name = "x".repeat(MAX_NAME + 1)),
-        Refusal::NameTooLong
-    );
+    assert_eq!(refused(|p| p.name = "x".repeat(MAX_NAME + 1)), Refusal::NameTooLong);
     let long = |p: &mut GroupPolicy| p.description = "x".repeat(MAX_DESCRIPTION + 1);
     assert_eq!(refused(long), Refusal::DescriptionTooLong);
 }
@@ -427,10 +301,7 @@ fn when_the_last_admin_leaves_the_lowest_leaf_follows() {
     (policy.admins, policy.next_admin) = (admins, next);
     facts.policy_after = Some(policy.clone());
     let effect = group.check(&facts).unwrap();
-    assert_eq!(
-        (effect.demoted, effect.promoted),
-        (vec![account(2)], vec![account(1)])
-    );
+    assert_eq!((effect.demoted, effect.promoted), (vec![account(2)], vec![account(1)]));
     // Nobody else follows, not even who carries the wish.
     policy.admins = BTreeMap::from([(account(4), 6)]);
     facts.policy_after = Some(policy);
