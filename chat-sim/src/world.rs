@@ -1,0 +1,488 @@
+//! A network in one process with a clock of its own: machines, a relay that can lose, duplicate,
+//! delay and partition, and a Store. The same seed gives the same run.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use chat_core::identity::RecoveryPhrase;
+use chat_core::ids::AccountId;
+use chat_core::machine::{
+    Answer, Command, CommandError, CommandId, Disposition, Event, Inbound, Input, Machine,
+    OutboxId, Output, PublishFailure, QueryId, StepError,
+};
+use chat_core::params::NetworkParams;
+use chat_core::store::Store;
+use chat_core::time::Timestamp;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use sha2::{Digest as _, Sha256};
+
+/// A Waku message as an outsider at a relay sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Content topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Its timestamp, in nanoseconds since the unix epoch.
+    pub timestamp_ns: i64,
+    /// When the relay saw it.
+    pub seen_at: Timestamp,
+    /// Which device published it. Ground truth for tests; no outsider has it.
+    pub by: usize,
+}
+
+impl Observed {
+    fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(&self.payload);
+        hash.update(&self.topic);
+        hash.update(self.timestamp_ns.to_be_bytes());
+        hash.finalize().into()
+    }
+
+    fn inbound(&self) -> Inbound {
+        Inbound {
+            topic: self.topic.clone(),
+            payload: self.payload.clone(),
+            timestamp_ns: self.timestamp_ns,
+        }
+    }
+}
+
+/// How bad the network is; each is a share of 1,000.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Deliveries that are lost. Store has them still.
+    pub drop: u64,
+    /// Deliveries that come twice.
+    pub duplicate: u64,
+    /// Publications that are reported as failed though they went out.
+    pub false_failure: u64,
+    /// Most milliseconds that a delivery takes.
+    pub delay_ms: u64,
+}
+
+/// One installation.
+pub struct Device {
+    /// Its machine; none while its process is down.
+    pub machine: Option<Machine>,
+    database: Option<Store>,
+    /// Whether it has a connection.
+    pub online: bool,
+    /// How far its clock is ahead, in milliseconds.
+    pub clock_ahead_ms: i64,
+    watched: BTreeSet<String>,
+    /// What it was told, by cursor; an event that was told again is here once.
+    pub events: BTreeMap<u64, Event>,
+    /// What became of the envelopes that it got.
+    pub dispositions: Vec<Disposition>,
+    answers: BTreeMap<u64, Result<Answer, CommandError>>,
+    /// Steps that failed, for tests that let them.
+    pub failures: Vec<StepError>,
+    /// The partition that it is in: only devices of one partition hear one another.
+    pub partition: u32,
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Device({:?})", self.machine)
+    }
+}
+
+#[derive(Debug)]
+enum Action {
+    Deliver(usize, Inbound),
+    Published(usize, OutboxId, Option<PublishFailure>),
+    History(usize, QueryId, Query),
+    Wake(usize),
+}
+
+#[derive(Debug)]
+struct Query {
+    topics: Vec<String>,
+    start: Timestamp,
+    end: Timestamp,
+    cursor: Option<[u8; 32]>,
+    limit: u32,
+}
+
+/// The network and everybody in it.
+pub struct World {
+    /// The network's parameters.
+    pub params: NetworkParams,
+    /// The true time.
+    pub now: Timestamp,
+    /// The installations.
+    pub devices: Vec<Device>,
+    /// Everything that was published, in order; also what Store has.
+    pub observed: Vec<Observed>,
+    /// How bad the network is.
+    pub faults: Faults,
+    /// Whether there is a Store.
+    pub has_store: bool,
+    rng: ChaCha20Rng,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    actions: BTreeMap<u64, Action>,
+    next_action: u64,
+    next_command: u64,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "World({} devices, {} published)", self.devices.len(), self.observed.len())
+    }
+}
+
+/// The most that one wait may do: a run that goes in circles ends with a clear failure.
+const MOST_ACTIONS: usize = 2_000_000;
+
+impl World {
+    /// An empty network.
+    pub fn new(params: NetworkParams, seed: u64) -> Self {
+        Self {
+            params,
+            now: Timestamp::from_secs(1_800_000_000),
+            devices: Vec::new(),
+            observed: Vec::new(),
+            faults: Faults::default(),
+            has_store: true,
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            queue: BinaryHeap::new(),
+            actions: BTreeMap::new(),
+            next_action: 0,
+            next_command: 0,
+        }
+    }
+
+    /// The generator of the run, for what a test decides by chance.
+    pub fn rng(&mut self) -> &mut ChaCha20Rng {
+        &mut self.rng
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.rng.next_u64().checked_rem(bound).unwrap_or(0)
+    }
+
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        seed
+    }
+
+    /// A new account on a new device, with its database in memory, online. Its number.
+    ///
+    /// # Panics
+    /// Where the machine cannot be made: a simulation has nothing to go on with then.
+    pub fn add_device(&mut self) -> usize {
+        #[allow(clippy::expect_used)]
+        let store = Store::in_memory().expect("a database in memory can be opened");
+        self.add_device_on(store)
+    }
+
+    /// A new account on a new device with this database. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_device`].
+    pub fn add_device_on(&mut self, store: Store) -> usize {
+        let phrase = RecoveryPhrase::generate(&mut self.rng);
+        let seed = self.seed();
+        #[allow(clippy::expect_used)]
+        let machine = Machine::create(store, self.params.clone(), seed, self.now, &phrase)
+            .expect("an empty database takes an account");
+        self.devices.push(Device {
+            machine: Some(machine),
+            database: None,
+            online: false,
+            clock_ahead_ms: 0,
+            watched: BTreeSet::new(),
+            events: BTreeMap::new(),
+            dispositions: Vec::new(),
+            answers: BTreeMap::new(),
+            failures: Vec::new(),
+            partition: 0,
+        });
+        let at = self.devices.len() - 1;
+        self.set_online(at, true);
+        at
+    }
+
+    /// A device's machine.
+    ///
+    /// # Panics
+    /// Where its process is down: the test is wrong then.
+    #[allow(clippy::expect_used)]
+    pub fn machine(&self, device: usize) -> &Machine {
+        self.devices[device].machine.as_ref().expect("the device is up")
+    }
+
+    /// A device's account.
+    pub fn account(&self, device: usize) -> AccountId {
+        #[allow(clippy::expect_used)]
+        self.machine(device).identity().expect("the identity can be read").account
+    }
+
+    /// Gives a device its connection, or takes it.
+    pub fn set_online(&mut self, device: usize, online: bool) {
+        self.devices[device].online = online;
+        self.devices[device].watched.clear();
+        self.step(device, Input::Connection { connected: online });
+    }
+
+    /// Ends a device's process; its database stays.
+    pub fn stop(&mut self, device: usize) {
+        let it = &mut self.devices[device];
+        it.database = it.machine.take().map(Machine::into_store);
+        it.online = false;
+        it.watched.clear();
+    }
+
+    /// Starts a device's process again on its database, online.
+    ///
+    /// # Panics
+    /// Where the database does not open.
+    pub fn start(&mut self, device: usize) {
+        let seed = self.seed();
+        let now = self.time_of(device);
+        let params = self.params.clone();
+        let it = &mut self.devices[device];
+        if let Some(store) = it.database.take() {
+            store.inject_fault_after(None);
+            #[allow(clippy::expect_used)]
+            let machine = Machine::open(store, params, seed, now)
+                .expect("a database that a process left can be opened");
+            it.machine = Some(machine);
+        }
+        self.set_online(device, true);
+    }
+
+    fn time_of(&self, device: usize) -> Timestamp {
+        Timestamp(self.now.0.saturating_add_signed(self.devices[device].clock_ahead_ms))
+    }
+
+    fn schedule(&mut self, at: Timestamp, action: Action) {
+        self.next_action += 1;
+        self.queue.push(Reverse((at.0, self.next_action)));
+        self.actions.insert(self.next_action, action);
+    }
+
+    /// Puts one input into a device's machine, and carries out what comes of it.
+    pub fn step(&mut self, device: usize, input: Input) {
+        let now = self.time_of(device);
+        let Some(machine) = self.devices[device].machine.as_mut() else { return };
+        let outputs = match machine.step(now, input) {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                self.devices[device].failures.push(error);
+                return;
+            }
+        };
+        for output in outputs {
+            self.carry_out(device, output);
+        }
+        let wake = self.devices[device].machine.as_ref().and_then(Machine::next_wake);
+        if let Some(at) = wake {
+            let at = at.0.saturating_add_signed(-self.devices[device].clock_ahead_ms);
+            self.schedule(Timestamp(at.max(self.now.0 + 1)), Action::Wake(device));
+        }
+    }
+
+    fn chance(&mut self, of_thousand: u64) -> bool {
+        of_thousand > 0 && self.below(1000) < of_thousand
+    }
+
+    fn carry_out(&mut self, device: usize, output: Output) {
+        match output {
+            Output::Publish { outbox, topic, payload, timestamp } => {
+                if !self.devices[device].online {
+                    let failure = Some(PublishFailure::Retry);
+                    self.schedule(
+                        self.now + Duration::from_millis(1),
+                        Action::Published(device, outbox, failure),
+                    );
+                    return;
+                }
+                let message = Observed {
+                    topic,
+                    payload,
+                    timestamp_ns: i64::try_from(timestamp.0).unwrap_or(0).saturating_mul(1_000_000),
+                    seen_at: self.now,
+                    by: device,
+                };
+                self.inject(message);
+                let failure =
+                    self.chance(self.faults.false_failure).then_some(PublishFailure::Retry);
+                self.schedule(
+                    self.now + Duration::from_millis(1),
+                    Action::Published(device, outbox, failure),
+                );
+            }
+            Output::Watch(topics) => self.devices[device].watched.extend(topics),
+            Output::Unwatch(topics) => {
+                for topic in topics {
+                    self.devices[device].watched.remove(&topic);
+                }
+            }
+            Output::FetchHistory { query, topics, start, end, cursor, limit } => {
+                let asked = Query { topics, start, end, cursor, limit };
+                self.schedule(
+                    self.now + Duration::from_millis(2),
+                    Action::History(device, query, asked),
+                );
+            }
+            Output::Answer(CommandId(id), answer) => {
+                self.devices[device].answers.insert(id, answer);
+            }
+            Output::Event { cursor, event } => {
+                self.devices[device].events.insert(cursor, event);
+            }
+            Output::Disposed(disposition) => self.devices[device].dispositions.push(disposition),
+        }
+    }
+
+    /// Publishes a Waku message, whoever made it: relay and Store take anything.
+    pub fn inject(&mut self, message: Observed) {
+        let partition = self.devices.get(message.by).map_or(0, |device| device.partition);
+        let listeners: Vec<usize> = self
+            .devices
+            .iter()
+            .enumerate()
+            .filter(|(at, device)| {
+                *at != message.by
+                    && device.online
+                    && device.partition == partition
+                    && device.watched.contains(&message.topic)
+            })
+            .map(|(at, _)| at)
+            .collect();
+        for listener in listeners {
+            if self.chance(self.faults.drop) {
+                continue;
+            }
+            let copies = 1 + usize::from(self.chance(self.faults.duplicate));
+            for _ in 0..copies {
+                let delay = self.below(self.faults.delay_ms.saturating_add(1)) + 1;
+                let at = self.now + Duration::from_millis(delay);
+                self.schedule(at, Action::Deliver(listener, message.inbound()));
+            }
+        }
+        self.observed.push(message);
+    }
+
+    fn page(&self, device: usize, query: &Query) -> (Vec<Inbound>, Option<[u8; 32]>) {
+        let ns = |at: Timestamp| i64::try_from(at.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let partition = self.devices[device].partition;
+        let mut matching: Vec<&Observed> = self
+            .observed
+            .iter()
+            .filter(|message| {
+                (ns(query.start)..=ns(query.end)).contains(&message.timestamp_ns)
+                    && (query.topics.is_empty() || query.topics.contains(&message.topic))
+                    && self.devices.get(message.by).map_or(0, |by| by.partition) == partition
+            })
+            .collect();
+        matching.sort_by_key(|message| (message.timestamp_ns, message.hash()));
+        let begin = match query.cursor {
+            Some(cursor) => {
+                matching.iter().position(|message| message.hash() == cursor).map_or(0, |at| at + 1)
+            }
+            None => 0,
+        };
+        let page: Vec<&Observed> =
+            matching.iter().skip(begin).take(query.limit as usize).copied().collect();
+        let more = begin + page.len() < matching.len();
+        let cursor = page.last().filter(|_| more).map(|message| message.hash());
+        (page.into_iter().map(Observed::inbound).collect(), cursor)
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Deliver(device, inbound) => {
+                if self.devices[device].online {
+                    self.step(device, Input::Envelope(inbound));
+                }
+            }
+            Action::Published(device, outbox, failure) => {
+                self.step(device, Input::Published { outbox, failure });
+            }
+            Action::History(device, query, asked) => {
+                if !self.devices[device].online {
+                    return;
+                }
+                if !self.has_store {
+                    let reason = "no Store".to_string();
+                    self.step(device, Input::HistoryFailed { query, reason, no_store: true });
+                    return;
+                }
+                let (messages, cursor) = self.page(device, &asked);
+                self.step(device, Input::HistoryPage { query, messages, cursor });
+            }
+            Action::Wake(device) => {
+                let now = self.time_of(device);
+                let due = self.devices[device]
+                    .machine
+                    .as_ref()
+                    .and_then(Machine::next_wake)
+                    .is_some_and(|at| at <= now);
+                if due {
+                    self.step(device, Input::Tick);
+                }
+            }
+        }
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Panics
+    /// Where the network does not come to rest: something goes in circles.
+    pub fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        let mut actions = 0;
+        while let Some(Reverse((at, id))) = self.queue.peek().copied() {
+            if at > until.0 {
+                break;
+            }
+            self.queue.pop();
+            self.now = Timestamp(at.max(self.now.0));
+            if let Some(action) = self.actions.remove(&id) {
+                self.act(action);
+            }
+            actions += 1;
+            assert!(actions < MOST_ACTIONS, "the simulation goes in circles");
+        }
+        self.now = until;
+    }
+
+    /// Gives a command and lets a little time pass; its answer.
+    ///
+    /// # Errors
+    /// The command's own.
+    ///
+    /// # Panics
+    /// Where the step fails, so that there is no answer.
+    pub fn command(&mut self, device: usize, command: Command) -> Result<Answer, CommandError> {
+        self.next_command += 1;
+        let id = self.next_command;
+        self.step(device, Input::Command(CommandId(id), command));
+        #[allow(clippy::expect_used)]
+        let answer =
+            self.devices[device].answers.remove(&id).expect("a command is answered at once");
+        self.run_for(Duration::from_millis(50));
+        answer
+    }
+
+    /// Makes two devices' accounts contacts of one another.
+    ///
+    /// # Panics
+    /// Where a link does not work.
+    #[allow(clippy::expect_used)]
+    pub fn befriend(&mut self, a: usize, b: usize) {
+        for (from, to) in [(a, b), (b, a)] {
+            let link = self.command(from, Command::MakeContactLink).expect("a link is made");
+            let Answer::ContactLink(link) = link else { unreachable!("a link was asked for") };
+            self.command(to, Command::AddContact { link, name: None }).expect("a link is taken");
+        }
+    }
+}
