@@ -1,6 +1,6 @@
 //! A group as the machine holds it: its record, states, roots, chains, and the tree of commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -37,6 +37,8 @@ pub(super) struct Record {
     pub(super) root: (EpochId, u64),
     /// The first state of the own membership.
     pub(super) first_epoch: EpochId,
+    /// The installations that were members before this device; none where it made the group.
+    pub(super) members_before: BTreeSet<InstallationId>,
     /// Who invited this device; the own account where it created the group.
     pub(super) invited_by: AccountId,
     /// Private half of the inbox key in the own leaf.

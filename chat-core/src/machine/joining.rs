@@ -1,5 +1,7 @@
 //! Joining: an invitation that was accepted comes on its one-time topic.
 
+use std::collections::BTreeSet;
+
 use super::Machine;
 use super::disposition::{Disposition, Refused};
 use super::error::StepError;
@@ -142,6 +144,14 @@ impl Machine {
             }
         }
         let number = mls.epoch();
+        // A leaf that came with the same commit as this device has no past in the group.
+        let known: BTreeSet<u32> =
+            info.since.iter().flat_map(|(_, leaves)| leaves.iter().copied()).collect();
+        let members_before = leaves
+            .iter()
+            .filter(|leaf| known.contains(&leaf.leaf))
+            .map(|leaf| leaf.installation)
+            .collect();
         let state = StateInfo::new(
             epoch, number, None, info.slot, leaves, &policy, topics, seal, self.now,
         )?;
@@ -152,6 +162,7 @@ impl Machine {
             membership: Membership::Active,
             root: (epoch, number),
             first_epoch: epoch,
+            members_before,
             invited_by: from,
             inbox,
             // Numbers go on where an earlier membership left them.

@@ -198,10 +198,18 @@ impl Machine {
             return Ok(false);
         };
         let own_first_epoch = group.record.first_epoch == epoch;
-        let from_creation = group.record.root.1 == 0;
+        // Whoever was a member when we came has a past that does not count here.
+        let had_a_past = group.record.members_before.contains(&leaf.installation);
         let chain = group.chains.entry(leaf.installation).or_insert_with(|| {
-            // Who was there from the beginning knows that every number counts.
-            if from_creation { Chain::from_start(FIRST_SEQ) } else { Chain::joined() }
+            if had_a_past {
+                Chain::joined()
+            } else if link.prev_in_epoch.is_none() && leaf.since == Some(epoch) {
+                // Its first item in the state that it came in with: a former member that is back
+                // goes on counting where it was.
+                Chain::from_start(link.seq)
+            } else {
+                Chain::from_start(FIRST_SEQ)
+            }
         });
         let observed = chain.receive(Received {
             seq: link.seq,
@@ -226,7 +234,7 @@ impl Machine {
         if let Some(group) = self.groups.get(&group_id) {
             self.store.set_keyed(Keyed::Gaps, group_id.as_bytes(), &group.gaps)?;
         }
-        if let Observed::Equivocation { seq, fresh: true, .. } = observed {
+        if let Observed::Equivocation { seq, .. } = observed {
             self.tell(Event::Equivocation { group: group_id, account: leaf.account, seq })?;
         }
         for (sender, change) in changes {
@@ -263,7 +271,8 @@ impl Machine {
                 Some(prefix) => group.states.keys().find(|known| known.prefix() == prefix).copied(),
             };
             let Some(named) = named else { continue };
-            let chain = group.chains.entry(subject.installation).or_insert_with(Chain::joined);
+            let unheard = Chain::joined();
+            let chain = group.chains.get(&subject.installation).unwrap_or(&unheard);
             let mut full = [0; 32];
             full[..8].copy_from_slice(&head.hash);
             let claim = Claim {

@@ -218,6 +218,7 @@ impl Machine {
             membership: Membership::Active,
             root: (epoch, state.number),
             first_epoch: epoch,
+            members_before: Default::default(),
             invited_by: self.me.account,
             inbox: inbox.secret(),
             next_seq: 1,
