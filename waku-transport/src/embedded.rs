@@ -122,11 +122,7 @@ impl EmbeddedTransport {
             return Err(error.into());
         }
         let hub = Arc::new(Hub::new(options.events.clone(), system_clock()));
-        tokio::spawn(pump(
-            node.clone(),
-            pubsub_topic.to_owned(),
-            Arc::clone(&hub),
-        ));
+        tokio::spawn(pump(node.clone(), pubsub_topic.to_owned(), Arc::clone(&hub)));
         Ok(Self {
             node,
             pubsub_topic: pubsub_topic.to_owned(),
@@ -146,9 +142,7 @@ impl EmbeddedTransport {
     /// if there is one (last, since it lacks what went by while this node was offline).
     fn stores(&self) -> Vec<PeerId> {
         let peers = self.node.peers();
-        let mut stores: Vec<_> = (peers.iter().filter(|p| p.store))
-            .map(|p| p.peer_id)
-            .collect();
+        let mut stores: Vec<_> = (peers.iter().filter(|p| p.store)).map(|p| p.peer_id).collect();
         if let Some(preferred) = *lock(&self.preferred_store)
             && let Some(index) = stores.iter().position(|s| *s == preferred)
         {
@@ -209,10 +203,7 @@ impl EmbeddedTransport {
             .filter_map(|m| Some((m.hash, m.message?)))
             .map(|(hash, message)| inbound(hash, message))
             .collect();
-        let page = HistoryPage {
-            messages,
-            cursor: answer.cursor.map(|hash| MessageHash(hash.0)),
-        };
+        let page = HistoryPage { messages, cursor: answer.cursor.map(|hash| MessageHash(hash.0)) };
         query.check_answer(&page, answer.dropped)?;
         Ok(page)
     }
@@ -339,21 +330,14 @@ async fn pump(node: Node, pubsub_topic: String, hub: Arc<Hub>) {
             }
         };
         match event {
-            Some(NodeEvent::Message {
-                pubsub_topic: at,
-                hash,
-                message,
-            }) => {
+            Some(NodeEvent::Message { pubsub_topic: at, hash, message }) => {
                 // The node may take part in other shards too.
                 if at == pubsub_topic {
                     hub.relayed(inbound(hash, message));
                 }
             }
             Some(NodeEvent::Lagged(count)) => {
-                tracing::warn!(
-                    count,
-                    "the node's events came faster than they could be read"
-                );
+                tracing::warn!(count, "the node's events came faster than they could be read");
                 hub.missed(count);
                 hub.set_peers(carriers(&node, &pubsub_topic));
             }
@@ -369,10 +353,7 @@ async fn pump(node: Node, pubsub_topic: String, hub: Arc<Hub>) {
 /// which cluster it is in, or what it offers, is not counted yet.
 fn carriers(node: &Node, pubsub_topic: &str) -> usize {
     let status = node.status();
-    let topic = status
-        .topics
-        .iter()
-        .find(|t| t.pubsub_topic == pubsub_topic);
+    let topic = status.topics.iter().find(|t| t.pubsub_topic == pubsub_topic);
     topic.map_or(0, |t| t.topic_peers.min(status.connected_peers))
 }
 

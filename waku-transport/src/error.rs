@@ -99,11 +99,7 @@ impl HistoryError {
 
     /// A refusal, its text made safe to show: it was written by a stranger.
     pub(crate) fn refused(status: u32, text: &str) -> Self {
-        let text = text
-            .chars()
-            .take(200)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let text = text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
         Self::Refused { status, text }
     }
 }

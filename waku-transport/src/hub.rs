@@ -96,14 +96,9 @@ impl Hub {
         }
         // Topics that are in the list twice are counted twice here, which errs on the safe side
         // and costs nothing.
-        let new = topics
-            .iter()
-            .filter(|t| !state.watched.contains(*t))
-            .count();
+        let new = topics.iter().filter(|t| !state.watched.contains(*t)).count();
         if state.watched.len() + new > MAX_WATCHED_TOPICS {
-            return Err(TransportError::TooManyTopics {
-                max: MAX_WATCHED_TOPICS,
-            });
+            return Err(TransportError::TooManyTopics { max: MAX_WATCHED_TOPICS });
         }
         state.watched.extend(topics);
         Ok(())
@@ -386,11 +381,7 @@ mod tests {
     const TOPIC: &str = "/hub/1/a/proto";
 
     fn hub(queue_len: usize, queue_bytes: usize) -> Hub {
-        let limits = EventLimits {
-            queue_len,
-            queue_bytes,
-            ..EventLimits::default()
-        };
+        let limits = EventLimits { queue_len, queue_bytes, ..EventLimits::default() };
         let hub = Hub::new(limits, Arc::new(|| 77));
         hub.watch(vec![TOPIC.to_owned()]).expect("a good topic");
         hub
@@ -417,10 +408,7 @@ mod tests {
         for n in [1, 2, 1, 3] {
             hub.relayed(message(n));
         }
-        let other = Inbound {
-            content_topic: "/hub/1/b/proto".to_owned(),
-            ..message(4)
-        };
+        let other = Inbound { content_topic: "/hub/1/b/proto".to_owned(), ..message(4) };
         hub.relayed(other.clone());
         let want: Vec<_> = [1, 2].map(|n| Event::Message(message(n))).into();
         for reader in &mut readers {
@@ -431,16 +419,10 @@ mod tests {
         hub.relayed(other.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(other)]);
         // A message without timestamp says nothing about anybody's clock.
-        let untimed = Inbound {
-            timestamp_ns: 0,
-            ..message(5)
-        };
+        let untimed = Inbound { timestamp_ns: 0, ..message(5) };
         hub.relayed(untimed.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(untimed)]);
-        assert_eq!(
-            hub.recent_timestamps(),
-            [(77, 1), (77, 2), (77, 4), (77, 4)]
-        );
+        assert_eq!(hub.recent_timestamps(), [(77, 1), (77, 2), (77, 4), (77, 4)]);
     }
 
     #[tokio::test]
@@ -471,24 +453,14 @@ mod tests {
         let hub = hub(100, 2500);
         let mut slow = hub.subscribe();
         (0..5).for_each(|n| hub.relayed(message(n)));
-        let large = Inbound {
-            payload: Bytes::from(vec![9; 10_000]),
-            ..message(9)
-        };
+        let large = Inbound { payload: Bytes::from(vec![9; 10_000]), ..message(9) };
         assert_eq!(
             read(&mut slow),
-            [
-                Event::Missed { count: 3 },
-                Event::Message(message(3)),
-                Event::Message(message(4)),
-            ]
+            [Event::Missed { count: 3 }, Event::Message(message(3)), Event::Message(message(4)),]
         );
         hub.relayed(message(5));
         hub.relayed(large.clone());
-        assert_eq!(
-            read(&mut slow),
-            [Event::Missed { count: 1 }, Event::Message(large)]
-        );
+        assert_eq!(read(&mut slow), [Event::Missed { count: 1 }, Event::Message(large)]);
     }
 
     #[tokio::test]
@@ -504,11 +476,7 @@ mod tests {
         };
         let interrupted = [Event::Disconnected, Event::Connected { peers: 3 }];
         flap();
-        assert!(
-            lock(&hub.state).readers[0]
-                .upgrade()
-                .is_some_and(|q| lock(&q).events.len() <= 3)
-        );
+        assert!(lock(&hub.state).readers[0].upgrade().is_some_and(|q| lock(&q).events.len() <= 3));
         assert!(read(&mut reader).ends_with(&interrupted));
         // The same if the events are pushed out by messages.
         flap();
@@ -541,17 +509,9 @@ mod tests {
         let bad = hub.watch(vec![topic(1), "nonsense".to_owned()]);
         assert!(matches!(bad, Err(TransportError::Invalid(_))));
         let many = (0..MAX_WATCHED_TOPICS).map(topic).collect();
-        assert_eq!(
-            hub.watch(many),
-            Err(TransportError::TooManyTopics {
-                max: MAX_WATCHED_TOPICS
-            })
-        );
+        assert_eq!(hub.watch(many), Err(TransportError::TooManyTopics { max: MAX_WATCHED_TOPICS }));
         assert_eq!(lock(&hub.state).watched.len(), 1);
-        assert_eq!(
-            hub.watch((1..MAX_WATCHED_TOPICS).map(topic).collect()),
-            Ok(())
-        );
+        assert_eq!(hub.watch((1..MAX_WATCHED_TOPICS).map(topic).collect()), Ok(()));
         assert_eq!(hub.watch(vec![TOPIC.to_owned(), topic(1)]), Ok(()));
     }
 }

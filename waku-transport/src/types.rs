@@ -103,10 +103,7 @@ impl Message {
         }
         let size = self.encoded_size();
         if size > MAX_MESSAGE_BYTES {
-            return Err(PublishError::TooLarge {
-                size,
-                max: MAX_MESSAGE_BYTES,
-            });
+            return Err(PublishError::TooLarge { size, max: MAX_MESSAGE_BYTES });
         }
         Ok(())
     }
@@ -258,9 +255,8 @@ impl HistoryQuery {
         if !times.filter(|at| *at != 0).is_sorted() {
             return Err(HistoryError::Malformed("messages out of order"));
         }
-        let repeats = self
-            .cursor
-            .is_some_and(|cursor| page.messages.iter().any(|m| m.hash == cursor));
+        let repeats =
+            self.cursor.is_some_and(|cursor| page.messages.iter().any(|m| m.hash == cursor));
         if repeats {
             return Err(HistoryError::Malformed("the cursor's message again"));
         }
@@ -335,10 +331,7 @@ fn check_topic(topic: &str) -> Result<(), &'static str> {
 
 /// Checks a list of topics to watch.
 pub(crate) fn check_topics(topics: &[String]) -> Result<(), TransportError> {
-    topics
-        .iter()
-        .try_for_each(|topic| check_topic(topic))
-        .map_err(TransportError::Invalid)
+    topics.iter().try_for_each(|topic| check_topic(topic)).map_err(TransportError::Invalid)
 }
 
 #[cfg(test)]
@@ -347,11 +340,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn message(topic: &str, size: usize) -> Message {
-        Message {
-            content_topic: topic.to_owned(),
-            payload: vec![7; size].into(),
-            timestamp_ns: 1,
-        }
+        Message { content_topic: topic.to_owned(), payload: vec![7; size].into(), timestamp_ns: 1 }
     }
 
     #[test]
@@ -359,15 +348,9 @@ mod tests {
         assert_eq!(message("/a/1/b/proto", 1).check(), Ok(()));
         assert_eq!(message("/0/a/1/b/proto", 128 * 1024).check(), Ok(()));
         for topic in ["", "a", "/a", "/a/1//proto", "/a/1/b/", "a/1/b/proto/"] {
-            assert!(matches!(
-                message(topic, 1).check(),
-                Err(PublishError::Invalid(_))
-            ));
+            assert!(matches!(message(topic, 1).check(), Err(PublishError::Invalid(_))));
         }
-        assert!(matches!(
-            message("/a/1/b/proto", 0).check(),
-            Err(PublishError::Invalid(_))
-        ));
+        assert!(matches!(message("/a/1/b/proto", 0).check(), Err(PublishError::Invalid(_))));
         assert!(matches!(
             message("/a/1/b/proto", 200 * 1024).check(),
             Err(PublishError::TooLarge { max: MAX_MESSAGE_BYTES, size }) if size > 200 * 1024
@@ -378,13 +361,7 @@ mod tests {
     fn answers_are_held_against_the_question() {
         let at = |timestamp_ns: i64, n: u8| Inbound {
             hash: MessageHash([n; 32]),
-            ..Inbound::of(
-                "",
-                &Message {
-                    timestamp_ns,
-                    ..message("/a/1/b/proto", 1)
-                },
-            )
+            ..Inbound::of("", &Message { timestamp_ns, ..message("/a/1/b/proto", 1) })
         };
         let query = HistoryQuery {
             content_topics: vec!["/a/1/b/proto".to_owned()],
@@ -403,10 +380,7 @@ mod tests {
         assert_eq!(check(vec![], None, 0), Ok(()));
         assert_eq!(check(vec![], Some(5), 1), Ok(()));
 
-        let elsewhere = Inbound {
-            content_topic: "/a/1/c/proto".to_owned(),
-            ..at(0, 6)
-        };
+        let elsewhere = Inbound { content_topic: "/a/1/c/proto".to_owned(), ..at(0, 6) };
         let bad = [
             check([good.clone(), vec![at(20, 5)]].concat(), None, 0),
             check(vec![at(9, 5)], None, 0),

@@ -16,12 +16,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(max_len: usize, max_age: Duration) -> Self {
-        Self {
-            order: VecDeque::new(),
-            members: HashSet::new(),
-            max_len,
-            max_age,
-        }
+        Self { order: VecDeque::new(), members: HashSet::new(), max_len, max_age }
     }
 
     /// Adds a hash; false if it was there already. Seeing it again does not make it younger, or a
@@ -44,11 +39,7 @@ impl Window {
     }
 
     fn expire(&mut self, now: Instant) {
-        while self
-            .order
-            .front()
-            .is_some_and(|(at, _)| now.duration_since(*at) >= self.max_age)
-        {
+        while self.order.front().is_some_and(|(at, _)| now.duration_since(*at) >= self.max_age) {
             self.forget_oldest();
         }
     }

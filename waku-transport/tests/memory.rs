@@ -103,14 +103,8 @@ async fn run(faults: Faults, count: usize) -> (Vec<usize>, Vec<usize>, usize) {
 
 #[tokio::test]
 async fn faults_happen_and_repeat_with_their_seed() {
-    let faults = Faults {
-        seed: 7,
-        drop: 0.2,
-        duplicate: 0.3,
-        reorder: 0.3,
-        max_hold: 5,
-        store_drop: 0.1,
-    };
+    let faults =
+        Faults { seed: 7, drop: 0.2, duplicate: 0.3, reorder: 0.3, max_hold: 5, store_drop: 0.1 };
     let first = run(faults, 1000).await;
     assert_eq!(first, run(faults, 1000).await);
     let (live, flushed, stored) = first;
@@ -133,11 +127,7 @@ async fn faults_happen_and_repeat_with_their_seed() {
 
 #[tokio::test]
 async fn holding_everything_back_loses_nothing() {
-    let faults = Faults {
-        reorder: 1.0,
-        max_hold: 3,
-        ..Faults::default()
-    };
+    let faults = Faults { reorder: 1.0, max_hold: 3, ..Faults::default() };
     let (live, flushed, _) = run(faults, 100).await;
     assert!(live.len() >= 97);
     let mut all = [live, flushed].concat();
@@ -186,14 +176,7 @@ async fn an_observer_sees_what_an_outsider_would() {
     // That it watches a topic is nowhere to be seen.
     assert_eq!(
         *seen.lock().expect("no panic"),
-        [
-            Observed::Published {
-                from,
-                message,
-                hash
-            },
-            Observed::Queried { from, query },
-        ]
+        [Observed::Published { from, message, hash }, Observed::Queried { from, query },]
     );
 }
 
@@ -204,11 +187,7 @@ async fn a_dropped_endpoint_leaves_and_ends_its_streams() {
     drop(a);
     let rest: Vec<_> = soon_all(&mut events).await;
     assert_eq!(rest, [Event::Connected { peers: 1 }]);
-    network
-        .endpoint()
-        .publish(message(0))
-        .await
-        .expect("online");
+    network.endpoint().publish(message(0)).await.expect("online");
     assert_eq!(network.stored().len(), 1);
 }
 
@@ -218,10 +197,8 @@ async fn soon_all(events: &mut EventStream) -> Vec<Event> {
 
 #[tokio::test]
 async fn the_clock_is_the_one_that_was_given() {
-    let network = Network::new(NetworkOptions {
-        clock: Some(Arc::new(|| 42)),
-        ..NetworkOptions::default()
-    });
+    let network =
+        Network::new(NetworkOptions { clock: Some(Arc::new(|| 42)), ..NetworkOptions::default() });
     let (a, b) = (network.endpoint(), network.endpoint());
     a.publish(message(6)).await.expect("online");
     assert_eq!(b.status().await.recent_timestamps, [(42, 7)]);

@@ -40,10 +40,7 @@ fn hashes(pages: &[HistoryPage]) -> Vec<MessageHash> {
 fn assert_pages(pages: &[HistoryPage], want: &[(Message, MessageHash)]) {
     let got: Vec<_> = pages.iter().flat_map(|p| &p.messages).collect();
     assert_eq!(got.len(), want.len());
-    assert!(
-        got.windows(2)
-            .all(|w| w[0].timestamp_ns <= w[1].timestamp_ns)
-    );
+    assert!(got.windows(2).all(|w| w[0].timestamp_ns <= w[1].timestamp_ns));
     let unique: HashSet<_> = got.iter().map(|m| m.hash).collect();
     assert_eq!(unique.len(), got.len());
     for (sent, hash) in want {
@@ -75,10 +72,7 @@ pub async fn pages_through_history<H: Harness>(mut h: H) {
     assert_eq!(hashes(&fetch(&late, small).await), order);
 
     // Any message is a cursor, whether or not a page ended there.
-    let rest = HistoryQuery {
-        cursor: Some(order[120]),
-        ..HistoryQuery::default()
-    };
+    let rest = HistoryQuery { cursor: Some(order[120]), ..HistoryQuery::default() };
     assert_eq!(hashes(&fetch(&late, rest).await), order[121..]);
     h.finish().await;
 }
@@ -97,15 +91,9 @@ pub async fn fetches_by_time<H: Harness>(mut h: H) {
 
     let pages = fetch(&a, between(Some(at(9)), Some(at(20)))).await;
     assert_pages(&pages, &sent[9..21]);
-    assert_pages(
-        &fetch(&a, between(Some(at(9) + 1), None)).await,
-        &sent[12..],
-    );
+    assert_pages(&fetch(&a, between(Some(at(9) + 1), None)).await, &sent[12..]);
     assert_pages(&fetch(&a, between(None, Some(at(9) - 1))).await, &sent[..9]);
-    assert_pages(
-        &fetch(&a, between(Some(at(3)), Some(at(3)))).await,
-        &sent[3..6],
-    );
+    assert_pages(&fetch(&a, between(Some(at(3)), Some(at(3)))).await, &sent[3..6]);
 
     // Nothing there is an empty page, not an error.
     let nothing = [
@@ -130,9 +118,7 @@ pub async fn fetches_by_topic<H: Harness>(mut h: H) {
     };
     let want = |names: &[usize]| -> Vec<_> {
         let all = sent.iter().enumerate();
-        all.filter(|(n, _)| names.contains(&(n % 12)))
-            .map(|(_, s)| s.clone())
-            .collect()
+        all.filter(|(n, _)| names.contains(&(n % 12))).map(|(_, s)| s.clone()).collect()
     };
     let most: Vec<usize> = (0..MAX_HISTORY_TOPICS).collect();
     for names in [&[3][..], &[0, 11], &[5, 99], &most] {
@@ -143,18 +129,9 @@ pub async fn fetches_by_topic<H: Harness>(mut h: H) {
     let too_many: Vec<usize> = (0..=MAX_HISTORY_TOPICS).collect();
     let bad = [
         of(&too_many),
-        HistoryQuery {
-            content_topics: vec!["nonsense".to_owned()],
-            ..HistoryQuery::default()
-        },
-        HistoryQuery {
-            limit: 0,
-            ..HistoryQuery::default()
-        },
-        HistoryQuery {
-            limit: 101,
-            ..HistoryQuery::default()
-        },
+        HistoryQuery { content_topics: vec!["nonsense".to_owned()], ..HistoryQuery::default() },
+        HistoryQuery { limit: 0, ..HistoryQuery::default() },
+        HistoryQuery { limit: 101, ..HistoryQuery::default() },
     ];
     for query in bad {
         let refused = a.history(query).await;
@@ -175,10 +152,7 @@ pub async fn survives_bad_stores<H: Harness>(mut h: H) {
     ];
     for behaviour in behaviours {
         let endpoint = h.endpoint_with_store(behaviour.clone()).await;
-        let query = HistoryQuery {
-            start_ns: Some(1),
-            ..HistoryQuery::default()
-        };
+        let query = HistoryQuery { start_ns: Some(1), ..HistoryQuery::default() };
         let error = soon("an answer", endpoint.history(query)).await;
         let error = error.expect_err("the Store is bad");
         let right = match behaviour {

@@ -140,29 +140,14 @@ pub async fn refuses_bad_input<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let good = message("good", "payload");
     let bad = [
-        Message {
-            content_topic: "no topic".to_owned(),
-            ..good.clone()
-        },
-        Message {
-            content_topic: topic("x".repeat(300)),
-            ..good.clone()
-        },
-        Message {
-            payload: Vec::new().into(),
-            ..good.clone()
-        },
-        Message {
-            timestamp_ns: 0,
-            ..good.clone()
-        },
+        Message { content_topic: "no topic".to_owned(), ..good.clone() },
+        Message { content_topic: topic("x".repeat(300)), ..good.clone() },
+        Message { payload: Vec::new().into(), ..good.clone() },
+        Message { timestamp_ns: 0, ..good.clone() },
     ];
     for message in bad {
         let refused = soon("an answer", a.publish(message)).await;
-        assert!(
-            matches!(refused, Err(PublishError::Invalid(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(PublishError::Invalid(_))), "{refused:?}");
     }
     for topics in [vec!["/".to_owned()], vec![topic("good"), String::new()]] {
         let refused = a.watch(topics.clone()).await;
@@ -191,19 +176,11 @@ pub async fn loses_nothing_at_a_pace<H: Harness>(mut h: H) {
         payload[..4].copy_from_slice(&n.to_be_bytes());
         want.insert(publish(&a, &message("pace", payload)).await);
         let last = n + 1 == COUNT;
-        while received + missed
-            < u64::from(if last {
-                COUNT
-            } else {
-                n.saturating_sub(UNDER_WAY)
-            })
+        while received + missed < u64::from(if last { COUNT } else { n.saturating_sub(UNDER_WAY) })
         {
             match next(&mut events).await {
                 Event::Message(message) => {
-                    assert!(
-                        want.remove(&message.hash),
-                        "a message twice, or from elsewhere"
-                    );
+                    assert!(want.remove(&message.hash), "a message twice, or from elsewhere");
                     received += 1;
                 }
                 Event::Missed { count } => missed += count,
@@ -219,10 +196,7 @@ pub async fn loses_nothing_at_a_pace<H: Harness>(mut h: H) {
 pub async fn reports_what_a_slow_reader_missed<H: Harness>(mut h: H) {
     const COUNT: u64 = 60;
     let a = h.endpoint(EventLimits::default()).await;
-    let few = EventLimits {
-        queue_len: 10,
-        ..EventLimits::default()
-    };
+    let few = EventLimits { queue_len: 10, ..EventLimits::default() };
     let b = h.endpoint(few).await;
     watch(&b, [topic("slow")]).await;
     let (mut slow, mut fast) = (b.events(), b.events());
@@ -270,10 +244,6 @@ pub async fn shows_its_status<H: Harness>(mut h: H) {
     next_message(&mut events).await;
     let recent = b.status().await.recent_timestamps;
     assert_eq!(recent.len(), 16);
-    assert!(
-        recent
-            .iter()
-            .all(|(at, sent_at)| at >= sent_at && sent.contains(sent_at))
-    );
+    assert!(recent.iter().all(|(at, sent_at)| at >= sent_at && sent.contains(sent_at)));
     h.finish().await;
 }

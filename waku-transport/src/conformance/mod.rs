@@ -125,11 +125,7 @@ fn topic(name: impl std::fmt::Display) -> String {
 }
 
 fn message(name: impl std::fmt::Display, payload: impl Into<Vec<u8>>) -> Message {
-    Message {
-        content_topic: topic(name),
-        payload: payload.into().into(),
-        timestamp_ns: now_ns(),
-    }
+    Message { content_topic: topic(name), payload: payload.into().into(), timestamp_ns: now_ns() }
 }
 
 /// Publishes what has to be publishable.
@@ -145,9 +141,7 @@ async fn watch(endpoint: &impl Transport, topics: impl IntoIterator<Item = Strin
 
 /// The next event of a stream that has to have one.
 async fn next(events: &mut EventStream) -> Event {
-    soon("an event", events.next())
-        .await
-        .expect("the stream goes on")
+    soon("an event", events.next()).await.expect("the stream goes on")
 }
 
 /// The next message, whatever comes before it except `Missed`.

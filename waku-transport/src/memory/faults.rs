@@ -21,14 +21,7 @@ pub struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self {
-            seed: 0,
-            drop: 0.0,
-            duplicate: 0.0,
-            reorder: 0.0,
-            max_hold: 8,
-            store_drop: 0.0,
-        }
+        Self { seed: 0, drop: 0.0, duplicate: 0.0, reorder: 0.0, max_hold: 8, store_drop: 0.0 }
     }
 }
 

@@ -111,10 +111,7 @@ impl Network {
             rng: Rng::new(0),
             observers: Vec::new(),
         };
-        Self {
-            options: Arc::new(options),
-            relay: Arc::new(Mutex::new(relay)),
-        }
+        Self { options: Arc::new(options), relay: Arc::new(Mutex::new(relay)) }
     }
 
     /// Adds an endpoint, online and on side 0.
@@ -129,12 +126,7 @@ impl Network {
         let mut relay = lock(&self.relay);
         let id = EndpointId(relay.next_id);
         relay.next_id += 1;
-        let endpoint = Endpoint {
-            hub: Arc::clone(&hub),
-            online: true,
-            side: 0,
-            held: Vec::new(),
-        };
+        let endpoint = Endpoint { hub: Arc::clone(&hub), online: true, side: 0, held: Vec::new() };
         endpoint.hub.set_peers(relay.running.into());
         relay.endpoints.insert(id, endpoint);
         MemoryTransport {
@@ -234,11 +226,7 @@ impl Network {
             Some(sender) => sender.side,
         };
         hub.sending(hash);
-        relay.show(&Observed::Published {
-            from,
-            message,
-            hash,
-        });
+        relay.show(&Observed::Published { from, message, hash });
         relay.carry(from, side, &inbound);
         Ok(hash)
     }
@@ -256,10 +244,7 @@ impl Network {
         if !relay.reaches_store(from) {
             return Err(HistoryError::NoStore);
         }
-        relay.show(&Observed::Queried {
-            from,
-            query: query.clone(),
-        });
+        relay.show(&Observed::Queried { from, query: query.clone() });
         relay.store.answer(query)
     }
 
@@ -274,18 +259,13 @@ impl Network {
 
 impl Relay {
     fn show(&mut self, seen: &Observed) {
-        self.observers
-            .iter_mut()
-            .for_each(|observer| observer(seen));
+        self.observers.iter_mut().for_each(|observer| observer(seen));
     }
 
     fn reaches_store(&self, from: EndpointId) -> bool {
         self.running
             && self.store.behaviour != StoreBehaviour::Absent
-            && self
-                .endpoints
-                .get(&from)
-                .is_some_and(|e| e.online && e.side == self.store_side)
+            && self.endpoints.get(&from).is_some_and(|e| e.online && e.side == self.store_side)
     }
 
     /// Brings a message to everybody else on its side. Endpoints are taken in the order of their

@@ -49,8 +49,7 @@ impl Store {
             return;
         }
         self.positions.insert(message.hash, message.timestamp_ns);
-        self.messages
-            .insert((message.timestamp_ns, message.hash), message);
+        self.messages.insert((message.timestamp_ns, message.hash), message);
         if self.messages.len() > self.max_messages
             && let Some(((_, hash), _)) = self.messages.pop_first()
         {
@@ -139,14 +138,8 @@ mod tests {
         }
         let kept: Vec<_> = store.messages().map(|m| m.timestamp_ns).collect();
         assert_eq!(kept, [5, 9]);
-        let query = HistoryQuery {
-            cursor: Some(MessageHash([2; 32])),
-            ..HistoryQuery::default()
-        };
-        assert!(matches!(
-            store.answer(&query),
-            Err(HistoryError::Refused { status: 400, .. })
-        ));
+        let query = HistoryQuery { cursor: Some(MessageHash([2; 32])), ..HistoryQuery::default() };
+        assert!(matches!(store.answer(&query), Err(HistoryError::Refused { status: 400, .. })));
     }
 
     proptest! {

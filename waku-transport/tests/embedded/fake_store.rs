@@ -31,11 +31,7 @@ impl FakeStore {
         let protocol = |name| [(StreamProtocol::new(name), ProtocolSupport::Full)];
         let mut swarm = SwarmBuilder::with_existing_identity(key.into())
             .with_tokio()
-            .with_tcp(
-                tcp::Config::default(),
-                noise::Config::new,
-                yamux::Config::default,
-            )
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .expect("the transport")
             .with_behaviour(|key| Behaviour {
                 identify: identify::Behaviour::new(identify::Config::new(
@@ -70,15 +66,9 @@ impl FakeStore {
                 match swarm.select_next_some().await {
                     SwarmEvent::Behaviour(BehaviourEvent::Metadata(event)) => {
                         if let Some((_, channel)) = request(event) {
-                            let metadata = Metadata {
-                                cluster_id: Some(CLUSTER),
-                                shards: vec![0],
-                            };
+                            let metadata = Metadata { cluster_id: Some(CLUSTER), shards: vec![0] };
                             let metadata = metadata.encode();
-                            let _ = swarm
-                                .behaviour_mut()
-                                .metadata
-                                .send_response(channel, metadata);
+                            let _ = swarm.behaviour_mut().metadata.send_response(channel, metadata);
                         }
                     }
                     SwarmEvent::Behaviour(BehaviourEvent::Store(event)) => {
@@ -97,11 +87,7 @@ impl FakeStore {
                 }
             }
         });
-        Self {
-            address: address.with_p2p(peer).expect("no other peer in it"),
-            asked,
-            task,
-        }
+        Self { address: address.with_p2p(peer).expect("no other peer in it"), asked, task }
     }
 
     /// How often it was asked.
@@ -171,10 +157,7 @@ fn request(
 ) -> Option<(Bytes, request_response::ResponseChannel<Bytes>)> {
     match event {
         Event::Message {
-            message:
-                request_response::Message::Request {
-                    request, channel, ..
-                },
+            message: request_response::Message::Request { request, channel, .. },
             ..
         } => Some((request, channel)),
         _ => None,

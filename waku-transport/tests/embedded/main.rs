@@ -55,6 +55,19 @@ impl EmbeddedHarness {
         }
     }
 
+    /// Waits until the relay has noticed who is gone. A node looks at its mesh now and then, and
+    /// where one peer takes the place of another between two looks it may not see the change.
+    async fn settled(&self) {
+        let relay = self.relay.as_ref().expect("the relay runs");
+        // A node that has stopped listens nowhere.
+        let running = self.endpoints.iter().filter(|(node, _)| !node.listen_addresses().is_empty());
+        let running = running.count();
+        until("the relay's mesh is the running endpoints", relay, || {
+            relay.status().topics.iter().any(|t| t.mesh_peers == running)
+        })
+        .await;
+    }
+
     /// Waits until an endpoint and the relay know of each other whatever they have to.
     async fn joined(&self, node: &Node) {
         let relay = self.relay.as_ref().expect("the relay runs");
@@ -137,11 +150,9 @@ impl Harness for EmbeddedHarness {
     type Endpoint = EmbeddedTransport;
 
     async fn endpoint(&mut self, limits: EventLimits) -> EmbeddedTransport {
+        self.settled().await;
         let line = Proxy::start(self.relay_address).await;
-        let options = EmbeddedOptions {
-            events: limits,
-            ..EmbeddedOptions::default()
-        };
+        let options = EmbeddedOptions { events: limits, ..EmbeddedOptions::default() };
         let config = config(vec![multiaddr(line.address)]);
         let endpoint = EmbeddedTransport::with_options(config, SHARD, options).await;
         let endpoint = endpoint.expect("the endpoint starts");
@@ -224,11 +235,7 @@ async fn connected(endpoint: &EmbeddedTransport) {
 /// Two keys, in the order of their peer ids, which is the order that Stores are asked in.
 fn ordered_keys() -> (NodeKey, NodeKey) {
     let (a, b) = (NodeKey::generate(), NodeKey::generate());
-    if fake_store::peer_id(&a) < fake_store::peer_id(&b) {
-        (a, b)
-    } else {
-        (b, a)
-    }
+    if fake_store::peer_id(&a) < fake_store::peer_id(&b) { (a, b) } else { (b, a) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -256,10 +263,7 @@ async fn asks_the_next_store_and_stays_with_the_one_that_answers() {
         })
         .await;
 
-        let query = HistoryQuery {
-            start_ns: Some(1),
-            ..HistoryQuery::default()
-        };
+        let query = HistoryQuery { start_ns: Some(1), ..HistoryQuery::default() };
         for _ in 0..3 {
             let page = soon("a page", endpoint.history(query.clone())).await;
             assert_eq!(page.map(|p| p.messages), Ok(Vec::new()));
@@ -343,9 +347,8 @@ async fn messages_without_timestamp_do_no_harm() {
         ..HistoryQuery::default()
     };
     let page = soon("a page", endpoint.history(query)).await;
-    let mut times: Vec<_> = (page.expect("a page").messages.iter())
-        .map(|m| m.timestamp_ns)
-        .collect();
+    let mut times: Vec<_> =
+        (page.expect("a page").messages.iter()).map(|m| m.timestamp_ns).collect();
     times.sort_unstable();
     assert_eq!(times, [0, now, now + 1]);
     assert_eq!(endpoint.status().await.recent_timestamps.len(), 2);
@@ -367,10 +370,7 @@ async fn dropping_it_ends_streams_and_stops_the_node() {
 
 #[tokio::test]
 async fn what_cannot_work_is_refused_at_the_start() {
-    let without_relay = NodeConfig {
-        relay: false,
-        ..config(Vec::new())
-    };
+    let without_relay = NodeConfig { relay: false, ..config(Vec::new()) };
     let refused = EmbeddedTransport::new(without_relay, SHARD).await;
     assert!(matches!(refused, Err(StartError::NoRelay)));
     for topic in ["nonsense", "/waku/2/rs/67/0"] {

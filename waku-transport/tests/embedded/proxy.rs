@@ -20,11 +20,7 @@ impl Proxy {
         let address = listener.local_addr().expect("it is bound");
         let open = watch::Sender::new(true);
         let task = tokio::spawn(accept(listener, to, open.clone()));
-        Self {
-            address,
-            open,
-            task,
-        }
+        Self { address, open, task }
     }
 
     /// Opens the line, or ends all connections on it and hangs up on new ones.
