@@ -47,12 +47,7 @@ impl ClientConfig {
         network: NetworkParams,
         transport: impl Transport,
     ) -> Self {
-        Self {
-            database: database.into(),
-            key,
-            network,
-            transport: Arc::new(transport),
-        }
+        Self { database: database.into(), key, network, transport: Arc::new(transport) }
     }
 }
 
@@ -105,10 +100,8 @@ pub fn new_phrase() -> Result<RecoveryPhrase, Error> {
 
 fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
     let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(bytes.as_mut_slice()).map_err(|error| Error::System {
-        what: "randomness",
-        reason: error.to_string(),
-    })?;
+    getrandom::fill(bytes.as_mut_slice())
+        .map_err(|error| Error::System { what: "randomness", reason: error.to_string() })?;
     Ok(bytes)
 }
 
@@ -122,13 +115,7 @@ impl Client {
         Self::start(config, move |store, network, seed| {
             let phrase = RecoveryPhrase::parse(&words)
                 .map_err(|_| Error::Internal("a phrase does not read as it is written"))?;
-            Ok(Machine::create(
-                store,
-                network,
-                seed,
-                worker::now(),
-                &phrase,
-            )?)
+            Ok(Machine::create(store, network, seed, worker::now(), &phrase)?)
         })
         .await
     }
@@ -149,32 +136,18 @@ impl Client {
         config: ClientConfig,
         open: impl FnOnce(Store, NetworkParams, [u8; 32]) -> Result<Machine, Error> + Send + 'static,
     ) -> Result<Self, Error> {
-        let ClientConfig {
-            database,
-            key,
-            network,
-            transport,
-        } = config;
+        let ClientConfig { database, key, network, transport } = config;
         let seed = random::<32>()?;
         let salt = random::<16>()?;
-        let Worker {
-            requests,
-            outputs,
-            progress,
-            thread,
-        } = worker::start(move || {
+        let Worker { requests, outputs, progress, thread } = worker::start(move || {
             let store = Store::open(&database, &key, *salt)?;
             drop(key);
             open(store, network, *seed)
         })
         .await?;
         let (stop, stopped) = watch::channel(false);
-        let driver = Driver::new(
-            Arc::clone(&transport),
-            requests.clone(),
-            outputs,
-            progress.clone(),
-        );
+        let driver =
+            Driver::new(Arc::clone(&transport), requests.clone(), outputs, progress.clone());
         let task = tokio::spawn(driver.run(stopped));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -202,12 +175,7 @@ impl Client {
         } else {
             Ok(())
         };
-        let running = self
-            .inner
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((thread, task)) = running else {
             return Ok(());
         };
@@ -254,13 +222,7 @@ impl Client {
         link: impl Into<String>,
         name: Option<String>,
     ) -> Result<ContactView, Error> {
-        match self
-            .command(Command::AddContact {
-                link: link.into(),
-                name,
-            })
-            .await?
-        {
+        match self.command(Command::AddContact { link: link.into(), name }).await? {
             Answer::Contact(contact) => Ok(contact),
             _ => Err(UNEXPECTED),
         }
@@ -271,9 +233,7 @@ impl Client {
     /// # Errors
     /// There is no such contact.
     pub async fn remove_contact(&self, account: AccountId) -> Result<(), Error> {
-        self.command(Command::RemoveContact { account })
-            .await
-            .map(drop)
+        self.command(Command::RemoveContact { account }).await.map(drop)
     }
 
     /// Creates a group and invites contacts into it.
@@ -303,9 +263,7 @@ impl Client {
     /// As for [`Client::create_group`]; somebody is a member already; no permission.
     pub async fn add_members(&self, group: GroupId, accounts: &[AccountId]) -> Result<(), Error> {
         let accounts = accounts.to_vec();
-        self.command(Command::AddMembers { group, accounts })
-            .await
-            .map(drop)
+        self.command(Command::AddMembers { group, accounts }).await.map(drop)
     }
 
     /// Removes accounts from a group.
@@ -318,9 +276,7 @@ impl Client {
         accounts: &[AccountId],
     ) -> Result<(), Error> {
         let accounts = accounts.to_vec();
-        self.command(Command::RemoveMembers { group, accounts })
-            .await
-            .map(drop)
+        self.command(Command::RemoveMembers { group, accounts }).await.map(drop)
     }
 
     /// Asks to leave a group; some other member's commit completes it.
@@ -341,13 +297,7 @@ impl Client {
         name: Option<String>,
         description: Option<String>,
     ) -> Result<(), Error> {
-        self.command(Command::DescribeGroup {
-            group,
-            name,
-            description,
-        })
-        .await
-        .map(drop)
+        self.command(Command::DescribeGroup { group, name, description }).await.map(drop)
     }
 
     /// Makes an account an admin of a group, or takes that back.
@@ -360,13 +310,7 @@ impl Client {
         account: AccountId,
         admin: bool,
     ) -> Result<(), Error> {
-        self.command(Command::SetAdmin {
-            group,
-            account,
-            admin,
-        })
-        .await
-        .map(drop)
+        self.command(Command::SetAdmin { group, account, admin }).await.map(drop)
     }
 
     /// Sends a text to a group. It is safe on disk when this returns, and published as soon as
@@ -375,13 +319,7 @@ impl Client {
     /// # Errors
     /// No member; too long; the outbox is full.
     pub async fn send(&self, group: GroupId, text: impl Into<String>) -> Result<ItemHash, Error> {
-        match self
-            .command(Command::Send {
-                group,
-                text: text.into(),
-            })
-            .await?
-        {
+        match self.command(Command::Send { group, text: text.into() }).await? {
             Answer::Sent { message, .. } => Ok(message),
             _ => Err(UNEXPECTED),
         }
@@ -392,9 +330,7 @@ impl Client {
     /// # Errors
     /// There is no such request.
     pub async fn accept_request(&self, request: RequestId) -> Result<(), Error> {
-        self.command(Command::AcceptRequest { request })
-            .await
-            .map(drop)
+        self.command(Command::AcceptRequest { request }).await.map(drop)
     }
 
     /// Declines a request. The inviter is not told.
@@ -402,9 +338,7 @@ impl Client {
     /// # Errors
     /// There is no such request.
     pub async fn decline_request(&self, request: RequestId) -> Result<(), Error> {
-        self.command(Command::DeclineRequest { request })
-            .await
-            .map(drop)
+        self.command(Command::DeclineRequest { request }).await.map(drop)
     }
 
     /// Declines a request and ignores further ones of that account.
@@ -412,9 +346,7 @@ impl Client {
     /// # Errors
     /// There is no such request.
     pub async fn block_request(&self, request: RequestId) -> Result<(), Error> {
-        self.command(Command::BlockRequest { request })
-            .await
-            .map(drop)
+        self.command(Command::BlockRequest { request }).await.map(drop)
     }
 
     /// Forgets events up to a cursor: the application has dealt with them.
@@ -422,9 +354,7 @@ impl Client {
     /// # Errors
     /// Those of the database.
     pub async fn acknowledge(&self, cursor: u64) -> Result<(), Error> {
-        self.command(Command::AcknowledgeEvents { cursor })
-            .await
-            .map(drop)
+        self.command(Command::AcknowledgeEvents { cursor }).await.map(drop)
     }
 
     // Queries.
@@ -439,11 +369,7 @@ impl Client {
             // Whoever asked may have stopped waiting.
             let _ = reply.send(query(machine));
         });
-        self.inner
-            .requests
-            .send(Request::Query(query))
-            .await
-            .map_err(|_| Error::Closed)?;
+        self.inner.requests.send(Request::Query(query)).await.map_err(|_| Error::Closed)?;
         Ok(answer.await.map_err(|_| Error::Closed)??)
     }
 
@@ -506,8 +432,7 @@ impl Client {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<MessageView>, Error> {
-        self.query(move |machine| machine.history(&group, before, limit))
-            .await
+        self.query(move |machine| machine.history(&group, before, limit)).await
     }
 
     /// Messages of a group that are known to be missing, and from whom.
@@ -564,19 +489,11 @@ impl Client {
             loop {
                 let state = progress.borrow_and_update().clone();
                 if let Some(since) = state.connected_at
-                    && self
-                        .identity()
-                        .await?
-                        .caught_up_to
-                        .is_some_and(|until| until >= since)
+                    && self.identity().await?.caught_up_to.is_some_and(|until| until >= since)
                 {
                     return Ok(());
                 }
-                let lookout = if state.no_store {
-                    STORE_PATIENCE
-                } else {
-                    patience
-                };
+                let lookout = if state.no_store { STORE_PATIENCE } else { patience };
                 match tokio::time::timeout(lookout, progress.changed()).await {
                     Ok(changed) => changed.map_err(|_| Error::Closed)?,
                     Err(_) if !state.no_store => {}
@@ -621,8 +538,5 @@ async fn within<T>(
 ) -> Result<T, Error> {
     tokio::time::timeout(patience, wait)
         .await
-        .unwrap_or(Err(Error::Timeout {
-            what,
-            after: patience,
-        }))
+        .unwrap_or(Err(Error::Timeout { what, after: patience }))
 }

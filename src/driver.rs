@@ -144,31 +144,18 @@ impl Driver {
             return None;
         }
         let wake = progress.next_wake?.since(now());
-        let least = if progress.tick_failed {
-            TICK_AFTER_FAILURE
-        } else {
-            TICK_MIN
-        };
+        let least = if progress.tick_failed { TICK_AFTER_FAILURE } else { TICK_MIN };
         Some(wake.clamp(least, SLEEP_MAX))
     }
 
     fn due(&self) -> bool {
-        self.progress
-            .borrow()
-            .next_wake
-            .is_some_and(|wake| wake <= now())
+        self.progress.borrow().next_wake.is_some_and(|wake| wake <= now())
     }
 
     async fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Publish {
-                outbox,
-                topic,
-                payload,
-                timestamp,
-            } => {
-                self.publishes
-                    .push(self.publish(outbox, topic, payload, timestamp));
+            Output::Publish { outbox, topic, payload, timestamp } => {
+                self.publishes.push(self.publish(outbox, topic, payload, timestamp));
             }
             Output::Watch(topics) => {
                 if let Err(error) = self.transport.watch(topics).await {
@@ -180,14 +167,7 @@ impl Driver {
                     tracing::debug!(%error, "cannot unwatch topics");
                 }
             }
-            Output::FetchHistory {
-                query,
-                topics,
-                start,
-                end,
-                cursor,
-                limit,
-            } => {
+            Output::FetchHistory { query, topics, start, end, cursor, limit } => {
                 let fetch = Fetch {
                     query,
                     question: HistoryQuery {
@@ -294,10 +274,7 @@ impl Driver {
     async fn check_clock(&mut self) {
         let status = self.transport.status().await;
         let now = unix_ns(now());
-        let fresh = status
-            .recent_timestamps
-            .iter()
-            .filter(|(came, _)| *came > self.clock_seen);
+        let fresh = status.recent_timestamps.iter().filter(|(came, _)| *came > self.clock_seen);
         // As if it had come in at this moment, which is the one that it is compared with.
         let inputs = fresh.map(|(came, stamp)| stamp.saturating_add(now.saturating_sub(*came)));
         self.pending.extend(inputs.map(NetworkInput::ObservedTime));

@@ -68,16 +68,9 @@ impl Reader {
             let after = self.after;
             // Taken before the database is read: an event in between is seen as a change.
             let known = self.progress.borrow_and_update().last_event;
-            self.batch = self
-                .client
-                .query(move |m| m.events(after, BATCH))
-                .await?
-                .into();
+            self.batch = self.client.query(move |m| m.events(after, BATCH)).await?.into();
             if self.batch.is_empty() {
-                let news = self
-                    .progress
-                    .wait_for(|p| p.last_event > known.max(after))
-                    .await;
+                let news = self.progress.wait_for(|p| p.last_event > known.max(after)).await;
                 news.map_err(|_| Error::Closed)?;
             }
         }

@@ -22,11 +22,8 @@ const REQUESTS: usize = 64;
 /// Outputs that wait for the driver.
 const OUTPUTS: usize = 64;
 /// Pauses before a step that failed for a passing reason (a busy file, a full disk) is tried again.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(20),
-    Duration::from_millis(200),
-    Duration::from_millis(1000),
-];
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(200), Duration::from_millis(1000)];
 
 /// What the thread is asked.
 pub(crate) enum Request {
@@ -44,20 +41,9 @@ pub(crate) enum Request {
 #[derive(Debug, Clone)]
 pub(crate) enum NetworkInput {
     Envelope(Envelope),
-    Page {
-        query: QueryId,
-        messages: Vec<Envelope>,
-        cursor: Option<[u8; 32]>,
-    },
-    HistoryFailed {
-        query: QueryId,
-        reason: String,
-        no_store: bool,
-    },
-    Published {
-        outbox: OutboxId,
-        failure: Option<PublishFailure>,
-    },
+    Page { query: QueryId, messages: Vec<Envelope>, cursor: Option<[u8; 32]> },
+    HistoryFailed { query: QueryId, reason: String, no_store: bool },
+    Published { outbox: OutboxId, failure: Option<PublishFailure> },
     Connection(bool),
     Missed,
     ObservedTime(i64),
@@ -86,35 +72,20 @@ impl NetworkInput {
     fn input(&self) -> Input {
         match self {
             Self::Envelope(envelope) => Input::Envelope(envelope.into()),
-            Self::Page {
-                query,
-                messages,
-                cursor,
-            } => Input::HistoryPage {
+            Self::Page { query, messages, cursor } => Input::HistoryPage {
                 query: *query,
                 messages: messages.iter().map(Inbound::from).collect(),
                 cursor: *cursor,
             },
-            Self::HistoryFailed {
-                query,
-                reason,
-                no_store,
-            } => Input::HistoryFailed {
-                query: *query,
-                reason: reason.clone(),
-                no_store: *no_store,
-            },
-            Self::Published { outbox, failure } => Input::Published {
-                outbox: *outbox,
-                failure: *failure,
-            },
-            Self::Connection(connected) => Input::Connection {
-                connected: *connected,
-            },
+            Self::HistoryFailed { query, reason, no_store } => {
+                Input::HistoryFailed { query: *query, reason: reason.clone(), no_store: *no_store }
+            }
+            Self::Published { outbox, failure } => {
+                Input::Published { outbox: *outbox, failure: *failure }
+            }
+            Self::Connection(connected) => Input::Connection { connected: *connected },
             Self::Missed => Input::Missed,
-            Self::ObservedTime(timestamp_ns) => Input::ObservedTime {
-                timestamp_ns: *timestamp_ns,
-            },
+            Self::ObservedTime(timestamp_ns) => Input::ObservedTime { timestamp_ns: *timestamp_ns },
             Self::Tick => Input::Tick,
         }
     }
@@ -201,19 +172,9 @@ pub(crate) async fn start(
                 thread.run(inbox);
             }
         })
-        .map_err(|error| Error::System {
-            what: "a thread",
-            reason: error.to_string(),
-        })?;
-    is_open.await.unwrap_or(Err(Error::Internal(
-        "the machine's thread died while opening",
-    )))?;
-    Ok(Worker {
-        requests,
-        outputs,
-        progress,
-        thread,
-    })
+        .map_err(|error| Error::System { what: "a thread", reason: error.to_string() })?;
+    is_open.await.unwrap_or(Err(Error::Internal("the machine's thread died while opening")))?;
+    Ok(Worker { requests, outputs, progress, thread })
 }
 
 struct Thread {
@@ -277,10 +238,7 @@ impl Thread {
                 Err(error) => error,
             };
             // While something is owed already the trouble lasts, and waiting more helps nobody.
-            match pauses
-                .next()
-                .filter(|_| error.is_retryable() && self.owed.is_empty())
-            {
+            match pauses.next().filter(|_| error.is_retryable() && self.owed.is_empty()) {
                 Some(pause) => std::thread::sleep(*pause),
                 None => {
                     self.failed(&error);
@@ -327,8 +285,7 @@ impl Thread {
             match output {
                 Output::Answer(id, result) => answered(id, result),
                 Output::Event { cursor, .. } => {
-                    self.progress
-                        .send_modify(|p| p.last_event = p.last_event.max(cursor));
+                    self.progress.send_modify(|p| p.last_event = p.last_event.max(cursor));
                 }
                 Output::Disposed(disposition) => tracing::trace!(?disposition, "envelope"),
                 output => {

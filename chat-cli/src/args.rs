@@ -1,0 +1,328 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use waku_node::Multiaddr;
+
+use crate::error::EXIT_CODES;
+
+const ABOUT: &str = "End-to-end encrypted group chat over Waku";
+
+const LONG: &str = "\
+End-to-end encrypted group chat over Waku.
+
+Groups, contacts and requests can be named by their id, by their name where only one has it, or by \
+the last characters of their id (four at least).";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "waku-chat", version, about = ABOUT, long_about = LONG, after_help = EXIT_CODES)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What all commands take.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Directory of the account [default: waku-chat in the platform's data directory]
+    #[arg(long, global = true, env = "WAKU_CHAT_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Read the passphrase from a file; otherwise from WAKU_CHAT_PASSPHRASE, otherwise it is asked for
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Write results, and errors, as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Longest wait for each of: the connection, history, publishing
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Use what is on this device and leave the network alone
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// No progress on standard error
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// More of the log on standard error; twice for still more
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new account on this device and show its recovery phrase, once
+    Init {
+        /// public, fast (short slots, for trying out), or a JSON file of parameters
+        #[arg(long, default_value = "public", value_name = "public|fast|FILE")]
+        network: String,
+        /// Nodes to connect to, like /ip4/127.0.0.1/tcp/60000; kept in config.json
+        #[arg(long = "peer", value_name = "MULTIADDR")]
+        peers: Vec<Multiaddr>,
+    },
+    /// Show the own account
+    Whoami,
+    /// Links to other people, and from them
+    #[command(subcommand)]
+    Contact(Contact),
+    /// Invitations of others that wait for an answer
+    #[command(subcommand)]
+    Requests(Requests),
+    /// Groups and who is in them
+    #[command(subcommand)]
+    Group(Group),
+    /// Send a message to a group
+    Send {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// The text; - reads it from standard input
+        #[arg(required = true, value_name = "TEXT")]
+        text: Vec<String>,
+    },
+    /// Show what happens, as it happens
+    Listen {
+        /// Begin after this event instead of with the first that was not shown yet
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<u64>,
+        /// Keep the events, so that they are shown the next time again
+        #[arg(long)]
+        keep: bool,
+        /// End after this many events
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+    /// Show the messages of a group
+    History {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// How many, the newest ones
+        #[arg(long, short = 'n', default_value = "50", value_name = "N")]
+        limit: u32,
+        /// Only those before the message with this number
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<u64>,
+    },
+    /// Talk in a group, line by line
+    Chat {
+        /// Group: id, name, or the end of the id
+        group: String,
+    },
+    /// Run a Waku node: a relay, with a Store if asked for
+    Node(Node),
+    /// Serve requests of another program: JSON lines on standard input and output
+    #[command(long_about = crate::command::rpc::HELP)]
+    Rpc {
+        /// Tell events after this cursor
+        #[arg(long, value_name = "CURSOR", default_value = "0")]
+        after: u64,
+    },
+    /// Show all of it at work: three members, a relay, and somebody who listens in
+    Demo {
+        /// Keep logs and databases in this directory
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+}
+
+/// `contact …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contact {
+    /// Make a link to give to somebody, who can then invite this account for a week
+    Link,
+    /// Add or refresh a contact from its link
+    Add {
+        /// The link; - reads it from standard input
+        link: String,
+        /// A name that only this account sees
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List all contacts
+    List,
+    /// Forget a contact
+    Remove {
+        /// Contact: id, name, or the end of the id
+        contact: String,
+    },
+}
+
+/// `requests …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Requests {
+    /// List invitations that wait
+    List,
+    /// Accept one and join its group
+    Accept {
+        /// Request: id, its end, the inviter's name, or the group's
+        request: String,
+    },
+    /// Decline one; the inviter is not told
+    Decline {
+        /// Request: id, its end, the inviter's name, or the group's
+        request: String,
+    },
+    /// Decline one, and ignore that account from now on
+    Block {
+        /// Request: id, its end, the inviter's name, or the group's
+        request: String,
+    },
+}
+
+/// `group …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// Create a group and invite contacts into it
+    Create {
+        /// Its name
+        name: String,
+        /// Contacts to invite
+        #[arg(value_name = "CONTACT")]
+        members: Vec<String>,
+        /// What it is about
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Invite contacts into a group
+    Add {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// Whom
+        #[arg(required = true, value_name = "CONTACT")]
+        members: Vec<String>,
+    },
+    /// Remove members from a group; for admins
+    Remove {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// Whom
+        #[arg(required = true, value_name = "MEMBER")]
+        members: Vec<String>,
+    },
+    /// Leave a group
+    Leave {
+        /// Group: id, name, or the end of the id
+        group: String,
+    },
+    /// Give a group another name, for everybody
+    Rename {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// The new name
+        name: String,
+    },
+    /// Set what a group is about, for everybody
+    Describe {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// The new description
+        description: String,
+    },
+    /// Make a member an admin; for admins
+    Promote {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// Whom
+        member: String,
+    },
+    /// Make an admin an ordinary member again; for admins
+    Demote {
+        /// Group: id, name, or the end of the id
+        group: String,
+        /// Whom
+        member: String,
+    },
+    /// List all groups
+    List,
+    /// List a group's members
+    Members {
+        /// Group: id, name, or the end of the id
+        group: String,
+    },
+}
+
+/// `node`
+#[derive(Debug, Args)]
+pub(crate) struct Node {
+    /// Where to listen; port 0 for any that is free, /ip4/0.0.0.0/… to be reachable from outside
+    #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/127.0.0.1/tcp/60000")]
+    pub(crate) listen: Vec<Multiaddr>,
+    /// Keep messages in this file and answer history queries
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+    /// How long messages are kept, like 90s, 30m, 12h or 2d
+    #[arg(long, value_name = "TIME", default_value = "2d", value_parser = duration)]
+    pub(crate) retention: Duration,
+    /// Other nodes to connect to
+    #[arg(long = "peer", value_name = "MULTIADDR")]
+    pub(crate) peers: Vec<Multiaddr>,
+    /// The network whose shard to carry
+    #[arg(long, default_value = "public", value_name = "public|fast|FILE")]
+    pub(crate) network: String,
+    /// Waku cluster, if not the network's
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) cluster: Option<u32>,
+    /// Shards to carry, if not the network's
+    #[arg(long = "shard", value_name = "NUMBER")]
+    pub(crate) shards: Vec<u32>,
+    /// File of the node's key, made if it is not there; otherwise each start has another peer id
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// End when standard input is closed, as it is when the parent process dies
+    #[arg(long)]
+    pub(crate) with_stdin: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err("a number of seconds, at most a day's".to_owned()),
+    }
+}
+
+/// A time like `12h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number and a unit, like 90s, 30m, 12h or 2d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    match number.checked_mul(factor) {
+        Some(seconds @ 1..=3_153_600_000) => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2d"), Ok(Duration::from_secs(172_800)));
+        for bad in ["", "s", "0s", "5", "-1h", "1w", "1é", "99999999999999999999d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "0", "-1", "NaN", "inf", "1e9"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

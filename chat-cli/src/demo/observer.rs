@@ -1,0 +1,219 @@
+//! The outsider: a plain Waku node on the same relay, which writes down what it sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+use waku_chat::{NetworkParams, Timestamp};
+use waku_node::{MessageHash, Multiaddr, Node, NodeConfig, NodeEvent, StoreQuery};
+
+use super::child::{off, within};
+use crate::error::CliError;
+use crate::text;
+
+/// All that there is to see of a Waku message, apart from bytes that look like noise.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Seen {
+    /// Its timestamp.
+    pub(super) at: Timestamp,
+    /// Its content topic.
+    pub(super) topic: String,
+    /// Bytes of its payload.
+    pub(super) size: usize,
+    #[serde(skip)]
+    hash: MessageHash,
+}
+
+impl Seen {
+    /// As a line.
+    pub(super) fn show(&self) -> String {
+        let topic = match self.topic.split('/').collect::<Vec<_>>().as_slice() {
+            ["", application, version, name, encoding] => {
+                format!("/{application}/{version}/{}/{encoding}", text::shorten(name, 4, 4))
+            }
+            _ => self.topic.clone(),
+        };
+        format!("{}  {}  {:>6} B", crate::time::clock(self.at), text::line(&topic), self.size)
+    }
+}
+
+/// The outsider's node and notes.
+pub(super) struct Observer {
+    node: Node,
+    network: NetworkParams,
+    notes: Arc<Mutex<Vec<Seen>>>,
+    count: watch::Receiver<usize>,
+}
+
+impl Observer {
+    /// Connects to the relay and begins to take notes.
+    pub(super) async fn start(relay: &str, network: NetworkParams) -> Result<Self, CliError> {
+        let relay: Multiaddr =
+            relay.parse().map_err(|_| off("the relay has told an address that is none"))?;
+        let node = Node::start(NodeConfig {
+            listen: Vec::new(),
+            cluster_id: network.cluster,
+            shards: vec![network.shard()],
+            static_peers: vec![relay],
+            ..NodeConfig::default()
+        })
+        .await?;
+        let mut events = node.events();
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let (counter, count) = watch::channel(0);
+        let taken = Arc::clone(&notes);
+        let mut meshed = node.events();
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                if let NodeEvent::Message { hash, message, .. } = event {
+                    let at = message.timestamp.unwrap_or_default().max(0) / 1_000_000;
+                    let mut notes = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                    notes.push(Seen {
+                        // Not negative, as was just seen to.
+                        at: Timestamp(at.unsigned_abs()),
+                        topic: message.content_topic,
+                        size: message.payload.len(),
+                        hash,
+                    });
+                    counter.send_replace(notes.len());
+                }
+            }
+        });
+        let in_mesh = async {
+            while node.status().topics.iter().all(|topic| topic.mesh_peers == 0) {
+                if meshed.recv().await.is_none() {
+                    return Err(off("the observer's node has stopped"));
+                }
+            }
+            Ok(())
+        };
+        within("the observer, connecting to the relay", in_mesh).await?;
+        Ok(Self { node, network, notes, count })
+    }
+
+    /// Waits until it has seen that many messages.
+    pub(super) async fn wait_for(&self, count: usize) -> Result<(), CliError> {
+        let mut seen = self.count.clone();
+        let what = format!("the observer, waiting for Waku message {count}");
+        within(what, async {
+            let arrived = seen.wait_for(|seen| *seen >= count).await;
+            arrived.map(drop).map_err(|_| off("the observer's node has stopped"))
+        })
+        .await
+    }
+
+    /// Its notes, from number `from` on.
+    pub(super) fn notes(&self, from: usize) -> Vec<Seen> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.get(from..).unwrap_or_default().to_vec()
+    }
+
+    /// Asks the relay's Store what it has kept, and says whether those are the messages seen.
+    pub(super) async fn agrees_with_store(&self) -> Result<bool, CliError> {
+        /// Far more than a demo makes.
+        const MOST: usize = 10_000;
+        let query = StoreQuery {
+            include_data: false,
+            pubsub_topic: Some(self.network.pubsub_topic()),
+            content_topics: Vec::new(),
+            time_start: None,
+            time_end: None,
+            hashes: Vec::new(),
+            cursor: None,
+            forward: true,
+            limit: None,
+        };
+        let kept = within("the observer, asking the Store", async {
+            let peer = self.node.peers().first().map(|peer| peer.peer_id);
+            let kept = self.node.store_collect(peer, query, MOST).await;
+            kept.map_err(|error| off(format!("the Store does not answer the observer: {error}")))
+        })
+        .await?;
+        let kept: BTreeSet<_> = kept.iter().map(|message| message.hash).collect();
+        let seen: BTreeSet<_> = self.notes(0).iter().map(|seen| seen.hash).collect();
+        Ok(kept == seen)
+    }
+
+    /// Ends it.
+    pub(super) async fn stop(self) {
+        self.node.shutdown().await;
+    }
+}
+
+/// What can be counted in the notes.
+#[derive(Debug, Serialize)]
+pub(super) struct Statistics {
+    /// Messages.
+    pub(super) messages: usize,
+    /// Bytes of all payloads.
+    pub(super) bytes: usize,
+    /// How many messages there are of each size.
+    pub(super) sizes: BTreeMap<usize, usize>,
+    /// Different content topics.
+    pub(super) topics: usize,
+    /// Slots in which messages were sent.
+    pub(super) slots: usize,
+    /// Content topics that were used in more than one slot.
+    pub(super) topics_in_two_slots: usize,
+}
+
+impl Statistics {
+    /// Counts.
+    pub(super) fn of(notes: &[Seen], slot_secs: u64) -> Self {
+        let mut sizes = BTreeMap::new();
+        let mut topics: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+        for seen in notes {
+            *sizes.entry(seen.size).or_default() += 1;
+            topics.entry(&seen.topic).or_default().insert(seen.at.secs() / slot_secs.max(1));
+        }
+        Self {
+            messages: notes.len(),
+            bytes: notes.iter().map(|seen| seen.size).sum(),
+            sizes,
+            topics: topics.len(),
+            slots: topics.values().flatten().collect::<BTreeSet<_>>().len(),
+            topics_in_two_slots: topics.values().filter(|slots| slots.len() > 1).count(),
+        }
+    }
+
+    /// Whether every size is one of the envelope's classes: 512 bytes, doubling to 128 KiB.
+    pub(super) fn only_classes(&self) -> bool {
+        let is_class = |size: usize| size.is_power_of_two() && (512..=131_072).contains(&size);
+        self.sizes.keys().all(|size| is_class(*size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(secs: u64, topic: &str, size: usize) -> Seen {
+        Seen {
+            at: Timestamp::from_secs(secs),
+            topic: topic.to_owned(),
+            size,
+            hash: MessageHash([0; 32]),
+        }
+    }
+
+    #[test]
+    fn counts_sizes_topics_and_slots() {
+        let notes = [seen(0, "a", 512), seen(4, "a", 512), seen(4, "b", 1024), seen(5, "c", 512)];
+        let statistics = Statistics::of(&notes, 5);
+        assert_eq!((statistics.messages, statistics.bytes), (4, 2560));
+        assert_eq!(statistics.sizes, BTreeMap::from([(512, 3), (1024, 1)]));
+        assert_eq!((statistics.topics, statistics.slots), (3, 2));
+        assert_eq!(statistics.topics_in_two_slots, 0);
+        assert!(statistics.only_classes());
+        let odd = Statistics::of(&[seen(0, "a", 513), seen(9, "a", 256)], 5);
+        assert_eq!(odd.topics_in_two_slots, 1);
+        assert!(!odd.only_classes());
+    }
+
+    #[test]
+    fn a_line_shows_time_topic_and_size() {
+        let topic = "/waku-chat/1/abcdefghijklmnopqrstuvwxyz/proto";
+        assert_eq!(seen(61, topic, 512).show(), "00:01:01  /waku-chat/1/abcd…wxyz/proto     512 B");
+    }
+}

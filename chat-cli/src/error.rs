@@ -1,0 +1,200 @@
+//! What the program fails with, its exit codes, and what to do next.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+use waku_chat::{CommandError, Error as ClientError, StoreError};
+
+/// The exit codes, as the help shows them.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  no connection to the network, or something took longer than --timeout
+  4  wrong passphrase
+  5  the home directory is in use by another process
+  6  there is no account in the home directory, or there is one already";
+
+/// Why the program ends with something else than 0.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line or what it names makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A name that was given fits nothing, or more than one thing.
+    #[error("{0}")]
+    Name(String),
+    /// The client says no.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There is no way into the network.
+    #[error("cannot connect to the network: {0}")]
+    Connect(String),
+    /// No peers are known.
+    #[error("no peers are configured")]
+    NoPeers,
+    /// Another process uses the home directory.
+    #[error("{} is in use by another waku-chat", .0.display())]
+    HomeBusy(PathBuf),
+    /// There is no account in the home directory.
+    #[error("there is no account in {}", .0.display())]
+    NotInitialised(PathBuf),
+    /// There is an account in the home directory already.
+    #[error("there is an account in {} already", .0.display())]
+    AlreadyInitialised(PathBuf),
+    /// No passphrase can be had.
+    #[error("no passphrase: {0}")]
+    NoPassphrase(String),
+    /// A file cannot be used.
+    #[error("{what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A configuration file makes no sense.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] waku_node::NodeError),
+    /// The transport does not start.
+    #[error(transparent)]
+    Transport(#[from] waku_transport::embedded::StartError),
+    /// Standard output was closed, by `head` for example.
+    #[error("standard output was closed")]
+    OutputClosed,
+    /// Something else of the system.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The demo found something off, or could not run.
+    #[error("{0}")]
+    Demo(String),
+}
+
+impl CliError {
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            CliError::OutputClosed => 0,
+            CliError::Usage(_) | CliError::NoPassphrase(_) | CliError::Config { .. } => 2,
+            CliError::Connect(_) | CliError::NoPeers => 3,
+            CliError::Client(ClientError::Timeout { .. } | ClientError::NoStore) => 3,
+            CliError::Client(ClientError::Store(StoreError::WrongKey)) => 4,
+            CliError::HomeBusy(_) => 5,
+            CliError::Client(ClientError::Store(StoreError::Busy)) => 5,
+            CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
+            CliError::Client(ClientError::NoAccount | ClientError::AccountExists) => 6,
+            _ => 1,
+        })
+    }
+
+    /// A stable code for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            CliError::Usage(_) => "usage",
+            CliError::Name(_) => "unknown_name",
+            CliError::Client(error) => error.code(),
+            CliError::Connect(_) | CliError::NoPeers => "not_connected",
+            CliError::HomeBusy(_) => "home_busy",
+            CliError::NotInitialised(_) => "no_account",
+            CliError::AlreadyInitialised(_) => "account_exists",
+            CliError::NoPassphrase(_) => "no_passphrase",
+            CliError::File { .. } => "file",
+            CliError::Config { .. } => "config",
+            CliError::Node(_) | CliError::Transport(_) => "node",
+            CliError::OutputClosed => "output_closed",
+            CliError::System { .. } => "system",
+            CliError::Demo(_) => "demo",
+        }
+    }
+
+    /// Whether the same command may succeed later.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            CliError::Client(error) => error.is_retryable(),
+            CliError::Connect(_) | CliError::HomeBusy(_) => true,
+            _ => false,
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            CliError::Name(_) => {
+                "`waku-chat group list`, `contact list` and `requests list` show what there is"
+            }
+            CliError::Connect(_) => {
+                "check that the peers in config.json are reachable, or start one with `waku-chat node`; \
+                 --offline does without the network"
+            }
+            CliError::NoPeers => {
+                "add an address to \"peers\" in the config.json of the home directory \
+                 (`waku-chat node` prints one); --offline does without the network"
+            }
+            CliError::HomeBusy(_) => "end the other process, or use another directory with --home",
+            CliError::NotInitialised(_) | CliError::Client(ClientError::NoAccount) => {
+                "make an account with `waku-chat init`, or name its directory with --home"
+            }
+            CliError::AlreadyInitialised(_) | CliError::Client(ClientError::AccountExists) => {
+                "use it, or name another directory with --home"
+            }
+            CliError::NoPassphrase(_) => {
+                "give it with --passphrase-file, in WAKU_CHAT_PASSPHRASE, or at a terminal"
+            }
+            CliError::Client(ClientError::Store(StoreError::WrongKey)) => {
+                "try again; without the passphrase only the recovery phrase brings the account back"
+            }
+            CliError::Client(ClientError::Timeout { .. }) => {
+                "what was to be sent is kept and goes out the next time; --timeout allows for more"
+            }
+            CliError::Client(ClientError::OtherNetwork) => {
+                "put the parameters that the account was made with back into config.json"
+            }
+            CliError::Client(ClientError::Command(CommandError::UnknownContact { .. })) => {
+                "add the contact with `waku-chat contact add LINK`"
+            }
+            CliError::Client(ClientError::Command(CommandError::ContactExpired { .. })) => {
+                "ask for a new link (`waku-chat contact link`) and add it again"
+            }
+            CliError::Node(waku_node::NodeError::Listen { .. }) => {
+                "choose another port with --listen, for example /ip4/127.0.0.1/tcp/0 for any that is free"
+            }
+            _ => return None,
+        })
+    }
+
+    /// For `--json`.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        json!({"error": {
+            "code": self.code(),
+            "message": self.to_string(),
+            "retryable": self.is_retryable(),
+            "hint": self.hint(),
+        }})
+    }
+}
+
+/// Attaches what was tried, and with which file, to an error of the system.
+pub(crate) fn file(
+    what: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(std::io::Error) -> CliError {
+    let path = path.into();
+    move |source| CliError::File { what, path, source }
+}
