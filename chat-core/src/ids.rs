@@ -209,10 +209,7 @@ mod tests {
         let text = GroupId([1; 32]).to_string();
         assert_eq!(
             text.parse::<AccountId>(),
-            Err(IdError::WrongKind {
-                expected: "wkc",
-                found: "wkg".into()
-            })
+            Err(IdError::WrongKind { expected: "wkc", found: "wkg".into() })
         );
     }
 

@@ -150,10 +150,7 @@ impl NetworkId {
     /// # Errors
     /// [`IdError::Length`] for any other number.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, IdError> {
-        bytes
-            .try_into()
-            .map(Self)
-            .map_err(|_| IdError::Length { expected: 32, found: bytes.len() })
+        bytes.try_into().map(Self).map_err(|_| IdError::Length { expected: 32, found: bytes.len() })
     }
 }
 

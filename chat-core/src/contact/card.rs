@@ -166,19 +166,9 @@ impl Card {
             signer: key.id().0.to_vec(),
         }
         .encode_to_vec();
-        let signature = key
-            .sign(Label::CardSignature, content.log.network(), &[&wire])
-            .to_vec();
-        let bytes = WireCard {
-            content: wire,
-            signature,
-        }
-        .encode_to_vec();
-        Ok(Card {
-            content,
-            signer: key.id(),
-            bytes,
-        })
+        let signature = key.sign(Label::CardSignature, content.log.network(), &[&wire]).to_vec();
+        let bytes = WireCard { content: wire, signature }.encode_to_vec();
+        Ok(Card { content, signer: key.id(), bytes })
     }
 
     /// What the card says.
@@ -198,10 +188,7 @@ impl Card {
 
     /// The key packages with which the account may be added at `now`.
     pub fn key_packages_at(&self, now: Timestamp) -> impl Iterator<Item = &CardKeyPackage> {
-        self.content
-            .key_packages
-            .iter()
-            .filter(move |p| p.usable_until > now)
+        self.content.key_packages.iter().filter(move |p| p.usable_until > now)
     }
 
     /// The bytes to send or store.
@@ -244,13 +231,7 @@ impl Card {
         let malformed = |_: IdError| CardError::Malformed("installation");
         let signer = InstallationId::from_slice(&content.signer).map_err(malformed)?;
         // One signature first, before the many of the log.
-        verify(
-            &signer,
-            Label::CardSignature,
-            network,
-            &[&wire.content],
-            &wire.signature,
-        )?;
+        verify(&signer, Label::CardSignature, network, &[&wire.content], &wire.signature)?;
         let key_packages = content
             .key_packages
             .into_iter()
@@ -266,20 +247,13 @@ impl Card {
             log: Log::decode(&content.log, network)?,
             counter: content.counter,
             inbox: InboxPublic {
-                key: content
-                    .inbox_key
-                    .try_into()
-                    .map_err(|_| CardError::Malformed("inbox key"))?,
+                key: content.inbox_key.try_into().map_err(|_| CardError::Malformed("inbox key"))?,
                 usable_until: Timestamp(content.inbox_until),
             },
             key_packages,
         };
         check(&content, &signer)?;
-        Ok(Card {
-            content,
-            signer,
-            bytes: bytes.to_vec(),
-        })
+        Ok(Card { content, signer, bytes: bytes.to_vec() })
     }
 
     /// Whether this card takes the place of one that is known.

@@ -114,9 +114,7 @@ pub struct InvitationOffer {
 
 impl fmt::Debug for InvitationOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InvitationOffer")
-            .field("slot", &self.slot)
-            .finish_non_exhaustive()
+        f.debug_struct("InvitationOffer").field("slot", &self.slot).finish_non_exhaustive()
     }
 }
 
@@ -204,13 +202,7 @@ pub fn ring(
     if (1..recipients.len()).any(|i| recipients[..i].contains(&recipients[i])) {
         return Err(DoorbellError::Twice);
     }
-    if content
-        .inviter
-        .chain
-        .last()
-        .map(|e| e.body().installation())
-        != Some(key.id())
-    {
+    if content.inviter.chain.last().map(|e| e.body().installation()) != Some(key.id()) {
         return Err(DoorbellError::OtherKey);
     }
     let slots = prepare(rng, recipients);
@@ -222,13 +214,7 @@ pub fn ring(
     // The key seals this one text, so the nonce need not vary.
     #[allow(clippy::expect_used)]
     let sealed = cipher(&content_key)
-        .encrypt(
-            &Nonce::default(),
-            Payload {
-                msg: &plain[..],
-                aad: &body_aad(network),
-            },
-        )
+        .encrypt(&Nonce::default(), Payload { msg: &plain[..], aad: &body_aad(network) })
         .expect("a text of two kilobytes is within the cipher's limit");
     let info = wrap_info(network, &sealed);
 
@@ -324,13 +310,9 @@ fn wrap(
     .map_err(|_| DoorbellError::InboxKey)?;
     let found: [u8; ENC] = found.to_bytes().into();
     if found != *enc {
-        return Err(DoorbellError::Malformed(
-            "the ephemeral key is not the one that was signed",
-        ));
+        return Err(DoorbellError::Malformed("the ephemeral key is not the one that was signed"));
     }
-    wrapped
-        .try_into()
-        .map_err(|_| DoorbellError::Malformed("wrap"))
+    wrapped.try_into().map_err(|_| DoorbellError::Malformed("wrap"))
 }
 
 /// Tries to open a doorbell: `None` if it is not for any of `keys`. At most
@@ -352,20 +334,11 @@ pub fn answer(
         return Ok(None);
     };
     let plain = cipher(&content_key)
-        .decrypt(
-            &Nonce::default(),
-            Payload {
-                msg: sealed,
-                aad: &body_aad(network),
-            },
-        )
+        .decrypt(&Nonce::default(), Payload { msg: sealed, aad: &body_aad(network) })
         .map(Zeroizing::new)
         .map_err(|_| DoorbellError::Malformed("the body does not open"))?;
-    let encs: Vec<u8> = wraps
-        .chunks_exact(ENC + WRAPPED)
-        .flat_map(|w| &w[..ENC])
-        .copied()
-        .collect();
+    let encs: Vec<u8> =
+        wraps.chunks_exact(ENC + WRAPPED).flat_map(|w| &w[..ENC]).copied().collect();
     read(&plain, &encs, network).map(Some)
 }
 
@@ -429,13 +402,8 @@ fn plaintext(
             }
             .encode_to_vec(),
         );
-        let signature = key
-            .sign(Label::DoorbellSignature, network, &[&bytes, encs])
-            .to_vec();
-        let signed = WireSigned {
-            content: bytes.to_vec(),
-            signature,
-        };
+        let signature = key.sign(Label::DoorbellSignature, network, &[&bytes, encs]).to_vec();
+        let signed = WireSigned { content: bytes.to_vec(), signature };
         let size = signed.encoded_len();
         let over = (PADDING_PREFIX + size).saturating_sub(PLAIN);
         if over == 0 {
@@ -459,9 +427,7 @@ fn truncated(text: &str, max: usize) -> &str {
 
 fn read(plain: &[u8], encs: &[u8], network: &NetworkId) -> Result<Doorbell, DoorbellError> {
     let malformed = DoorbellError::Malformed;
-    let (length, rest) = plain
-        .split_first_chunk::<PADDING_PREFIX>()
-        .ok_or(malformed("length"))?;
+    let (length, rest) = plain.split_first_chunk::<PADDING_PREFIX>().ok_or(malformed("length"))?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| malformed("length"))?;
     let (signed, padding) = rest.split_at_checked(length).ok_or(malformed("length"))?;
     if padding.iter().any(|b| *b != 0) {
@@ -472,18 +438,9 @@ fn read(plain: &[u8], encs: &[u8], network: &NetworkId) -> Result<Doorbell, Door
         WireContent::decode(signed.content.as_slice()).map_err(|_| malformed("content"))?;
     let inviter = Credential::decode(&content.credential, network)?;
     let parts: [&[u8]; 2] = [&signed.content, encs];
-    verify(
-        &inviter.installation,
-        Label::DoorbellSignature,
-        network,
-        &parts,
-        &signed.signature,
-    )?;
+    verify(&inviter.installation, Label::DoorbellSignature, network, &parts, &signed.signature)?;
     inviter.verify_chain()?;
-    let offer = content
-        .invitation
-        .as_ref()
-        .ok_or(DoorbellError::UnknownPurpose)?;
+    let offer = content.invitation.as_ref().ok_or(DoorbellError::UnknownPurpose)?;
     if offer.group_name.len() > MAX_NAME {
         return Err(malformed("name"));
     }
@@ -499,11 +456,7 @@ fn read(plain: &[u8], encs: &[u8], network: &NetworkId) -> Result<Doorbell, Door
         slot: Slot(offer.slot),
         group_name: offer.group_name.clone(),
     });
-    Ok(Doorbell {
-        id,
-        inviter,
-        purpose,
-    })
+    Ok(Doorbell { id, inviter, purpose })
 }
 
 #[cfg(test)]

@@ -22,9 +22,7 @@ fn content(person: &Person, key: &InstallationKey, name: &str) -> DoorbellConten
 }
 
 fn inboxes(count: u64) -> Vec<InboxKey> {
-    (0..count)
-        .map(|i| InboxKey::generate(&mut rng(1000 + i), NOW))
-        .collect()
+    (0..count).map(|i| InboxKey::generate(&mut rng(1000 + i), NOW)).collect()
 }
 
 fn publics(keys: &[InboxKey]) -> Vec<[u8; 32]> {
@@ -39,14 +37,8 @@ fn name_of(doorbell: &Doorbell) -> &str {
 fn rung(recipients: &[InboxKey]) -> (Person, Vec<u8>) {
     let person = Person::new(1);
     let content = content(&person, &person.device, "Hill walkers");
-    let bytes = ring(
-        &mut rng(7),
-        &NETWORK,
-        &publics(recipients),
-        &content,
-        &person.device,
-    )
-    .unwrap();
+    let bytes =
+        ring(&mut rng(7), &NETWORK, &publics(recipients), &content, &person.device).unwrap();
     (person, bytes)
 }
 
@@ -90,16 +82,10 @@ fn what_cannot_be_rung_is_said() {
     };
     assert_eq!(ring(&[], &person.device), DoorbellError::Recipients(0));
     assert_eq!(ring(&keys, &person.device), DoorbellError::Recipients(9));
-    assert_eq!(
-        ring(&[keys[0], keys[1], keys[0]], &person.device),
-        DoorbellError::Twice
-    );
+    assert_eq!(ring(&[keys[0], keys[1], keys[0]], &person.device), DoorbellError::Twice);
     // A point of small order gives a shared secret of zeros.
     assert_eq!(ring(&[[0; 32]], &person.device), DoorbellError::InboxKey);
-    assert_eq!(
-        ring(&keys[..1], &Person::new(2).device),
-        DoorbellError::OtherKey
-    );
+    assert_eq!(ring(&keys[..1], &Person::new(2).device), DoorbellError::OtherKey);
 }
 
 #[test]
@@ -108,14 +94,7 @@ fn names_are_cut_where_characters_end() {
     let keys = inboxes(1);
     let long = "é".repeat(MAX_NAME);
     let content = content(&person, &person.device, &long);
-    let bytes = ring(
-        &mut rng(7),
-        &NETWORK,
-        &publics(&keys),
-        &content,
-        &person.device,
-    )
-    .unwrap();
+    let bytes = ring(&mut rng(7), &NETWORK, &publics(&keys), &content, &person.device).unwrap();
     let doorbell = answer(&bytes, &keys, &NETWORK).unwrap().unwrap();
     assert_eq!(name_of(&doorbell), "é".repeat(MAX_NAME / 2));
 }
@@ -156,13 +135,7 @@ fn a_recipient_cannot_hand_it_on() {
     let (wraps, sealed) = bytes.split_at(WRAPS);
     let content_key = unwrap_key(wraps, recipient, &wrap_info(&NETWORK, sealed)).unwrap();
     let plain = cipher(&content_key)
-        .decrypt(
-            &Nonce::default(),
-            Payload {
-                msg: sealed,
-                aad: &body_aad(&NETWORK),
-            },
-        )
+        .decrypt(&Nonce::default(), Payload { msg: sealed, aad: &body_aad(&NETWORK) })
         .unwrap();
     // The victim's wrap in the place of the recipient's: the victim can open it, but the signature
     // is over other encapsulated keys.
@@ -188,23 +161,14 @@ fn a_recipient_cannot_hand_it_on() {
     )
     .unwrap();
     let mut inner = WireContent::decode(stolen.content.as_slice()).unwrap();
-    inner.credential = Credential::for_installation(&thief.log, &thief.device.id())
-        .unwrap()
-        .encode();
-    let swapped = WireSigned {
-        content: inner.encode_to_vec(),
-        signature: stolen.signature.clone(),
-    };
+    inner.credential =
+        Credential::for_installation(&thief.log, &thief.device.id()).unwrap().encode();
+    let swapped =
+        WireSigned { content: inner.encode_to_vec(), signature: stolen.signature.clone() };
     let mut plain = (swapped.encoded_len() as u32).to_be_bytes().to_vec();
     plain.extend(swapped.encode_to_vec());
-    let encs: Vec<u8> = wraps
-        .chunks(ENC + WRAPPED)
-        .flat_map(|w| w[..ENC].to_vec())
-        .collect();
-    assert!(matches!(
-        read(&plain, &encs, &NETWORK),
-        Err(DoorbellError::Signature(_))
-    ));
+    let encs: Vec<u8> = wraps.chunks(ENC + WRAPPED).flat_map(|w| w[..ENC].to_vec()).collect();
+    assert!(matches!(read(&plain, &encs, &NETWORK), Err(DoorbellError::Signature(_))));
     assert_ne!(thief.account.id(), person.account.id());
 }
 
@@ -212,66 +176,33 @@ fn a_recipient_cannot_hand_it_on() {
 fn what_is_inside_is_checked() {
     let person = Person::new(1);
     let encs = [3; DOORBELL_WRAPS * ENC];
-    let credential = Credential::for_installation(&person.log, &person.device.id())
-        .unwrap()
-        .encode();
+    let credential =
+        Credential::for_installation(&person.log, &person.device.id()).unwrap().encode();
     let open = |content: WireContent, tail: &[u8]| {
         let content = content.encode_to_vec();
         let parts: [&[u8]; 2] = [&content, &encs];
-        let signature = person
-            .device
-            .sign(Label::DoorbellSignature, &NETWORK, &parts)
-            .to_vec();
-        let signed = WireSigned {
-            content: content.clone(),
-            signature,
-        }
-        .encode_to_vec();
+        let signature = person.device.sign(Label::DoorbellSignature, &NETWORK, &parts).to_vec();
+        let signed = WireSigned { content: content.clone(), signature }.encode_to_vec();
         let mut plain = (signed.len() as u32).to_be_bytes().to_vec();
         plain.extend(signed);
         plain.extend(tail);
         read(&plain, &encs, &NETWORK)
     };
-    let good = WireOffer {
-        secret: vec![1; 32],
-        slot: 1,
-        group_name: "g".into(),
-    };
-    let with = |invitation| WireContent {
-        credential: credential.clone(),
-        invitation,
-    };
+    let good = WireOffer { secret: vec![1; 32], slot: 1, group_name: "g".into() };
+    let with = |invitation| WireContent { credential: credential.clone(), invitation };
     assert!(open(with(Some(good.clone())), &[0; 9]).is_ok());
-    assert_eq!(
-        open(with(Some(good.clone())), &[0, 1]),
-        Err(DoorbellError::Malformed("padding"))
-    );
+    assert_eq!(open(with(Some(good.clone())), &[0, 1]), Err(DoorbellError::Malformed("padding")));
     assert_eq!(open(with(None), &[]), Err(DoorbellError::UnknownPurpose));
     let mut short = good.clone();
     short.secret.pop();
-    assert_eq!(
-        open(with(Some(short)), &[]),
-        Err(DoorbellError::Malformed("secret"))
-    );
+    assert_eq!(open(with(Some(short)), &[]), Err(DoorbellError::Malformed("secret")));
     let mut long = good.clone();
     long.group_name = "n".repeat(MAX_NAME + 1);
-    assert_eq!(
-        open(with(Some(long)), &[]),
-        Err(DoorbellError::Malformed("name"))
-    );
-    let no_credential = WireContent {
-        credential: vec![],
-        invitation: Some(good),
-    };
-    assert!(matches!(
-        open(no_credential, &[]),
-        Err(DoorbellError::Credential(_))
-    ));
+    assert_eq!(open(with(Some(long)), &[]), Err(DoorbellError::Malformed("name")));
+    let no_credential = WireContent { credential: vec![], invitation: Some(good) };
+    assert!(matches!(open(no_credential, &[]), Err(DoorbellError::Credential(_))));
     for plain in [&[][..], &[0, 0, 0], &[0, 0, 0, 9, 1], &[255; 40]] {
-        assert!(matches!(
-            read(plain, &encs, &NETWORK),
-            Err(DoorbellError::Malformed(_))
-        ));
+        assert!(matches!(read(plain, &encs, &NETWORK), Err(DoorbellError::Malformed(_))));
     }
 }
 
@@ -283,14 +214,8 @@ fn decoys_look_like_wraps() {
     let content = content(&person, &person.device, "x");
     let mut places = [0; DOORBELL_WRAPS];
     for seed in 0..64 {
-        let bytes = ring(
-            &mut rng(seed),
-            &NETWORK,
-            &publics(&keys),
-            &content,
-            &person.device,
-        )
-        .unwrap();
+        let bytes =
+            ring(&mut rng(seed), &NETWORK, &publics(&keys), &content, &person.device).unwrap();
         let (wraps, sealed) = bytes.split_at(WRAPS);
         let info = wrap_info(&NETWORK, sealed);
         for (i, wrap) in wraps.chunks(ENC + WRAPPED).enumerate() {
@@ -299,10 +224,7 @@ fn decoys_look_like_wraps() {
         }
     }
     assert_eq!(places.iter().sum::<usize>(), 64);
-    assert!(
-        places.iter().all(|n| *n > 0),
-        "the order is shuffled: {places:?}"
-    );
+    assert!(places.iter().all(|n| *n > 0), "the order is shuffled: {places:?}");
 }
 
 proptest! {
@@ -336,10 +258,6 @@ fn its_frame_makes_an_envelope_of_the_one_size() {
     use crate::wire::frame::{Frame, FrameKind};
     let (_, bytes) = rung(&inboxes(3));
     let frame = Frame::new(FrameKind::Doorbell, bytes).encode();
-    assert!(
-        frame.len() <= DOORBELL_BODY_LEN + FRAME_ALLOWANCE,
-        "{}",
-        frame.len()
-    );
+    assert!(frame.len() <= DOORBELL_BODY_LEN + FRAME_ALLOWANCE, "{}", frame.len());
     assert_eq!(class_for(frame.len()), Ok(DOORBELL_SIZE));
 }

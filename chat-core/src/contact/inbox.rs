@@ -34,11 +34,7 @@ impl InboxKey {
 
     fn new(secret: <X25519HkdfSha256 as Kem>::PrivateKey, made_at: Timestamp) -> Self {
         let public = X25519HkdfSha256::sk_to_pk(&secret).to_bytes().into();
-        Self {
-            secret,
-            public,
-            made_at,
-        }
+        Self { secret, public, made_at }
     }
 
     /// The public key, for the card.

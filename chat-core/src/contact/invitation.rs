@@ -44,11 +44,8 @@ impl Invitation {
     /// # Errors
     /// [`InvitationError::TooLarge`]; [`InvitationError::Malformed`] for an empty Welcome.
     pub fn encode(&self) -> Result<Vec<u8>, InvitationError> {
-        let bytes = WireInvitation {
-            welcome: self.welcome.clone(),
-            tree: self.tree.clone(),
-        }
-        .encode_to_vec();
+        let bytes = WireInvitation { welcome: self.welcome.clone(), tree: self.tree.clone() }
+            .encode_to_vec();
         match bytes.len() {
             _ if self.welcome.is_empty() => Err(InvitationError::Malformed),
             size if size > MAX_INVITATION => Err(InvitationError::TooLarge(size)),
@@ -68,10 +65,7 @@ impl Invitation {
         if wire.welcome.is_empty() {
             return Err(InvitationError::Malformed);
         }
-        Ok(Self {
-            welcome: wire.welcome,
-            tree: wire.tree,
-        })
+        Ok(Self { welcome: wire.welcome, tree: wire.tree })
     }
 }
 
@@ -82,23 +76,11 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let invitation = Invitation {
-            welcome: vec![1; MAX_INVITATION],
-            tree: None,
-        };
-        assert!(matches!(
-            invitation.encode(),
-            Err(InvitationError::TooLarge(_))
-        ));
+        let invitation = Invitation { welcome: vec![1; MAX_INVITATION], tree: None };
+        assert!(matches!(invitation.encode(), Err(InvitationError::TooLarge(_))));
         let huge = vec![0; MAX_INVITATION + 1];
-        assert_eq!(
-            Invitation::decode(&huge),
-            Err(InvitationError::TooLarge(MAX_INVITATION + 1))
-        );
-        let empty = Invitation {
-            welcome: vec![],
-            tree: Some(vec![1]),
-        };
+        assert_eq!(Invitation::decode(&huge), Err(InvitationError::TooLarge(MAX_INVITATION + 1)));
+        let empty = Invitation { welcome: vec![], tree: Some(vec![1]) };
         assert_eq!(empty.encode(), Err(InvitationError::Malformed));
         assert_eq!(Invitation::decode(&[]), Err(InvitationError::Malformed));
     }

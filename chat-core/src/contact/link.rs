@@ -156,9 +156,7 @@ impl ContactLink {
             return Err(LinkError::TooLong);
         }
         let starts = |with: &str| {
-            plain
-                .get(..with.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(with))
+            plain.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with))
         };
         if !starts(PREFIX) {
             return Err(match starts(SCHEME) {
@@ -172,9 +170,7 @@ impl ContactLink {
             .decode(&plain.as_bytes()[PREFIX.len()..])
             .map(Zeroizing::new)
             .map_err(|_| LinkError::Damaged)?;
-        let (content, sum) = bytes
-            .split_last_chunk::<CHECKSUM>()
-            .ok_or(LinkError::Damaged)?;
+        let (content, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(LinkError::Damaged)?;
         if *sum != checksum(content) {
             return Err(LinkError::Damaged);
         }
@@ -200,11 +196,7 @@ impl ContactLink {
         if card.as_ref().is_some_and(|c| c.account() != account) {
             return Err(LinkError::Card(CardError::OtherAccount));
         }
-        Ok(Self {
-            account,
-            secret: CardSecret(secret),
-            card,
-        })
+        Ok(Self { account, secret: CardSecret(secret), card })
     }
 }
 
@@ -231,10 +223,7 @@ mod tests {
             let content = CardContent {
                 log: person.log.clone(),
                 counter: Card::counter_at(NOW),
-                inbox: InboxPublic {
-                    key: [9; 32],
-                    usable_until: NOW + INBOX_KEY_KEEP,
-                },
+                inbox: InboxPublic { key: [9; 32], usable_until: NOW + INBOX_KEY_KEEP },
                 key_packages: vec![CardKeyPackage {
                     installation: person.device.id(),
                     usable_until: NOW + KEY_PACKAGE_USE,
@@ -281,10 +270,7 @@ mod tests {
         assert_eq!(parse("waku-chat:contact/2/AAAA"), Err(LinkError::Version));
         assert_eq!(parse("waku-chat:contact/"), Err(LinkError::Damaged));
         assert_eq!(parse(PREFIX), Err(LinkError::Damaged));
-        assert_eq!(
-            parse(&"x".repeat(2 * MAX_LINK + 1)),
-            Err(LinkError::TooLong)
-        );
+        assert_eq!(parse(&"x".repeat(2 * MAX_LINK + 1)), Err(LinkError::TooLong));
         assert_eq!(parse(&"x".repeat(MAX_LINK + 1)), Err(LinkError::TooLong));
         assert_eq!(
             ContactLink::parse(&text, &OTHER_NETWORK, NOW),
@@ -294,10 +280,7 @@ mod tests {
             ContactLink::parse(&text, &NETWORK, NOW + INBOX_KEY_KEEP),
             Err(LinkError::Card(CardError::Expired))
         );
-        let crossed = ContactLink {
-            account: Person::new(2).account.id(),
-            ..link
-        };
+        let crossed = ContactLink { account: Person::new(2).account.id(), ..link };
         assert_eq!(
             parse(&crossed.to_text(&NETWORK).unwrap()),
             Err(LinkError::Card(CardError::OtherAccount))
@@ -309,10 +292,7 @@ mod tests {
             secret: vec![2; 31],
             card: None,
         };
-        assert_eq!(
-            parse(&text_of(&wire.encode_to_vec())),
-            Err(LinkError::Malformed)
-        );
+        assert_eq!(parse(&text_of(&wire.encode_to_vec())), Err(LinkError::Malformed));
     }
 
     #[test]

@@ -42,9 +42,7 @@ pub fn choose(tree: &CommitTree, network: &NetworkId) -> Choice {
             continue;
         }
         let strikes = order.strikes(at);
-        let rejected = strikes
-            .iter()
-            .any(|range| accepted[range.clone()].contains(&true));
+        let rejected = strikes.iter().any(|range| accepted[range.clone()].contains(&true));
         if rejected {
             struck[order.below(at)].fill(true);
         } else {
@@ -58,13 +56,7 @@ pub fn choose(tree: &CommitTree, network: &NetworkId) -> Choice {
 
     Choice {
         tip: order.winner(tree, &struck, network),
-        struck: order
-            .nodes
-            .iter()
-            .zip(&struck)
-            .filter(|(_, s)| **s)
-            .map(|(n, _)| n.id)
-            .collect(),
+        struck: order.nodes.iter().zip(&struck).filter(|(_, s)| **s).map(|(n, _)| n.id).collect(),
         accepted: accepted_order,
     }
 }
@@ -110,11 +102,7 @@ impl<'a> Preorder<'a> {
                     let at = order.nodes.len();
                     order.nodes.push(node);
                     order.by_author.entry(node.author).or_default().push(at);
-                    order
-                        .by_account
-                        .entry(node.author_account)
-                        .or_default()
-                        .push(at);
+                    order.by_account.entry(node.author_account).or_default().push(at);
                     open.push(Visit::Leave(at));
                     open.extend(tree.children(&node.epoch).map(Visit::Enter));
                 }
@@ -135,9 +123,8 @@ impl<'a> Preorder<'a> {
 
     /// All removals, those with the most authority first.
     fn removals(&self) -> Vec<usize> {
-        let mut all: Vec<usize> = (0..self.nodes.len())
-            .filter(|at| self.nodes[*at].removes())
-            .collect();
+        let mut all: Vec<usize> =
+            (0..self.nodes.len()).filter(|at| self.nodes[*at].removes()).collect();
         all.sort_by_key(|at| {
             let node = self.nodes[*at];
             // An account without a number comes after all that have one.
@@ -180,13 +167,8 @@ impl<'a> Preorder<'a> {
             let parent = reach.entry(node.parent).or_insert(own);
             *parent = (*parent).max(own);
         }
-        let live: BTreeSet<CommitId> = self
-            .nodes
-            .iter()
-            .zip(struck)
-            .filter(|(_, s)| !**s)
-            .map(|(n, _)| n.id)
-            .collect();
+        let live: BTreeSet<CommitId> =
+            self.nodes.iter().zip(struck).filter(|(_, s)| !**s).map(|(n, _)| n.id).collect();
         // Where branches of equal reach part, the first divergence decides; walking down from the
         // root meets it first.
         let mut tip = tree.root();
@@ -207,9 +189,5 @@ impl<'a> Preorder<'a> {
 /// order that nobody can choose for more than their own installation, then the id.
 fn tie_break(node: &CommitNode, network: &NetworkId) -> (bool, [u8; 32], CommitId) {
     let parts: [&[u8]; 2] = [node.parent.as_bytes(), node.author.as_bytes()];
-    (
-        !node.removes(),
-        labels::hash(Label::ChooseTie, network, &parts),
-        node.id,
-    )
+    (!node.removes(), labels::hash(Label::ChooseTie, network, &parts), node.id)
 }

@@ -18,10 +18,7 @@ pub fn switch(tree: &CommitTree, from: EpochId, to: EpochId) -> Option<Switch> {
     let common = tree.divergence(&from, &to)?;
     let mut undone = tree.path(&common, &from)?;
     undone.reverse();
-    Some(Switch {
-        undone,
-        applied: tree.path(&common, &to)?,
-    })
+    Some(Switch { undone, applied: tree.path(&common, &to)? })
 }
 
 #[cfg(test)]
@@ -52,10 +49,7 @@ mod tests {
         }
         let way = |undone: &[u8], applied: &[u8]| {
             let ids = |list: &[u8]| list.iter().map(|n| id(*n)).collect();
-            Some(Switch {
-                undone: ids(undone),
-                applied: ids(applied),
-            })
+            Some(Switch { undone: ids(undone), applied: ids(applied) })
         };
         assert_eq!(switch(&tree, epoch(3), epoch(5)), way(&[3, 2], &[4, 5]));
         assert_eq!(switch(&tree, epoch(1), epoch(3)), way(&[], &[2, 3]));

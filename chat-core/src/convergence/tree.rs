@@ -118,30 +118,18 @@ impl CommitTree {
     /// See [`TreeError`]; the tree is unchanged.
     pub fn insert(&mut self, node: CommitNode) -> Result<(), TreeError> {
         if let Some(known) = self.nodes.get(&node.id) {
-            return if *known == node {
-                Ok(())
-            } else {
-                Err(TreeError::CommitClash(node.id))
-            };
+            return if *known == node { Ok(()) } else { Err(TreeError::CommitClash(node.id)) };
         }
         if node.epoch == self.root || self.by_epoch.contains_key(&node.epoch) {
             return Err(TreeError::EpochClash(node.epoch));
         }
-        let parent = self
-            .depth(&node.parent)
-            .ok_or(TreeError::Orphan(node.parent))?;
+        let parent = self.depth(&node.parent).ok_or(TreeError::Orphan(node.parent))?;
         let expected = parent.saturating_add(1);
         if node.depth != expected || parent == u64::MAX {
-            return Err(TreeError::WrongDepth {
-                expected,
-                found: node.depth,
-            });
+            return Err(TreeError::WrongDepth { expected, found: node.depth });
         }
         self.by_epoch.insert(node.epoch, node.id);
-        self.children
-            .entry(node.parent)
-            .or_default()
-            .insert(node.id);
+        self.children.entry(node.parent).or_default().insert(node.id);
         self.nodes.insert(node.id, node);
         Ok(())
     }
@@ -176,11 +164,7 @@ impl CommitTree {
 
     /// The commits made on a state, by id.
     pub fn children(&self, epoch: &EpochId) -> impl Iterator<Item = &CommitNode> {
-        self.children
-            .get(epoch)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.nodes.get(id))
+        self.children.get(epoch).into_iter().flatten().filter_map(|id| self.nodes.get(id))
     }
 
     /// The states that no commit was made on, in no particular order; the root if it is alone.
@@ -198,9 +182,7 @@ impl CommitTree {
         let Some(depth) = self.depth(above) else {
             return false;
         };
-        self.up(below)
-            .take_while(|(_, d)| *d >= depth)
-            .any(|(epoch, _)| epoch == *above)
+        self.up(below).take_while(|(_, d)| *d >= depth).any(|(epoch, _)| epoch == *above)
     }
 
     /// The commits that lead from a state down to another, the first one first; `None` unless
@@ -318,14 +300,9 @@ mod tests {
     /// ```
     fn sample() -> CommitTree {
         let mut tree = CommitTree::new(epoch(0), 7);
-        for (id, parent, depth) in [
-            (1, 0, 8),
-            (2, 1, 9),
-            (3, 2, 10),
-            (4, 1, 9),
-            (5, 4, 10),
-            (6, 5, 11),
-        ] {
+        for (id, parent, depth) in
+            [(1, 0, 8), (2, 1, 9), (3, 2, 10), (4, 1, 9), (5, 4, 10), (6, 5, 11)]
+        {
             tree.insert(node(id, parent, depth)).unwrap();
         }
         tree
@@ -339,27 +316,15 @@ mod tests {
         assert_eq!(tree.insert(node(9, 8, 9)), Err(TreeError::Orphan(epoch(8))));
         assert_eq!(
             tree.insert(node(9, 3, 12)),
-            Err(TreeError::WrongDepth {
-                expected: 11,
-                found: 12
-            })
+            Err(TreeError::WrongDepth { expected: 11, found: 12 })
         );
-        let other = CommitNode {
-            author_seniority: 1,
-            ..node(1, 0, 8)
-        };
+        let other = CommitNode { author_seniority: 1, ..node(1, 0, 8) };
         assert_eq!(tree.insert(other), Err(TreeError::CommitClash(id(1))));
         for taken in [2, 0] {
-            let clash = CommitNode {
-                epoch: epoch(taken),
-                ..node(9, 3, 11)
-            };
+            let clash = CommitNode { epoch: epoch(taken), ..node(9, 3, 11) };
             assert_eq!(tree.insert(clash), Err(TreeError::EpochClash(epoch(taken))));
         }
-        let own_parent = CommitNode {
-            epoch: epoch(9),
-            ..node(9, 9, 1)
-        };
+        let own_parent = CommitNode { epoch: epoch(9), ..node(9, 9, 1) };
         assert_eq!(tree.insert(own_parent), Err(TreeError::Orphan(epoch(9))));
         assert_eq!(tree, before);
     }
@@ -367,10 +332,7 @@ mod tests {
     #[test]
     fn a_tree_at_the_end_of_numbers_takes_no_more() {
         let mut tree = CommitTree::new(epoch(0), u64::MAX);
-        assert!(matches!(
-            tree.insert(node(1, 0, u64::MAX)),
-            Err(TreeError::WrongDepth { .. })
-        ));
+        assert!(matches!(tree.insert(node(1, 0, u64::MAX)), Err(TreeError::WrongDepth { .. })));
     }
 
     #[test]
@@ -384,20 +346,14 @@ mod tests {
         assert!(!tree.is_ancestor(&epoch(2), &epoch(6)));
         assert!(!tree.is_ancestor(&epoch(6), &epoch(1)));
         assert!(!tree.is_ancestor(&epoch(9), &epoch(9)));
-        assert_eq!(
-            tree.path(&epoch(1), &epoch(6)),
-            Some(vec![id(4), id(5), id(6)])
-        );
+        assert_eq!(tree.path(&epoch(1), &epoch(6)), Some(vec![id(4), id(5), id(6)]));
         assert_eq!(tree.path(&epoch(6), &epoch(6)), Some(vec![]));
         assert_eq!(tree.path(&epoch(2), &epoch(6)), None);
         assert_eq!(tree.divergence(&epoch(3), &epoch(6)), Some(epoch(1)));
         assert_eq!(tree.divergence(&epoch(4), &epoch(6)), Some(epoch(4)));
         assert_eq!(tree.divergence(&epoch(0), &epoch(6)), Some(epoch(0)));
         assert_eq!(tree.divergence(&epoch(9), &epoch(6)), None);
-        assert_eq!(
-            tree.children(&epoch(1)).map(|n| n.id).collect::<Vec<_>>(),
-            [id(2), id(4)]
-        );
+        assert_eq!(tree.children(&epoch(1)).map(|n| n.id).collect::<Vec<_>>(), [id(2), id(4)]);
     }
 
     #[test]
@@ -406,19 +362,10 @@ mod tests {
         assert_eq!(tree.prune_to(&epoch(9)), Err(TreeError::Unknown(epoch(9))));
         assert_eq!(tree, sample());
         let gone = tree.prune_to(&epoch(4)).unwrap();
-        assert_eq!(
-            gone.iter().map(|n| n.id).collect::<Vec<_>>(),
-            [id(1), id(2), id(3), id(4)]
-        );
-        assert_eq!(
-            (tree.root(), tree.root_depth(), tree.len()),
-            (epoch(4), 9, 2)
-        );
+        assert_eq!(gone.iter().map(|n| n.id).collect::<Vec<_>>(), [id(1), id(2), id(3), id(4)]);
+        assert_eq!((tree.root(), tree.root_depth(), tree.len()), (epoch(4), 9, 2));
         assert_eq!(tree.path(&epoch(4), &epoch(6)), Some(vec![id(5), id(6)]));
-        assert_eq!(
-            tree.insert(node(3, 2, 10)),
-            Err(TreeError::Orphan(epoch(2)))
-        );
+        assert_eq!(tree.insert(node(3, 2, 10)), Err(TreeError::Orphan(epoch(2))));
         tree.insert(node(7, 6, 12)).unwrap();
     }
 

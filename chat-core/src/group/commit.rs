@@ -71,9 +71,7 @@ pub fn build(
             .propose_group_context_extensions(context_extensions(&policy.encode()?)?)
             .map_err(GroupError::mls)?;
     }
-    let builder = builder
-        .load_psks(mls.provider.storage())
-        .map_err(GroupError::mls)?;
+    let builder = builder.load_psks(mls.provider.storage()).map_err(GroupError::mls)?;
     let builder = match plan.join_info {
         Some(info) => builder
             .create_group_info_with_extensions([Extension::Unknown(
@@ -92,15 +90,8 @@ pub fn build(
     let (message, welcome, _) = bundle.into_messages();
     let message = bytes(message)?;
     let welcome = welcome.map(bytes).transpose()?;
-    mls.group
-        .merge_pending_commit(&mls.provider)
-        .map_err(GroupError::mls)?;
+    mls.group.merge_pending_commit(&mls.provider).map_err(GroupError::mls)?;
     let id = commit_id(&message, network)
         .map_err(|_| GroupError::Format("an own commit without the tags of its ciphersuite"))?;
-    Ok(BuiltCommit {
-        mls,
-        message,
-        id,
-        welcome,
-    })
+    Ok(BuiltCommit { mls, message, id, welcome })
 }

@@ -50,30 +50,19 @@ pub(crate) fn leaf_inbox(extensions: &Extensions<LeafNode>) -> Option<[u8; 32]> 
     if extensions.iter().count() != 1 {
         return None;
     }
-    extensions
-        .unknown(LEAF_INBOX_EXTENSION)?
-        .0
-        .as_slice()
-        .try_into()
-        .ok()
+    extensions.unknown(LEAF_INBOX_EXTENSION)?.0.as_slice().try_into().ok()
 }
 
 /// The extensions of an own leaf.
 pub(crate) fn leaf_extensions(inbox: &[u8; 32]) -> Result<Extensions<LeafNode>, GroupError> {
-    Extensions::single(Extension::Unknown(
-        LEAF_INBOX_EXTENSION,
-        UnknownExtension(inbox.to_vec()),
-    ))
-    .map_err(GroupError::mls)
+    Extensions::single(Extension::Unknown(LEAF_INBOX_EXTENSION, UnknownExtension(inbox.to_vec())))
+        .map_err(GroupError::mls)
 }
 
 /// The extensions of a group's context: the policy, and what members must understand.
 pub(crate) fn context_extensions(policy: &[u8]) -> Result<Extensions<GroupContext>, GroupError> {
     let required = RequiredCapabilitiesExtension::new(
-        &[
-            ExtensionType::Unknown(POLICY_EXTENSION),
-            ExtensionType::Unknown(LEAF_INBOX_EXTENSION),
-        ],
+        &[ExtensionType::Unknown(POLICY_EXTENSION), ExtensionType::Unknown(LEAF_INBOX_EXTENSION)],
         &[],
         &[CredentialType::Other(CREDENTIAL_TYPE)],
     );

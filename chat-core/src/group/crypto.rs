@@ -123,11 +123,7 @@ fn aead(alg: AeadType, key: &[u8], nonce: &[u8]) -> Result<(ChaCha20Poly1305, No
 
 impl OpenMlsCrypto for Crypto {
     fn supports(&self, ciphersuite: Ciphersuite) -> Result<(), CryptoError> {
-        if ciphersuite == CIPHERSUITE {
-            Ok(())
-        } else {
-            Err(CryptoError::UnsupportedCiphersuite)
-        }
+        if ciphersuite == CIPHERSUITE { Ok(()) } else { Err(CryptoError::UnsupportedCiphersuite) }
     }
 
     fn supported_ciphersuites(&self) -> Vec<Ciphersuite> {
@@ -209,10 +205,7 @@ impl OpenMlsCrypto for Crypto {
     fn signature_key_gen(&self, alg: SignatureScheme) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
         check_signature(alg)?;
         let key = SigningKey::from_bytes(&self.rng.bytes());
-        Ok((
-            key.to_bytes().to_vec(),
-            key.verifying_key().to_bytes().to_vec(),
-        ))
+        Ok((key.to_bytes().to_vec(), key.verifying_key().to_bytes().to_vec()))
     }
 
     fn verify_signature(
@@ -227,8 +220,7 @@ impl OpenMlsCrypto for Crypto {
         let key = VerifyingKey::from_bytes(pk).map_err(|_| CryptoError::InvalidPublicKey)?;
         let signature =
             Signature::from_slice(signature).map_err(|_| CryptoError::SignatureDecodingError)?;
-        key.verify_strict(data, &signature)
-            .map_err(|_| CryptoError::InvalidSignature)
+        key.verify_strict(data, &signature).map_err(|_| CryptoError::InvalidSignature)
     }
 
     fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
@@ -302,9 +294,7 @@ impl OpenMlsCrypto for Crypto {
         )
         .map_err(|_| CryptoError::SenderSetupError)?;
         let mut out = vec![0; exporter_length];
-        context
-            .export(exporter_context, &mut out)
-            .map_err(|_| CryptoError::ExporterError)?;
+        context.export(exporter_context, &mut out).map_err(|_| CryptoError::ExporterError)?;
         Ok((enc.to_bytes().to_vec(), out.into()))
     }
 
@@ -326,9 +316,7 @@ impl OpenMlsCrypto for Crypto {
         )
         .map_err(|_| CryptoError::ReceiverSetupError)?;
         let mut out = vec![0; exporter_length];
-        context
-            .export(exporter_context, &mut out)
-            .map_err(|_| CryptoError::ExporterError)?;
+        context.export(exporter_context, &mut out).map_err(|_| CryptoError::ExporterError)?;
         Ok(out.into())
     }
 
@@ -368,10 +356,7 @@ pub struct Provider {
 impl Provider {
     /// A provider over the rows of one state.
     pub fn new(rng: &SharedRng, rows: Rows) -> Self {
-        Self {
-            crypto: Crypto { rng: rng.clone() },
-            rows,
-        }
+        Self { crypto: Crypto { rng: rng.clone() }, rows }
     }
 
     /// The rows.

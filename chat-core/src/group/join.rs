@@ -51,10 +51,8 @@ pub fn join(
             .iter()
             .any(|secret| secret.new_member().as_slice() == package.reference.as_slice())
     };
-    let package = packages
-        .iter()
-        .find(named)
-        .ok_or(GroupError::Format("a Welcome for somebody else"))?;
+    let package =
+        packages.iter().find(named).ok_or(GroupError::Format("a Welcome for somebody else"))?;
     let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree)
         .map_err(|_| GroupError::Format("not a ratchet tree"))?;
 
@@ -86,14 +84,7 @@ pub fn join(
     if policy.network != *network {
         return Err(GroupError::Content("a group of another network".into()));
     }
-    Ok(Joined {
-        info,
-        leaves,
-        inviter,
-        policy,
-        reference: package.reference.clone(),
-        mls,
-    })
+    Ok(Joined { info, leaves, inviter, policy, reference: package.reference.clone(), mls })
 }
 
 fn read_welcome(bytes: &[u8]) -> Result<Welcome, GroupError> {

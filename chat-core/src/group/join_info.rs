@@ -90,10 +90,7 @@ impl JoinInfo {
             topics: self
                 .topics
                 .iter()
-                .map(|(from, root)| TopicProto {
-                    from: from.0,
-                    root: root.expose().to_vec(),
-                })
+                .map(|(from, root)| TopicProto { from: from.0, root: root.expose().to_vec() })
                 .collect(),
             seal: self.seal.as_ref().map(|root| root.expose().to_vec()),
             since: self
@@ -107,18 +104,11 @@ impl JoinInfo {
             heads: self
                 .heads
                 .iter()
-                .map(|head| HeadProto {
-                    leaf: head.leaf,
-                    seq: head.seq,
-                    hash: head.hash.to_vec(),
-                })
+                .map(|head| HeadProto { leaf: head.leaf, seq: head.seq, hash: head.hash.to_vec() })
                 .collect(),
         };
         let out = Zeroizing::new(proto.encode_to_vec());
-        proto
-            .topics
-            .iter_mut()
-            .for_each(|topic| topic.root.zeroize());
+        proto.topics.iter_mut().for_each(|topic| topic.root.zeroize());
         proto.seal.zeroize();
         out
     }
@@ -169,11 +159,7 @@ impl JoinInfo {
                 .into_iter()
                 .map(|head| {
                     let hash = head.hash.as_slice().try_into().map_err(|_| bad("head"))?;
-                    Ok(JoinHead {
-                        leaf: head.leaf,
-                        seq: head.seq,
-                        hash,
-                    })
+                    Ok(JoinHead { leaf: head.leaf, seq: head.seq, hash })
                 })
                 .collect::<Result<_, GroupError>>()?,
         })
@@ -194,11 +180,7 @@ mod tests {
             ],
             seal: Some(Root::new(Slot(9), [3; 32])),
             since: vec![(EpochId([4; 32]), vec![0, 2])],
-            heads: vec![JoinHead {
-                leaf: 2,
-                seq: 7,
-                hash: [5; 8],
-            }],
+            heads: vec![JoinHead { leaf: 2, seq: 7, hash: [5; 8] }],
         }
     }
 

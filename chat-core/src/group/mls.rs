@@ -178,10 +178,7 @@ impl Mls {
     /// Those of the codec.
     pub fn tree(&self) -> Result<Vec<u8>, GroupError> {
         use tls_codec::Serialize as _;
-        self.group
-            .export_ratchet_tree()
-            .tls_serialize_detached()
-            .map_err(GroupError::mls)
+        self.group.export_ratchet_tree().tls_serialize_detached().map_err(GroupError::mls)
     }
 
     /// Encrypts an application message: an `MLSMessage` with a PrivateMessage.
@@ -207,21 +204,18 @@ impl Mls {
     /// [`GroupError::Mls`] where it does not open, [`GroupError::Format`] where it is no
     /// application message.
     pub fn decrypt(&mut self, message: ProtocolMessage) -> Result<Opened, GroupError> {
-        let processed = self
-            .group
-            .process_message(&self.provider, message)
-            .map_err(GroupError::mls)?;
+        let processed =
+            self.group.process_message(&self.provider, message).map_err(GroupError::mls)?;
         let Sender::Member(leaf) = *processed.sender() else {
             return Err(GroupError::Format("sender"));
         };
         match processed.into_content() {
-            ProcessedMessageContent::ApplicationMessage(message) => Ok(Opened {
-                leaf: leaf.u32(),
-                plaintext: Zeroizing::new(message.into_bytes()),
-            }),
-            ProcessedMessageContent::OwnPrivateMessage => Err(GroupError::Format(
-                "an own message that was not sent from here",
-            )),
+            ProcessedMessageContent::ApplicationMessage(message) => {
+                Ok(Opened { leaf: leaf.u32(), plaintext: Zeroizing::new(message.into_bytes()) })
+            }
+            ProcessedMessageContent::OwnPrivateMessage => {
+                Err(GroupError::Format("an own message that was not sent from here"))
+            }
             _ => Err(GroupError::Format("not an application message")),
         }
     }
@@ -232,9 +226,7 @@ impl Mls {
     }
 
     pub(super) fn merge(&mut self, staged: StagedCommit) -> Result<(), GroupError> {
-        self.group
-            .merge_staged_commit(&self.provider, staged)
-            .map_err(GroupError::mls)
+        self.group.merge_staged_commit(&self.provider, staged).map_err(GroupError::mls)
     }
 }
 
@@ -258,9 +250,7 @@ pub fn read_message(bytes: &[u8], group: &GroupId) -> Result<ProtocolMessage, Gr
         }
         MlsMessageBodyIn::PrivateMessage(message) => {
             if message.content_type() != ContentType::Application {
-                return Err(GroupError::Format(
-                    "a private message that is no application message",
-                ));
+                return Err(GroupError::Format("a private message that is no application message"));
             }
             message.into()
         }

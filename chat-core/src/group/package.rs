@@ -53,17 +53,10 @@ impl OwnPackage {
             .leaf_node_extensions(leaf_extensions(inbox)?)
             .key_package_lifetime(endless())
             .mark_as_last_resort()
-            .build(
-                CIPHERSUITE,
-                &provider,
-                key,
-                credential_with_key(key, credential),
-            )
+            .build(CIPHERSUITE, &provider, key, credential_with_key(key, credential))
             .map_err(GroupError::mls)?;
         let package = bundle.key_package();
-        let reference = package
-            .hash_ref(provider.crypto())
-            .map_err(GroupError::mls)?;
+        let reference = package.hash_ref(provider.crypto()).map_err(GroupError::mls)?;
         Ok(Self {
             reference: reference.as_slice().to_vec(),
             public: package.tls_serialize_detached().map_err(GroupError::mls)?,
@@ -105,9 +98,5 @@ pub fn read_package(
 /// Those of openmls.
 pub fn reference(package: &KeyPackage, rng: &SharedRng) -> Result<Vec<u8>, GroupError> {
     let provider = Provider::new(rng, Rows::default());
-    Ok(package
-        .hash_ref(provider.crypto())
-        .map_err(GroupError::mls)?
-        .as_slice()
-        .to_vec())
+    Ok(package.hash_ref(provider.crypto()).map_err(GroupError::mls)?.as_slice().to_vec())
 }

@@ -3,8 +3,9 @@
 //!
 //! openmls keys its rows by group and epoch number, which is ambiguous where commits met. Here each
 //! epoch id has a set of its own, so that no row is shared between branches; the database keeps the
-//! sets apart by epoch id (`store::states`). Values are MessagePack with field names: openmls needs
-//! a self-describing format.
+//! sets apart by epoch id. Values are MessagePack with field names: openmls needs a self-describing
+//! format. Byte strings are written as such, so that a secret has the same length whatever it is,
+//! and a message changes a few pages of the large values instead of all of them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use openmls_traits::storage::{CURRENT_VERSION, Entity, Key, StorageProvider, traits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Why a row could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +51,55 @@ enum Row {
     EpochKeyPairs = 16,
     KeyPackage = 17,
     Psk = 18,
+    /// Not openmls's: how many messages were sent with the keys in these rows.
+    Sent = 19,
 }
 
 /// Rows as they are in the database: key to value.
 pub type RawRows = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
+/// Bytes of a value that are stored together. A received message changes some 100 bytes of a value
+/// that grows with the group; only the pages that changed are written.
+pub const PAGE: usize = 1024;
+
+/// What is to be written of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowChange {
+    /// The row is gone.
+    Deleted,
+    /// These pages, by number; and how many there are now, where that changed.
+    Pages {
+        /// The pages that changed.
+        pages: Vec<(u32, Zeroizing<Vec<u8>>)>,
+        /// Pages that the value has: later ones are to be deleted.
+        count: u32,
+    },
+}
+
+/// Pages in which a value differs from the one that is stored.
+#[derive(Debug, Clone, Default)]
+struct Dirty(BTreeSet<u32>);
+
+impl Dirty {
+    /// Adds the pages in which two values differ.
+    fn add(&mut self, old: &[u8], new: &[u8]) {
+        for (number, page) in new.chunks(PAGE).enumerate() {
+            let begin = number * PAGE;
+            let before = old.get(begin..(begin + page.len()).min(old.len())).unwrap_or(&[]);
+            // The last page of the shorter value counts as changed where the length does.
+            let cut = old.len() != new.len() && old.len().min(new.len()) < begin + PAGE;
+            if before != page || cut {
+                self.0.insert(number as u32);
+            }
+        }
+    }
+}
+
 /// The rows of one state. What changed since the last [`Rows::take_changes`] is remembered.
 #[derive(Default)]
 pub struct Rows {
     rows: RefCell<RawRows>,
-    changed: RefCell<BTreeSet<Vec<u8>>>,
+    changed: RefCell<BTreeMap<Vec<u8>, Dirty>>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -71,30 +111,38 @@ impl std::fmt::Debug for Rows {
 impl Rows {
     /// Rows as they were read from the database; none of them counts as changed.
     pub fn loaded(rows: RawRows) -> Self {
-        Self {
-            rows: RefCell::new(rows),
-            changed: RefCell::default(),
-        }
+        Self { rows: RefCell::new(rows), changed: RefCell::default() }
     }
 
-    /// A copy of which every row counts as changed: the beginning of a state of its own.
+    /// A copy of which every row counts as changed: the beginning of a state of its own, in which
+    /// nothing was sent yet.
     pub fn fork(&self) -> Self {
-        let rows = self.rows.borrow().clone();
-        let changed = rows.keys().cloned().collect();
-        Self {
-            rows: RefCell::new(rows),
-            changed: RefCell::new(changed),
-        }
+        let fork = Self::default();
+        fork.absorb(&self.rows.borrow());
+        fork.rows.borrow_mut().retain(|key, _| key.first() != Some(&(Row::Sent as u8)));
+        fork.changed.borrow_mut().retain(|key, _| key.first() != Some(&(Row::Sent as u8)));
+        fork
     }
 
-    /// The rows that changed, with their new value, or none where one was deleted.
-    pub fn take_changes(&self) -> Vec<(Vec<u8>, Option<Zeroizing<Vec<u8>>>)> {
+    /// What is to be written to the database.
+    pub fn take_changes(&self) -> Vec<(Vec<u8>, RowChange)> {
         let rows = self.rows.borrow();
         std::mem::take(&mut *self.changed.borrow_mut())
             .into_iter()
-            .map(|key| {
-                let value = rows.get(&key).cloned();
-                (key, value)
+            .map(|(key, dirty)| {
+                let change = match rows.get(&key) {
+                    None => RowChange::Deleted,
+                    Some(value) => RowChange::Pages {
+                        count: value.len().div_ceil(PAGE) as u32,
+                        pages: value
+                            .chunks(PAGE)
+                            .enumerate()
+                            .filter(|(number, _)| dirty.0.contains(&(*number as u32)))
+                            .map(|(number, page)| (number as u32, Zeroizing::new(page.to_vec())))
+                            .collect(),
+                    },
+                };
+                (key, change)
             })
             .collect()
     }
@@ -106,18 +154,39 @@ impl Rows {
 
     /// Adds rows from elsewhere, such as those of a key package before a join.
     pub fn absorb(&self, other: &RawRows) {
-        let mut changed = self.changed.borrow_mut();
         for (key, value) in other {
-            changed.insert(key.clone());
-            self.rows.borrow_mut().insert(key.clone(), value.clone());
+            self.set(key.clone(), value.clone());
         }
     }
 
     /// Removes rows by key, such as those of key packages after a join.
     pub fn forget<'a>(&self, keys: impl Iterator<Item = &'a Vec<u8>>) {
         for key in keys {
-            self.rows.borrow_mut().remove(key);
-            self.changed.borrow_mut().insert(key.clone());
+            self.remove(key.clone());
+        }
+    }
+
+    /// How many messages were sent with the keys in these rows: it goes where they go.
+    ///
+    /// # Errors
+    /// [`RowsError::Decode`] where the stored value is damaged.
+    pub fn sent(&self) -> Result<u64, RowsError> {
+        Ok(self.get(Row::Sent, &())?.unwrap_or(0))
+    }
+
+    /// Notes that a message was sent with these keys.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    pub fn count_sent(&self) -> Result<u64, RowsError> {
+        let sent = self.sent()?.saturating_add(1);
+        self.put(Row::Sent, &(), &sent)?;
+        Ok(sent)
+    }
+
+    fn remove(&self, key: Vec<u8>) {
+        if self.rows.borrow_mut().remove(&key).is_some() {
+            self.changed.borrow_mut().insert(key, Dirty::default());
         }
     }
 
@@ -128,16 +197,20 @@ impl Rows {
     }
 
     fn set(&self, key: Vec<u8>, value: Zeroizing<Vec<u8>>) {
-        if let Some(mut old) = self.rows.borrow_mut().insert(key.clone(), value) {
-            old.zeroize();
-        }
-        self.changed.borrow_mut().insert(key);
+        let mut changed = self.changed.borrow_mut();
+        let mut rows = self.rows.borrow_mut();
+        let old = rows.get(&key).map_or(&[][..], |old| old.as_slice());
+        changed.entry(key.clone()).or_default().add(old, &value);
+        rows.insert(key, value);
     }
 
     fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, RowsError> {
-        rmp_serde::to_vec_named(value)
-            .map(Zeroizing::new)
-            .map_err(|_| RowsError::Encode)
+        let mut out = Zeroizing::new(Vec::new());
+        let mut serializer = rmp_serde::Serializer::new(&mut *out)
+            .with_struct_map()
+            .with_bytes(rmp_serde::config::BytesMode::ForceAll);
+        value.serialize(&mut serializer).map_err(|_| RowsError::Encode)?;
+        Ok(out)
     }
 
     fn put(&self, row: Row, key: &impl Serialize, value: &impl Serialize) -> Result<(), RowsError> {
@@ -151,18 +224,13 @@ impl Rows {
         key: &impl Serialize,
     ) -> Result<Option<V>, RowsError> {
         match self.rows.borrow().get(&Self::key(row, key)?) {
-            Some(value) => rmp_serde::from_slice(value)
-                .map(Some)
-                .map_err(|_| RowsError::Decode),
+            Some(value) => rmp_serde::from_slice(value).map(Some).map_err(|_| RowsError::Decode),
             None => Ok(None),
         }
     }
 
     fn delete(&self, row: Row, key: &impl Serialize) -> Result<(), RowsError> {
-        let key = Self::key(row, key)?;
-        if self.rows.borrow_mut().remove(&key).is_some() {
-            self.changed.borrow_mut().insert(key);
-        }
+        self.remove(Self::key(row, key)?);
         Ok(())
     }
 
@@ -263,11 +331,7 @@ impl StorageProvider<CURRENT_VERSION> for Rows {
         group_id: &GroupId,
         interim_transcript_hash: &InterimTranscriptHash,
     ) -> Result<(), Self::Error> {
-        self.put(
-            Row::InterimTranscriptHash,
-            group_id,
-            interim_transcript_hash,
-        )
+        self.put(Row::InterimTranscriptHash, group_id, interim_transcript_hash)
     }
 
     fn write_context<
@@ -380,11 +444,7 @@ impl StorageProvider<CURRENT_VERSION> for Rows {
         leaf_index: u32,
         key_pairs: &[HpkeKeyPair],
     ) -> Result<(), Self::Error> {
-        self.put(
-            Row::EpochKeyPairs,
-            &(group_id, epoch, leaf_index),
-            &key_pairs,
-        )
+        self.put(Row::EpochKeyPairs, &(group_id, epoch, leaf_index), &key_pairs)
     }
 
     fn write_key_package<
@@ -578,9 +638,7 @@ impl StorageProvider<CURRENT_VERSION> for Rows {
         epoch: &EpochKey,
         leaf_index: u32,
     ) -> Result<Vec<HpkeKeyPair>, Self::Error> {
-        Ok(self
-            .get(Row::EpochKeyPairs, &(group_id, epoch, leaf_index))?
-            .unwrap_or_default())
+        Ok(self.get(Row::EpochKeyPairs, &(group_id, epoch, leaf_index))?.unwrap_or_default())
     }
 
     fn key_package<
@@ -743,5 +801,85 @@ impl StorageProvider<CURRENT_VERSION> for Rows {
         psk_id: &PskKey,
     ) -> Result<(), Self::Error> {
         self.delete(Row::Psk, psk_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn apply(stored: &mut BTreeMap<Vec<u8>, Vec<Vec<u8>>>, rows: &Rows) {
+        for (key, change) in rows.take_changes() {
+            match change {
+                RowChange::Deleted => {
+                    stored.remove(&key);
+                }
+                RowChange::Pages { pages, count } => {
+                    let value = stored.entry(key).or_default();
+                    value.resize(count as usize, Vec::new());
+                    for (number, page) in pages {
+                        value[number as usize] = page.to_vec();
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pages_add_up_to_the_values(
+            steps in proptest::collection::vec(
+                (0u8..3, proptest::option::of((0usize..5000, 0u8..4, 0usize..5000))), 1..20,
+            ),
+        ) {
+            let rows = Rows::default();
+            let mut stored = BTreeMap::new();
+            for (key, write) in steps {
+                match write {
+                    None => rows.remove(vec![key]),
+                    Some((length, fill, at)) => {
+                        let mut value = vec![fill; length];
+                        if let Some(byte) = value.get_mut(at) {
+                            *byte = 0xff;
+                        }
+                        rows.set(vec![key], Zeroizing::new(value));
+                    }
+                }
+                if fill_is_even(key) {
+                    apply(&mut stored, &rows);
+                }
+            }
+            apply(&mut stored, &rows);
+            let whole: BTreeMap<Vec<u8>, Vec<u8>> =
+                stored.into_iter().map(|(key, pages)| (key, pages.concat())).collect();
+            let expected: BTreeMap<Vec<u8>, Vec<u8>> =
+                rows.into_raw().into_iter().map(|(key, value)| (key, value.to_vec())).collect();
+            prop_assert_eq!(whole, expected);
+        }
+    }
+
+    fn fill_is_even(key: u8) -> bool {
+        key.is_multiple_of(2)
+    }
+
+    #[test]
+    fn a_small_change_writes_one_page() {
+        let rows = Rows::default();
+        rows.set(vec![1], Zeroizing::new(vec![7; 100 * PAGE]));
+        rows.take_changes();
+        let mut value = vec![7; 100 * PAGE];
+        value[50 * PAGE + 3] = 8;
+        rows.set(vec![1], Zeroizing::new(value));
+        let changes = rows.take_changes();
+        let RowChange::Pages { pages, count } = &changes[0].1 else { panic!() };
+        assert_eq!((pages.len(), pages[0].0, *count), (1, 50, 100));
+    }
+
+    #[test]
+    fn an_empty_value_is_no_missing_value() {
+        let rows = Rows::default();
+        rows.put(Row::Psk, &1u8, &Vec::<u8>::new()).unwrap();
+        assert_eq!(rows.get::<Vec<u8>>(Row::Psk, &1u8).unwrap(), Some(Vec::new()));
     }
 }

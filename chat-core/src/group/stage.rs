@@ -59,10 +59,8 @@ pub fn stage(
     message: ProtocolMessage,
 ) -> Result<Staged, GroupError> {
     let mut child = parent.fork(rng)?;
-    let processed = child
-        .group
-        .process_message(&child.provider, message)
-        .map_err(GroupError::mls)?;
+    let processed =
+        child.group.process_message(&child.provider, message).map_err(GroupError::mls)?;
     let Sender::Member(author) = *processed.sender() else {
         return Err(GroupError::Format("sender"));
     };
@@ -98,9 +96,7 @@ pub fn stage(
         if (after.account, after.installation, after.inbox)
             != (before.account, before.installation, before.inbox)
         {
-            return Err(GroupError::Leaf(
-                "an update changed whose leaf it is".into(),
-            ));
+            return Err(GroupError::Leaf("an update changed whose leaf it is".into()));
         }
     }
     let policy = policy_after(&staged, info)?;
@@ -122,10 +118,7 @@ fn policy_after(
     info: &StateInfo,
 ) -> Result<Option<GroupPolicy>, GroupError> {
     let extensions = staged.group_context().extensions();
-    let known = [
-        ExtensionType::RequiredCapabilities,
-        ExtensionType::Unknown(POLICY_EXTENSION),
-    ];
+    let known = [ExtensionType::RequiredCapabilities, ExtensionType::Unknown(POLICY_EXTENSION)];
     if extensions.iter().count() != known.len()
         || known.iter().any(|kind| !extensions.contains(*kind))
     {
@@ -163,29 +156,18 @@ pub fn leaves_after(
     added: &[Leaf],
     after: &Mls,
 ) -> Result<Vec<Leaf>, GroupError> {
-    let mut leaves: Vec<Leaf> = before
-        .leaves
-        .iter()
-        .filter(|leaf| !removed.contains(&leaf.leaf))
-        .cloned()
-        .collect();
+    let mut leaves: Vec<Leaf> =
+        before.leaves.iter().filter(|leaf| !removed.contains(&leaf.leaf)).cloned().collect();
     if added.is_empty() {
         return Ok(leaves);
     }
-    let index: std::collections::BTreeMap<Vec<u8>, u32> = after
-        .group
-        .members()
-        .map(|member| (member.signature_key, member.index.u32()))
-        .collect();
+    let index: std::collections::BTreeMap<Vec<u8>, u32> =
+        after.group.members().map(|member| (member.signature_key, member.index.u32())).collect();
     for leaf in added {
         let at = index
             .get(leaf.installation.as_bytes().as_slice())
             .ok_or_else(|| GroupError::Leaf("an added leaf is not in the tree".into()))?;
-        leaves.push(Leaf {
-            leaf: *at,
-            since: None,
-            ..leaf.clone()
-        });
+        leaves.push(Leaf { leaf: *at, since: None, ..leaf.clone() });
     }
     Ok(leaves)
 }

@@ -55,8 +55,6 @@ pub struct StateInfo {
     pub seal: LineId,
     /// When this device came to know the state.
     pub created_at: Timestamp,
-    /// Generations used by what is in the rows.
-    pub sent: u64,
     /// The last number that counts of each installation that its commit removed.
     pub cuts: Vec<(InstallationId, u64)>,
     /// Whether its commit removed somebody who had asked for it.
@@ -95,7 +93,6 @@ impl StateInfo {
             topics,
             seal,
             created_at,
-            sent: 0,
             cuts: Vec::new(),
             left: false,
         })

@@ -28,8 +28,7 @@ impl AccountKey {
 
     /// Signs an entry of the installation log; `parts` are fixed there.
     pub(super) fn sign_entry(&self, network: &NetworkId, parts: &[&[u8]]) -> [u8; 64] {
-        self.0
-            .sign(&labels::encode(Label::LogEntrySignature, network, parts))
+        self.0.sign(&labels::encode(Label::LogEntrySignature, network, parts))
     }
 }
 

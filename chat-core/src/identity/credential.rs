@@ -108,11 +108,7 @@ impl Credential {
             };
         }
         chain.reverse();
-        let credential = Self {
-            account: log.account(),
-            chain,
-            log_head: log.head(),
-        };
+        let credential = Self { account: log.account(), chain, log_head: log.head() };
         match credential.encode().len() {
             size if size > MAX_CREDENTIAL => Err(CredentialError::TooLarge(size)),
             _ => Ok(credential),
@@ -123,11 +119,7 @@ impl Credential {
     pub fn encode(&self) -> Vec<u8> {
         WireCredential {
             account: self.account.0.to_vec(),
-            chain: self
-                .chain
-                .iter()
-                .map(|e| e.without_possession().encode())
-                .collect(),
+            chain: self.chain.iter().map(|e| e.without_possession().encode()).collect(),
             log_head: self.log_head.0.to_vec(),
         }
         .encode_to_vec()
@@ -183,13 +175,7 @@ impl Credential {
         }
         let last = chain.last().ok_or(CredentialError::Chain)?;
         let (installation, seniority) = (last.body().installation(), last.depth());
-        Ok(Member {
-            account,
-            installation,
-            seniority,
-            chain,
-            log_head,
-        })
+        Ok(Member { account, installation, seniority, chain, log_head })
     }
 }
 
@@ -201,11 +187,7 @@ impl Member {
 
     /// The credential that says this.
     pub fn credential(&self) -> Credential {
-        Credential {
-            account: self.account,
-            chain: self.chain.clone(),
-            log_head: self.log_head,
-        }
+        Credential { account: self.account, chain: self.chain.clone(), log_head: self.log_head }
     }
 }
 
@@ -236,10 +218,7 @@ mod tests {
     fn a_member_is_read() {
         let (person, _, third, credential) = sample();
         let member = check(&credential, &third).unwrap();
-        assert_eq!(
-            (member.account, member.installation),
-            (person.account.id(), third.id())
-        );
+        assert_eq!((member.account, member.installation), (person.account.id(), third.id()));
         assert_eq!((member.seniority, member.chain.len()), (2, 3));
         assert_eq!(member.log_head, person.log.head());
         assert_eq!(member.credential(), credential);
@@ -265,23 +244,14 @@ mod tests {
     #[test]
     fn forgeries_are_refused() {
         let (person, second, third, good) = sample();
-        assert_eq!(
-            check(&good, &second),
-            Err(CredentialError::OtherInstallation)
-        );
+        assert_eq!(check(&good, &second), Err(CredentialError::OtherInstallation));
         let bytes = good.encode();
         assert!(matches!(
             Credential::decode_and_verify(&bytes, &third.id().0, &OTHER_NETWORK),
             Err(CredentialError::Entry(EntryError::Author(_)))
         ));
-        let stolen = Credential {
-            account: Person::new(5).account.id(),
-            ..good.clone()
-        };
-        assert!(matches!(
-            check(&stolen, &third),
-            Err(CredentialError::Entry(_))
-        ));
+        let stolen = Credential { account: Person::new(5).account.id(), ..good.clone() };
+        assert!(matches!(check(&stolen, &third), Err(CredentialError::Entry(_))));
         let chains = [
             vec![],
             good.chain[1..].to_vec(),
@@ -289,20 +259,14 @@ mod tests {
             vec![good.chain[1].clone(), good.chain[0].clone()],
         ];
         for chain in chains {
-            let bad = Credential {
-                chain,
-                ..good.clone()
-            };
+            let bad = Credential { chain, ..good.clone() };
             assert_eq!(check(&bad, &third), Err(CredentialError::Chain));
         }
         let mut log = person.log.clone();
         let account = EntrySigner::Account(&person.account);
         let entry = revoke(&log, account, third.id());
         log.insert(entry.clone()).unwrap();
-        let bad = Credential {
-            chain: vec![entry],
-            ..good
-        };
+        let bad = Credential { chain: vec![entry], ..good };
         assert_eq!(check(&bad, &third), Err(CredentialError::Chain));
         let huge = vec![0; MAX_CREDENTIAL + 1];
         assert_eq!(
@@ -319,18 +283,13 @@ mod tests {
             network: NETWORK,
             parents: vec![good.chain[1].hash()],
             depth: good.chain[1].depth(),
-            body: EntryBody::Add {
-                installation: third.id(),
-            },
+            body: EntryBody::Add { installation: third.id() },
             issued_at: NOW,
             possession: None,
         }
         .sign(EntrySigner::Installation(&second));
         let chain = vec![good.chain[0].clone(), good.chain[1].clone(), forged];
-        assert_eq!(
-            check(&Credential { chain, ..good }, &third),
-            Err(CredentialError::Chain)
-        );
+        assert_eq!(check(&Credential { chain, ..good }, &third), Err(CredentialError::Chain));
     }
 
     #[test]

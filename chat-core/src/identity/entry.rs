@@ -257,19 +257,12 @@ impl Entry {
     }
 
     fn hash_of(account: &AccountId, network: &NetworkId, content: &[u8]) -> EntryHash {
-        EntryHash(labels::hash(
-            Label::LogEntry,
-            network,
-            &[account.as_bytes(), content],
-        ))
+        EntryHash(labels::hash(Label::LogEntry, network, &[account.as_bytes(), content]))
     }
 
     /// The entry without the new installation's own signature, as credentials carry it.
     pub fn without_possession(&self) -> Entry {
-        Entry {
-            possession: None,
-            ..self.clone()
-        }
+        Entry { possession: None, ..self.clone() }
     }
 
     /// The bytes to send or store: the content as it was signed, and the signatures.
@@ -298,10 +291,8 @@ impl Entry {
         let wire = WireEntry::decode(bytes).map_err(|_| EntryError::Malformed("encoding"))?;
         let content = WireContent::decode(wire.content.as_slice())
             .map_err(|_| EntryError::Malformed("content"))?;
-        let signature: [u8; 64] = wire
-            .signature
-            .try_into()
-            .map_err(|_| EntryError::Malformed("signature length"))?;
+        let signature: [u8; 64] =
+            wire.signature.try_into().map_err(|_| EntryError::Malformed("signature length"))?;
         let possession = match wire.possession.len() {
             0 => None,
             64 => wire.possession.try_into().ok(),
@@ -338,14 +329,8 @@ impl Entry {
         .map_err(EntryError::Author)?;
         if let Some(possession) = &self.possession {
             let holder = self.body.installation();
-            verify(
-                &holder,
-                label,
-                &self.network,
-                &[ROLE_HOLDER, account],
-                possession,
-            )
-            .map_err(EntryError::Possession)?;
+            verify(&holder, label, &self.network, &[ROLE_HOLDER, account], possession)
+                .map_err(EntryError::Possession)?;
         }
         Ok(())
     }
@@ -378,30 +363,21 @@ fn read(content: &WireContent) -> Result<(Author, Vec<EntryHash>, EntryBody), En
     let body = match content.kind {
         1 => EntryBody::Create { installation },
         2 => EntryBody::Add { installation },
-        3 => EntryBody::Revoke {
-            installation,
-            last_valid,
-        },
+        3 => EntryBody::Revoke { installation, last_valid },
         _ => return Err(EntryError::Malformed("kind")),
     };
     let create = matches!(body, EntryBody::Create { .. });
     if create != parents.is_empty() {
-        return Err(EntryError::Malformed(
-            "a Create has no parents, all else has",
-        ));
+        return Err(EntryError::Malformed("a Create has no parents, all else has"));
     }
     if create && (author != Author::Account || content.depth != 0) {
-        return Err(EntryError::Malformed(
-            "a Create is by the account key, at depth zero",
-        ));
+        return Err(EntryError::Malformed("a Create is by the account key, at depth zero"));
     }
     if !create && content.depth == 0 {
         return Err(EntryError::Malformed("only a Create has depth zero"));
     }
     if body.enrols() && last_valid.is_some() {
-        return Err(EntryError::Malformed(
-            "only a Revoke names a last valid entry",
-        ));
+        return Err(EntryError::Malformed("only a Revoke names a last valid entry"));
     }
     Ok((author, parents, body))
 }
@@ -477,73 +453,23 @@ mod tests {
         };
         assert!(read(&good).is_ok());
         let bad = [
-            WireContent {
-                kind: 0,
-                ..good.clone()
-            },
-            WireContent {
-                kind: 4,
-                ..good.clone()
-            },
-            WireContent {
-                kind: 1,
-                ..good.clone()
-            },
-            WireContent {
-                kind: 1,
-                parents: vec![],
-                ..good.clone()
-            },
-            WireContent {
-                kind: 1,
-                parents: vec![],
-                depth: 0,
-                author: vec![3; 32],
-                ..good.clone()
-            },
-            WireContent {
-                author: vec![1; 31],
-                ..good.clone()
-            },
-            WireContent {
-                parents: vec![1; 33],
-                ..good.clone()
-            },
-            WireContent {
-                parents: vec![1; 64],
-                ..good.clone()
-            },
-            WireContent {
-                parents: [[2; 32], [1; 32]].concat(),
-                ..good.clone()
-            },
-            WireContent {
-                parents: vec![],
-                ..good.clone()
-            },
-            WireContent {
-                installation: vec![],
-                ..good.clone()
-            },
-            WireContent {
-                last_valid: vec![1; 32],
-                ..good.clone()
-            },
-            WireContent {
-                kind: 3,
-                last_valid: vec![1; 3],
-                ..good.clone()
-            },
-            WireContent {
-                depth: 0,
-                ..good.clone()
-            },
+            WireContent { kind: 0, ..good.clone() },
+            WireContent { kind: 4, ..good.clone() },
+            WireContent { kind: 1, ..good.clone() },
+            WireContent { kind: 1, parents: vec![], ..good.clone() },
+            WireContent { kind: 1, parents: vec![], depth: 0, author: vec![3; 32], ..good.clone() },
+            WireContent { author: vec![1; 31], ..good.clone() },
+            WireContent { parents: vec![1; 33], ..good.clone() },
+            WireContent { parents: vec![1; 64], ..good.clone() },
+            WireContent { parents: [[2; 32], [1; 32]].concat(), ..good.clone() },
+            WireContent { parents: vec![], ..good.clone() },
+            WireContent { installation: vec![], ..good.clone() },
+            WireContent { last_valid: vec![1; 32], ..good.clone() },
+            WireContent { kind: 3, last_valid: vec![1; 3], ..good.clone() },
+            WireContent { depth: 0, ..good.clone() },
         ];
         for content in bad {
-            assert!(
-                matches!(read(&content), Err(EntryError::Malformed(_))),
-                "{content:?}"
-            );
+            assert!(matches!(read(&content), Err(EntryError::Malformed(_))), "{content:?}");
         }
         let huge = vec![0; MAX_ENTRY + 1];
         let (person, _) = sample();

@@ -62,11 +62,7 @@ impl InstallationKey {
     /// States that this installation wants to belong to `account`. Goes into the log entry that
     /// enrols it: without it an account could list keys of others as its own.
     pub fn prove_possession(&self, account: &AccountId, network: &NetworkId) -> [u8; 64] {
-        self.sign(
-            Label::LogEntrySignature,
-            network,
-            &[ROLE_HOLDER, account.as_bytes()],
-        )
+        self.sign(Label::LogEntrySignature, network, &[ROLE_HOLDER, account.as_bytes()])
     }
 }
 
@@ -145,10 +141,7 @@ mod tests {
         assert_eq!(check(&key.id(), label, &NETWORK, &[b"a", b"b"]), Ok(()));
         let no = Err(SignatureError::Signature);
         assert_eq!(check(&other.id(), label, &NETWORK, &[b"a", b"b"]), no);
-        assert_eq!(
-            check(&key.id(), Label::CardSignature, &NETWORK, &[b"a", b"b"]),
-            no
-        );
+        assert_eq!(check(&key.id(), Label::CardSignature, &NETWORK, &[b"a", b"b"]), no);
         assert_eq!(check(&key.id(), label, &OTHER_NETWORK, &[b"a", b"b"]), no);
         assert_eq!(check(&key.id(), label, &NETWORK, &[b"ab", b""]), no);
     }
@@ -175,9 +168,7 @@ mod tests {
         let signature = Signer::sign(&again, b"payload").unwrap();
         let public = VerifyingKey::from_bytes(&key.id().0).unwrap();
         assert!(
-            public
-                .verify_strict(b"payload", &Signature::from_slice(&signature).unwrap())
-                .is_ok()
+            public.verify_strict(b"payload", &Signature::from_slice(&signature).unwrap()).is_ok()
         );
         assert_eq!(key.signature_scheme(), SignatureScheme::ED25519);
         assert!(format!("{key:?}").ends_with("…)"));

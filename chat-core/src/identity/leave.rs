@@ -74,9 +74,7 @@ impl LeaveWish {
             last_hash: self.last_hash.map(|h| h.0.to_vec()).unwrap_or_default(),
         }
         .encode_to_vec();
-        let signature = key
-            .sign(Label::LeaveSignature, network, &[&content])
-            .to_vec();
+        let signature = key.sign(Label::LeaveSignature, network, &[&content]).to_vec();
         WireWish { content, signature }.encode_to_vec()
     }
 
@@ -94,13 +92,7 @@ impl LeaveWish {
             WireContent::decode(wire.content.as_slice()).map_err(|_| LeaveError::Malformed)?;
         let wish = Self::read(&content).map_err(|_| LeaveError::Malformed)?;
         let parts: [&[u8]; 1] = [&wire.content];
-        verify(
-            &wish.installation,
-            Label::LeaveSignature,
-            network,
-            &parts,
-            &wire.signature,
-        )?;
+        verify(&wish.installation, Label::LeaveSignature, network, &parts, &wire.signature)?;
         Ok(wish)
     }
 
@@ -140,15 +132,8 @@ mod tests {
     fn signed_and_read() {
         let (key, wish) = sample();
         let bytes = wish.sign(&key, &NETWORK);
-        assert_eq!(
-            LeaveWish::decode_and_verify(&bytes, &NETWORK).as_ref(),
-            Ok(&wish)
-        );
-        let none = LeaveWish {
-            last_seq: 0,
-            last_hash: None,
-            ..wish
-        };
+        assert_eq!(LeaveWish::decode_and_verify(&bytes, &NETWORK).as_ref(), Ok(&wish));
+        let none = LeaveWish { last_seq: 0, last_hash: None, ..wish };
         let bytes = none.sign(&key, &NETWORK);
         assert_eq!(LeaveWish::decode_and_verify(&bytes, &NETWORK), Ok(none));
     }
@@ -158,23 +143,15 @@ mod tests {
         let (key, wish) = sample();
         let signature = Err(LeaveError::Signature(SignatureError::Signature));
         let bytes = wish.sign(&key, &NETWORK);
-        assert_eq!(
-            LeaveWish::decode_and_verify(&bytes, &OTHER_NETWORK),
-            signature
-        );
+        assert_eq!(LeaveWish::decode_and_verify(&bytes, &OTHER_NETWORK), signature);
         // Another's signature under this installation's wish.
         let other = InstallationKey::generate(&mut rng(2));
         let mut wire = WireWish::decode(bytes.as_slice()).unwrap();
-        wire.signature = other
-            .sign(Label::LeaveSignature, &NETWORK, &[&wire.content])
-            .to_vec();
+        wire.signature = other.sign(Label::LeaveSignature, &NETWORK, &[&wire.content]).to_vec();
         let forged = wire.encode_to_vec();
         assert_eq!(LeaveWish::decode_and_verify(&forged, &NETWORK), signature);
         let huge = vec![0; MAX_WISH + 1];
-        assert_eq!(
-            LeaveWish::decode_and_verify(&huge, &NETWORK),
-            Err(LeaveError::Malformed)
-        );
+        assert_eq!(LeaveWish::decode_and_verify(&huge, &NETWORK), Err(LeaveError::Malformed));
     }
 
     proptest! {

@@ -249,11 +249,7 @@ impl Log {
             }
         }
         self.promote();
-        if full {
-            Err(LogError::Full)
-        } else {
-            Ok(self.len() > before)
-        }
+        if full { Err(LogError::Full) } else { Ok(self.len() > before) }
     }
 
     /// Adds a verified entry whose parents are all there.
@@ -342,11 +338,7 @@ impl Log {
             }
         }
         let by_account = entry.author() == Author::Account;
-        let installations = self
-            .entries
-            .iter()
-            .filter(|e| e.author() != Author::Account)
-            .count();
+        let installations = self.entries.iter().filter(|e| e.author() != Author::Account).count();
         if self.entries.len() >= MAX_LOG_ENTRIES
             || (!by_account && installations >= MAX_LOG_ENTRIES - RESERVED_ENTRIES)
         {
@@ -363,11 +355,7 @@ impl Log {
     /// The entries on which no other builds, ascending by hash.
     pub fn tips(&self) -> Vec<EntryHash> {
         let inner: Mask = self.ancestors.iter().fold(0, |all, mask| all | mask);
-        self.index
-            .iter()
-            .filter(|(_, i)| inner >> **i & 1 == 0)
-            .map(|(hash, _)| *hash)
-            .collect()
+        self.index.iter().filter(|(_, i)| inner >> **i & 1 == 0).map(|(hash, _)| *hash).collect()
     }
 
     /// The hash of the sorted tips, which stands for the whole set. Zeros for an empty log.
@@ -412,10 +400,9 @@ impl Log {
         match author {
             Author::Account => true,
             Author::Installation(id) if id == *target => true,
-            Author::Installation(id) => state
-                .active
-                .get(&id)
-                .is_some_and(|by| self.is_senior(&by.entry, &info.entry)),
+            Author::Installation(id) => {
+                state.active.get(&id).is_some_and(|by| self.is_senior(&by.entry, &info.entry))
+            }
         }
     }
 
@@ -446,9 +433,7 @@ impl Log {
             return Err(LogError::NotEmpty);
         }
         let possession = installation.prove_possession(&self.account, &self.network);
-        let body = EntryBody::Create {
-            installation: installation.id(),
-        };
+        let body = EntryBody::Create { installation: installation.id() };
         self.make(EntrySigner::Account(account), body, Some(possession), now)
     }
 
@@ -475,12 +460,7 @@ impl Log {
         if for_ever {
             return Err(LogError::RevokedForEver);
         }
-        self.make(
-            signer,
-            EntryBody::Add { installation },
-            Some(possession),
-            now,
-        )
+        self.make(signer, EntryBody::Add { installation }, Some(possession), now)
     }
 
     /// Makes an entry that takes an installation out. The entry is not inserted.
@@ -498,15 +478,7 @@ impl Log {
         last_valid: Option<EntryHash>,
         now: Timestamp,
     ) -> Result<Entry, LogError> {
-        self.make(
-            signer,
-            EntryBody::Revoke {
-                installation,
-                last_valid,
-            },
-            None,
-            now,
-        )
+        self.make(signer, EntryBody::Revoke { installation, last_valid }, None, now)
     }
 
     fn make(

@@ -29,11 +29,7 @@ fn forge_for(
     body: EntryBody,
     holder: Option<&InstallationKey>,
 ) -> Entry {
-    let depth = parents
-        .iter()
-        .map(|p| log.get(p).unwrap().depth() + 1)
-        .max()
-        .unwrap_or(0);
+    let depth = parents.iter().map(|p| log.get(p).unwrap().depth() + 1).max().unwrap_or(0);
     Draft {
         account: log.account(),
         network: *log.network(),
@@ -51,17 +47,11 @@ fn one_installation() {
     let person = Person::new(1);
     let state = person.log.state();
     let info = &state.active[&person.device.id()];
-    assert_eq!(
-        (info.added_by, info.added_at, info.seniority),
-        (Author::Account, NOW, 0)
-    );
+    assert_eq!((info.added_by, info.added_at, info.seniority), (Author::Account, NOW, 0));
     assert_eq!(state.active.len(), 1);
     assert!(state.revoked.is_empty() && state.void.is_empty() && state.surplus.is_empty());
     assert_ne!(person.log.head(), EntryHash([0; 32]));
-    assert_eq!(
-        Log::new(person.account.id(), NETWORK).head(),
-        EntryHash([0; 32])
-    );
+    assert_eq!(Log::new(person.account.id(), NETWORK).head(), EntryHash([0; 32]));
 }
 
 #[test]
@@ -72,10 +62,7 @@ fn seniority_follows_who_added_whom() {
     let third = person.link(by(&second), 3);
     let state = person.log.state();
     assert_eq!(state.active[&third.id()].seniority, 2);
-    assert_eq!(
-        state.active[&third.id()].added_by,
-        Author::Installation(second.id())
-    );
+    assert_eq!(state.active[&third.id()].added_by, Author::Installation(second.id()));
     let may = |a: &InstallationKey, b: &InstallationKey| {
         person.log.may_revoke(Author::Installation(a.id()), &b.id())
     };
@@ -91,14 +78,8 @@ fn a_junior_cannot_revoke_a_senior() {
     let mut person = Person::new(1);
     let first = InstallationKey::from_bytes(person.device.to_bytes());
     let second = person.link(by(&first), 2);
-    assert_eq!(
-        person.log.revoke(by(&second), first.id(), None, NOW),
-        Err(LogError::NotSenior)
-    );
-    let body = EntryBody::Revoke {
-        installation: first.id(),
-        last_valid: None,
-    };
+    assert_eq!(person.log.revoke(by(&second), first.id(), None, NOW), Err(LogError::NotSenior));
+    let body = EntryBody::Revoke { installation: first.id(), last_valid: None };
     let forged = forge(&person.log, by(&second), &person.log.tips(), body);
     assert_eq!(person.log.insert(forged), Err(LogError::NotSenior));
     assert_eq!(active(&person.log).len(), 2);
@@ -115,14 +96,8 @@ fn side_by_side_is_not_senior() {
     person.log.insert(add_b).unwrap();
     assert_eq!(person.log.tips().len(), 2);
     assert!(!person.log.is_senior(&hash_a, &hash_b) && !person.log.is_senior(&hash_b, &hash_a));
-    assert_eq!(
-        person.log.revoke(by(&a), b.id(), None, NOW),
-        Err(LogError::NotSenior)
-    );
-    assert_eq!(
-        person.log.revoke(by(&b), a.id(), None, NOW),
-        Err(LogError::NotSenior)
-    );
+    assert_eq!(person.log.revoke(by(&a), b.id(), None, NOW), Err(LogError::NotSenior));
+    assert_eq!(person.log.revoke(by(&b), a.id(), None, NOW), Err(LogError::NotSenior));
     let both = revoke(&person.log, by(&first), a.id());
     assert_eq!(both.parents(), person.log.tips());
 }
@@ -142,10 +117,7 @@ fn what_a_revoked_key_did_later_is_void() {
     elsewhere.insert(entry).unwrap();
     assert!(is_active(&elsewhere, &worse));
 
-    let revoke = person
-        .log
-        .revoke(by(&first), thief.id(), valid, NOW)
-        .unwrap();
+    let revoke = person.log.revoke(by(&first), thief.id(), valid, NOW).unwrap();
     let cause = revoke.hash();
     person.log.insert(revoke).unwrap();
     assert!(is_active(&person.log, &good));
@@ -162,9 +134,7 @@ fn what_a_revoked_key_did_later_is_void() {
     // A date from before does not help: what counts is what the last valid entry builds on.
     let old = person.log.get(&valid.unwrap()).unwrap().parents().to_vec();
     let late = InstallationKey::generate(&mut rng(6));
-    let body = EntryBody::Add {
-        installation: late.id(),
-    };
+    let body = EntryBody::Add { installation: late.id() };
     let forged = forge_for(&person.log, by(&thief), &old, body, Some(&late));
     assert_eq!(person.log.insert(forged), Ok(Inserted::New));
     assert!(!is_active(&person.log, &late));
@@ -181,10 +151,7 @@ fn a_revocation_by_a_revoked_key_falls_with_it() {
     elsewhere.insert(robbed).unwrap();
     assert!(!is_active(&elsewhere, &victim));
     let last = person.log.last_entry_of(&thief.id());
-    let entry = person
-        .log
-        .revoke(by(&first), thief.id(), last, NOW)
-        .unwrap();
+    let entry = person.log.revoke(by(&first), thief.id(), last, NOW).unwrap();
     elsewhere.insert(entry).unwrap();
     assert!(is_active(&elsewhere, &victim) && !is_active(&elsewhere, &thief));
 }
@@ -197,16 +164,9 @@ fn what_the_account_key_revokes_stays_revoked() {
     let entry = revoke(&person.log, account, first);
     person.log.insert(entry).unwrap();
     assert!(active(&person.log).is_empty());
-    let possession = person
-        .device
-        .prove_possession(&person.account.id(), &NETWORK);
-    assert_eq!(
-        person.log.add(account, first, possession, NOW),
-        Err(LogError::RevokedForEver)
-    );
-    let body = EntryBody::Add {
-        installation: first,
-    };
+    let possession = person.device.prove_possession(&person.account.id(), &NETWORK);
+    assert_eq!(person.log.add(account, first, possession, NOW), Err(LogError::RevokedForEver));
+    let body = EntryBody::Add { installation: first };
     let tips = person.log.tips();
     let forced = forge_for(&person.log, account, &tips, body, Some(&person.device));
     assert_eq!(person.log.insert(forced), Ok(Inserted::New));
@@ -227,10 +187,7 @@ fn what_an_installation_revokes_the_account_key_can_restore() {
         Err(LogError::AlreadyAdded)
     );
     let account = EntrySigner::Account(&person.account);
-    let entry = person
-        .log
-        .add(account, second.id(), possession, NOW)
-        .unwrap();
+    let entry = person.log.add(account, second.id(), possession, NOW).unwrap();
     person.log.insert(entry).unwrap();
     assert!(is_active(&person.log, &second));
     // It can act again, and be revoked again.
@@ -249,30 +206,19 @@ fn to_be_restored_does_not_restore_what_was_void() {
     let third = person.link(by(&second), 3);
     let before = person.log.tips();
     let last = person.log.last_entry_of(&second.id());
-    let entry = person
-        .log
-        .revoke(by(&first), second.id(), last, NOW)
-        .unwrap();
+    let entry = person.log.revoke(by(&first), second.id(), last, NOW).unwrap();
     person.log.insert(entry).unwrap();
     let possession = second.prove_possession(&person.account.id(), &NETWORK);
     let account = EntrySigner::Account(&person.account);
-    let entry = person
-        .log
-        .add(account, second.id(), possession, NOW)
-        .unwrap();
+    let entry = person.log.add(account, second.id(), possession, NOW).unwrap();
     person.log.insert(entry).unwrap();
     // Made by the second device on top of what there was before it was taken out.
     let late = InstallationKey::generate(&mut rng(6));
-    let body = EntryBody::Add {
-        installation: late.id(),
-    };
+    let body = EntryBody::Add { installation: late.id() };
     let old = forge_for(&person.log, by(&second), &before, body, Some(&late));
     let void = old.hash();
     person.log.insert(old).unwrap();
-    let body = EntryBody::Revoke {
-        installation: third.id(),
-        last_valid: None,
-    };
+    let body = EntryBody::Revoke { installation: third.id(), last_valid: None };
     let old = forge(&person.log, by(&second), &before, body);
     person.log.insert(old).unwrap();
     let state = person.log.state();
@@ -290,10 +236,7 @@ fn an_installation_can_take_itself_out() {
     person.log.insert(entry).unwrap();
     let state = person.log.state();
     assert_eq!(active(&person.log), vec![second.id()]);
-    assert_eq!(
-        state.revoked[&first.id()].by,
-        Author::Installation(first.id())
-    );
+    assert_eq!(state.revoked[&first.id()].by, Author::Installation(first.id()));
     assert!(state.void.is_empty());
     assert!(matches!(
         person.log.revoke(by(&first), second.id(), None, NOW),
@@ -308,69 +251,39 @@ fn forgeries_are_refused() {
     let log = &mut person.log;
     let tips = log.tips();
     let late = InstallationKey::generate(&mut rng(5));
-    let add_late = EntryBody::Add {
-        installation: late.id(),
-    };
+    let add_late = EntryBody::Add { installation: late.id() };
 
     let own = forge_for(log, by(&stranger.device), &tips, add_late, Some(&late));
     assert_eq!(log.insert(own), Err(LogError::UnknownAuthor));
     let no_proof = forge(log, by(&person.device), &tips, add_late);
     assert_eq!(log.insert(no_proof), Err(LogError::NoPossession));
-    let wrong_proof = forge_for(
-        log,
-        by(&person.device),
-        &tips,
-        add_late,
-        Some(&person.device),
-    );
-    assert!(matches!(
-        log.insert(wrong_proof),
-        Err(LogError::Entry(EntryError::Possession(_)))
-    ));
-    let not_account = forge_for(
-        log,
-        EntrySigner::Account(&stranger.account),
-        &tips,
-        add_late,
-        Some(&late),
-    );
-    assert!(matches!(
-        log.insert(not_account),
-        Err(LogError::Entry(EntryError::Author(_)))
-    ));
+    let wrong_proof = forge_for(log, by(&person.device), &tips, add_late, Some(&person.device));
+    assert!(matches!(log.insert(wrong_proof), Err(LogError::Entry(EntryError::Possession(_)))));
+    let not_account =
+        forge_for(log, EntrySigner::Account(&stranger.account), &tips, add_late, Some(&late));
+    assert!(matches!(log.insert(not_account), Err(LogError::Entry(EntryError::Author(_)))));
     let foreign = (*stranger.log.entries()[0]).clone();
     assert_eq!(log.insert(foreign), Err(LogError::OtherAccount));
     let mut elsewhere = Log::new(person.account.id(), OTHER_NETWORK);
-    let create = elsewhere
-        .create(&person.account, &person.device, NOW)
-        .unwrap();
+    let create = elsewhere.create(&person.account, &person.device, NOW).unwrap();
     elsewhere.insert(create.clone()).unwrap();
     assert_eq!(log.insert(create), Err(LogError::OtherNetwork));
     assert_eq!(log.merge(&elsewhere), Err(LogError::OtherNetwork));
     assert_eq!(log.merge(&stranger.log), Err(LogError::OtherAccount));
 
-    let nobody = EntryBody::Revoke {
-        installation: late.id(),
-        last_valid: None,
-    };
+    let nobody = EntryBody::Revoke { installation: late.id(), last_valid: None };
     let entry = forge(log, EntrySigner::Account(&person.account), &tips, nobody);
     assert_eq!(log.insert(entry), Err(LogError::UnknownInstallation));
     // A last valid entry that is the account key's, not the installation's.
     let id = person.device.id();
-    let body = EntryBody::Revoke {
-        installation: id,
-        last_valid: Some(tips[0]),
-    };
+    let body = EntryBody::Revoke { installation: id, last_valid: Some(tips[0]) };
     let entry = forge(log, EntrySigner::Account(&person.account), &tips, body);
     assert_eq!(log.insert(entry), Err(LogError::LastValid));
     // One that it is not on top of, though it is the installation's.
     let aside = forge_for(log, by(&person.device), &tips, add_late, Some(&late));
     let last_valid = Some(aside.hash());
     log.insert(aside).unwrap();
-    let body = EntryBody::Revoke {
-        installation: id,
-        last_valid,
-    };
+    let body = EntryBody::Revoke { installation: id, last_valid };
     let entry = forge(log, EntrySigner::Account(&person.account), &tips, body);
     assert_eq!(log.insert(entry), Err(LogError::LastValid));
     let deep = Draft {
@@ -384,10 +297,7 @@ fn forgeries_are_refused() {
     }
     .sign(by(&person.device));
     assert_eq!(log.insert(deep), Err(LogError::Depth));
-    assert_eq!(
-        log.create(&person.account, &late, NOW),
-        Err(LogError::NotEmpty)
-    );
+    assert_eq!(log.create(&person.account, &late, NOW), Err(LogError::NotEmpty));
     assert_eq!(log.len(), 2);
 }
 
@@ -418,18 +328,13 @@ fn at_most_so_many_installations() {
         person.log.add(by(&first), key.id(), possession, NOW),
         Err(LogError::TooManyInstallations)
     );
-    let body = EntryBody::Add {
-        installation: key.id(),
-    };
+    let body = EntryBody::Add { installation: key.id() };
     let tips = person.log.tips();
     let forged = forge_for(&person.log, by(&first), &tips, body, Some(&key));
     person.log.insert(forged).unwrap();
     let state = person.log.state();
     assert_eq!(state.active.len(), MAX_INSTALLATIONS);
-    assert_eq!(
-        state.surplus.into_iter().collect::<Vec<_>>(),
-        vec![key.id()]
-    );
+    assert_eq!(state.surplus.into_iter().collect::<Vec<_>>(), vec![key.id()]);
 }
 
 #[test]
@@ -441,9 +346,7 @@ fn a_thief_cannot_fill_the_log() {
     let mut seed = 10;
     let error = loop {
         let key = InstallationKey::generate(&mut rng(seed));
-        let body = EntryBody::Add {
-            installation: key.id(),
-        };
+        let body = EntryBody::Add { installation: key.id() };
         let entry = forge_for(&person.log, by(&thief), &tip, body, Some(&key));
         if let Err(error) = person.log.insert(entry) {
             break error;
@@ -454,17 +357,11 @@ fn a_thief_cannot_fill_the_log() {
     assert_eq!(person.log.len(), MAX_LOG_ENTRIES - RESERVED_ENTRIES + 1);
     let account = EntrySigner::Account(&person.account);
     let entry = person.log.revoke(account, thief.id(), None, NOW).unwrap();
-    assert_eq!(
-        Entry::decode(&entry.encode(), &person.account.id(), &NETWORK),
-        Ok(entry.clone())
-    );
+    assert_eq!(Entry::decode(&entry.encode(), &person.account.id(), &NETWORK), Ok(entry.clone()));
     person.log.insert(entry).unwrap();
     assert_eq!(active(&person.log), vec![first.id()]);
     let again = Log::decode(&person.log.encode(), &NETWORK).unwrap();
-    assert_eq!(
-        (again.head(), again.state()),
-        (person.log.head(), person.log.state())
-    );
+    assert_eq!((again.head(), again.state()), (person.log.head(), person.log.state()));
 }
 
 #[test]
@@ -477,9 +374,7 @@ fn entries_that_come_early_wait() {
     let entries: Vec<Entry> = person.log.entries().into_iter().cloned().collect();
     // An entry by somebody who is not enrolled waits too, and is found out when its parent comes.
     let late = InstallationKey::generate(&mut rng(5));
-    let body = EntryBody::Add {
-        installation: late.id(),
-    };
+    let body = EntryBody::Add { installation: late.id() };
     let tips = person.log.tips();
     let alien = forge_for(&person.log, by(&stranger.device), &tips, body, Some(&late));
     assert_eq!(log.insert(alien.clone()), Ok(Inserted::Pending));
@@ -500,16 +395,11 @@ fn an_incomplete_log_is_refused() {
     let first = InstallationKey::from_bytes(person.device.to_bytes());
     person.link(by(&first), 2);
     let entries = person.log.entries();
-    let bytes = WireLog {
-        account: person.account.id().0.to_vec(),
-        entries: vec![entries[1].encode()],
-    }
-    .encode_to_vec();
+    let bytes =
+        WireLog { account: person.account.id().0.to_vec(), entries: vec![entries[1].encode()] }
+            .encode_to_vec();
     assert_eq!(Log::decode(&bytes, &NETWORK), Err(LogError::Incomplete));
-    assert_eq!(
-        Log::decode(&vec![0; MAX_LOG + 1], &NETWORK),
-        Err(LogError::Malformed)
-    );
+    assert_eq!(Log::decode(&vec![0; MAX_LOG + 1], &NETWORK), Err(LogError::Malformed));
     assert!(Log::decode(&person.log.encode(), &OTHER_NETWORK).is_err());
 }
 
@@ -519,29 +409,14 @@ enum Step {
     /// Device `by` adds a new one, on top of `view` of the entries.
     Add { by: usize, view: usize },
     /// Device `by` revokes device `target`; `keep` chooses the last valid entry.
-    Revoke {
-        by: usize,
-        target: usize,
-        view: usize,
-        keep: usize,
-    },
+    Revoke { by: usize, target: usize, view: usize, keep: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (any::<usize>(), any::<usize>()).prop_map(|(by, view)| Step::Add { by, view }),
-        (
-            any::<usize>(),
-            any::<usize>(),
-            any::<usize>(),
-            any::<usize>()
-        )
-            .prop_map(|(by, target, view, keep)| Step::Revoke {
-                by,
-                target,
-                view,
-                keep
-            }),
+        (any::<usize>(), any::<usize>(), any::<usize>(), any::<usize>())
+            .prop_map(|(by, target, view, keep)| Step::Revoke { by, target, view, keep }),
     ]
 }
 
@@ -566,23 +441,15 @@ fn play(steps: &[Step]) -> (Person, Log) {
             Step::Add { by: who, view } => {
                 let key = InstallationKey::generate(&mut rng(100 + n as u64));
                 let key_of_signer = signer(who, &keys);
-                let signer = key_of_signer
-                    .as_ref()
-                    .map_or(EntrySigner::Account(&person.account), by);
-                let body = EntryBody::Add {
-                    installation: key.id(),
-                };
+                let signer =
+                    key_of_signer.as_ref().map_or(EntrySigner::Account(&person.account), by);
+                let body = EntryBody::Add { installation: key.id() };
                 let entry = forge_for(&log, signer, &parents(view), body, Some(&key));
                 if log.insert(entry).is_ok() {
                     keys.push(key);
                 }
             }
-            Step::Revoke {
-                by: who,
-                target,
-                view,
-                keep,
-            } => {
+            Step::Revoke { by: who, target, view, keep } => {
                 let target = keys[target % keys.len()].id();
                 let own: Vec<EntryHash> = log
                     .entries()
@@ -592,17 +459,13 @@ fn play(steps: &[Step]) -> (Person, Log) {
                     .collect();
                 let last_valid = (!own.is_empty() && keep % 3 > 0).then(|| own[keep % own.len()]);
                 let key_of_signer = signer(who, &keys);
-                let signer = key_of_signer
-                    .as_ref()
-                    .map_or(EntrySigner::Account(&person.account), by);
+                let signer =
+                    key_of_signer.as_ref().map_or(EntrySigner::Account(&person.account), by);
                 let mut parents = parents(view);
                 parents.extend(last_valid);
                 parents.sort_unstable();
                 parents.dedup();
-                let body = EntryBody::Revoke {
-                    installation: target,
-                    last_valid,
-                };
+                let body = EntryBody::Revoke { installation: target, last_valid };
                 let _ = log.insert(forge(&log, signer, &parents, body));
             }
         }

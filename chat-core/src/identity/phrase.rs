@@ -75,13 +75,11 @@ impl RecoveryPhrase {
             }
             plain.extend(word.chars().map(|c| c.to_ascii_lowercase()));
         }
-        Mnemonic::parse_in_normalized(Language::English, &plain)
-            .map(Self)
-            .map_err(|e| match e {
-                bip39::Error::UnknownWord(index) => PhraseError::UnknownWord(index + 1),
-                bip39::Error::BadWordCount(count) => PhraseError::WordCount(count),
-                _ => PhraseError::Checksum,
-            })
+        Mnemonic::parse_in_normalized(Language::English, &plain).map(Self).map_err(|e| match e {
+            bip39::Error::UnknownWord(index) => PhraseError::UnknownWord(index + 1),
+            bip39::Error::BadWordCount(count) => PhraseError::WordCount(count),
+            _ => PhraseError::Checksum,
+        })
     }
 
     /// The words, with one blank between them, to be shown once.
@@ -160,14 +158,8 @@ mod tests {
         let typed = format!("  {}\n", phrase.words().to_uppercase().replace(' ', "\t "));
         let again = RecoveryPhrase::parse(&typed).unwrap();
         assert_eq!(again.account_key().id(), phrase.account_key().id());
-        assert_eq!(
-            again.card_secret().as_bytes(),
-            phrase.card_secret().as_bytes()
-        );
-        assert_ne!(
-            *again.account_key().id().as_bytes(),
-            *again.card_secret().as_bytes()
-        );
+        assert_eq!(again.card_secret().as_bytes(), phrase.card_secret().as_bytes());
+        assert_ne!(*again.account_key().id().as_bytes(), *again.card_secret().as_bytes());
         assert_eq!(format!("{phrase:?}"), "RecoveryPhrase(…)");
     }
 
@@ -176,21 +168,11 @@ mod tests {
         let err = |text: &str| RecoveryPhrase::parse(text).unwrap_err();
         assert_eq!(err("abandon"), PhraseError::WordCount(1));
         assert_eq!(err(""), PhraseError::WordCount(0));
-        assert_eq!(
-            err(&abandon().replacen("abandon", "abandonn", 1)),
-            PhraseError::UnknownWord(1)
-        );
-        assert_eq!(
-            err(&abandon().replace("art", "ärt")),
-            PhraseError::UnknownWord(24)
-        );
+        assert_eq!(err(&abandon().replacen("abandon", "abandonn", 1)), PhraseError::UnknownWord(1));
+        assert_eq!(err(&abandon().replace("art", "ärt")), PhraseError::UnknownWord(24));
         assert_eq!(err(&abandon().replace("art", "zoo")), PhraseError::Checksum);
         assert_eq!(err(&"a ".repeat(600)), PhraseError::TooLong);
-        assert!(
-            !err(&abandon().replace("art", "secretword"))
-                .to_string()
-                .contains("secretword")
-        );
+        assert!(!err(&abandon().replace("art", "secretword")).to_string().contains("secretword"));
     }
 
     proptest! {

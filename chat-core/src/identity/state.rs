@@ -73,22 +73,10 @@ pub(super) fn evaluate(log: &Log) -> LogState {
         let Some(place) = log.place(&entry.hash()) else {
             continue;
         };
-        let list = if entry.body().enrols() {
-            &mut enrolments
-        } else {
-            &mut revokes
-        };
-        list.entry(entry.body().installation())
-            .or_default()
-            .push(place);
+        let list = if entry.body().enrols() { &mut enrolments } else { &mut revokes };
+        list.entry(entry.body().installation()).or_default().push(place);
     }
-    Evaluation {
-        log,
-        enrolments,
-        revokes,
-        through: HashMap::new(),
-    }
-    .run()
+    Evaluation { log, enrolments, revokes, through: HashMap::new() }.run()
 }
 
 impl Evaluation<'_> {
@@ -105,9 +93,7 @@ impl Evaluation<'_> {
             let mut found = None;
             for place in places {
                 let verdict = match self.counts(place) {
-                    Ok(()) => self
-                        .struck(place)
-                        .map_or(Ok(()), |revoke| Err((revoke, false))),
+                    Ok(()) => self.struck(place).map_or(Ok(()), |revoke| Err((revoke, false))),
                     Err(revoke) => Err((revoke, true)),
                 };
                 match verdict {
@@ -120,11 +106,8 @@ impl Evaluation<'_> {
                 (Some(place), _) => standing.push((id, place)),
                 (None, Some((revoke, inherited))) => {
                     let entry = self.log.at(revoke);
-                    let revocation = Revocation {
-                        by: entry.author(),
-                        entry: entry.hash(),
-                        inherited,
-                    };
+                    let revocation =
+                        Revocation { by: entry.author(), entry: entry.hash(), inherited };
                     state.revoked.insert(id, revocation);
                 }
                 (None, None) => {}
@@ -197,9 +180,7 @@ impl Evaluation<'_> {
     fn struck(&mut self, enrolment: usize) -> Option<usize> {
         let subject = self.log.at(enrolment).body().installation();
         let revokes = self.revokes.get(&subject).cloned().unwrap_or_default();
-        revokes
-            .into_iter()
-            .find(|revoke| self.strikes(*revoke, enrolment))
+        revokes.into_iter().find(|revoke| self.strikes(*revoke, enrolment))
     }
 
     fn strikes(&mut self, revoke: usize, enrolment: usize) -> bool {
@@ -213,25 +194,17 @@ impl Evaluation<'_> {
         if self.revokes_itself(revoke) {
             return self.log.below(enrolment, revoke) && self.through(revoke, enrolment).is_ok();
         }
-        self.enrolments
-            .get(&by)
-            .cloned()
-            .unwrap_or_default()
-            .into_iter()
-            .any(|own| {
-                self.log.below(own, enrolment)
-                    && self.log.below(own, revoke)
-                    && self.through(revoke, own).is_ok()
-            })
+        self.enrolments.get(&by).cloned().unwrap_or_default().into_iter().any(|own| {
+            self.log.below(own, enrolment)
+                && self.log.below(own, revoke)
+                && self.through(revoke, own).is_ok()
+        })
     }
 
     /// Whether the Revoke lets an entry of its subject count: the last valid one and its ancestors.
     fn spares(&self, revoke: usize, entry: usize) -> bool {
         match self.log.at(revoke).body() {
-            EntryBody::Revoke {
-                last_valid: Some(last),
-                ..
-            } => self
+            EntryBody::Revoke { last_valid: Some(last), .. } => self
                 .log
                 .place(last)
                 .is_some_and(|last| last == entry || self.log.below(entry, last)),

@@ -34,11 +34,7 @@ impl Person {
         let mut log = Log::new(account.id(), NETWORK);
         let create = log.create(&account, &device, NOW).unwrap();
         log.insert(create).unwrap();
-        Self {
-            account,
-            device,
-            log,
-        }
+        Self { account, device, log }
     }
 
     /// Adds a new installation to the log, on behalf of `by`.
@@ -57,8 +53,7 @@ pub(crate) fn add(log: &Log, by: EntrySigner<'_>, seed: u64) -> (InstallationKey
 }
 
 pub(crate) fn revoke(log: &Log, by: EntrySigner<'_>, target: InstallationId) -> Entry {
-    log.revoke(by, target, log.last_entry_of(&target), NOW)
-        .unwrap()
+    log.revoke(by, target, log.last_entry_of(&target), NOW).unwrap()
 }
 
 /// `bytes` with one bit changed.

@@ -117,12 +117,15 @@ impl Group {
         Ok(store.set_keyed(Keyed::Group, self.record.id.as_bytes(), &self.record)?)
     }
 
-    /// Writes a state: its description, the rows that changed and the roots that it uses.
+    /// Writes a state that is new: its description, and its rows.
     pub(super) fn save_state(&mut self, store: &Store, epoch: &EpochId) -> Result<(), StepError> {
-        let Some(state) = self.states.get(epoch) else {
-            return Err(state_error("a state is not there"));
-        };
+        let state = self.states.get(epoch).ok_or_else(|| state_error("a state is not there"))?;
         store.set_state(&self.record.id, epoch, state)?;
+        self.save_rows(store, epoch)
+    }
+
+    /// Writes what a message changed: a few pages of a state's rows.
+    pub(super) fn save_rows(&mut self, store: &Store, epoch: &EpochId) -> Result<(), StepError> {
         if let Some((_, mls)) = self.cache.iter().find(|(id, _)| id == epoch) {
             store.write_mls_rows(epoch, &mls.rows().take_changes())?;
         }

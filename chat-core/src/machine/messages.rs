@@ -102,7 +102,7 @@ impl Machine {
         let Some((epoch, message)) = opened else {
             return Ok(Disposition::Deferred(Deferred::UnknownEpoch));
         };
-        group.save_state(&self.store, &epoch)?;
+        group.save_rows(&self.store, &epoch)?;
         self.store.mark_seen(&group_id, &hash, self.now)?;
         let Some(leaf) = group.states.get(&epoch).and_then(|s| s.leaf(message.leaf)).cloned()
         else {

@@ -321,10 +321,21 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether the keys of a state were used as often as the mark outside of it says. They were not
+    /// where the state was derived again, or comes from a backup: then it must not be used to send.
+    fn may_encrypt(&mut self, group_id: GroupId, epoch: &EpochId) -> Result<bool, StepError> {
+        let mark = self.store.next_generation(epoch)?;
+        let group = self.groups.get_mut(&group_id).ok_or_else(|| state_error("no such group"))?;
+        let mls = group.take_mls(&self.store, &self.rng, epoch)?;
+        let sent = mls.rows().sent().map_err(state_error)?;
+        group.put_mls(*epoch, mls);
+        Ok(sent == mark)
+    }
+
     /// Encrypts, numbers, records and posts a message.
     pub(super) fn send(&mut self, group_id: GroupId, body: Body) -> Done<ItemHash> {
         let mut state = self.active(&group_id)?;
-        if self.store.next_generation(&state.epoch).map_err(StepError::from)? > state.sent {
+        if !self.may_encrypt(group_id, &state.epoch)? {
             // This state was derived again: its keys have been used. A commit makes new ones.
             self.intend(group_id, Intent::Update)?;
             state = self.active(&group_id)?;
@@ -340,13 +351,11 @@ impl Machine {
         let group =
             self.groups.get_mut(&group_id).ok_or(CommandError::UnknownGroup { group: group_id })?;
         let mut mls = group.take_mls(&self.store, &self.rng, &state.epoch)?;
-        let bytes = mls.encrypt(&self.me.key, &plaintext).map_err(StepError::from)?;
+        let bytes = mls.encrypt(&self.me.key, &plaintext)?;
+        let sent = mls.rows().count_sent().map_err(state_error)?;
         group.put_mls(state.epoch, mls);
-        if let Some(info) = group.states.get_mut(&state.epoch) {
-            info.sent += 1;
-            self.store.set_next_generation(&state.epoch, info.sent).map_err(StepError::from)?;
-        }
-        group.save_state(&self.store, &state.epoch)?;
+        group.save_rows(&self.store, &state.epoch)?;
+        self.store.set_next_generation(&state.epoch, sent)?;
         let hash = message_hash(&bytes).map_err(state_error)?;
         self.numbered(&group_id, state.epoch, seq, hash)?;
         if text.is_some() {

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub use key::DatabaseKey;
-pub(crate) use tables::{Keyed, Kept, Timed};
+pub(crate) use tables::{Kept, Keyed, Timed};
 pub use tables::{MessageRow, OutboxRow};
 
 /// Why the database cannot be used.

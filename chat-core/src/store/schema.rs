@@ -17,7 +17,8 @@ CREATE TABLE used_package (mark BLOB PRIMARY KEY, used_at INTEGER NOT NULL) WITH
 -- Groups. A state is what an epoch id names; its MLS rows are its own (DESIGN 7).
 CREATE TABLE grp (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE state (grp BLOB NOT NULL, epoch BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, epoch)) WITHOUT ROWID;
-CREATE TABLE mls_row (epoch BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, key)) WITHOUT ROWID;
+-- In pages, of which a message changes few.
+CREATE TABLE mls_row (epoch BLOB NOT NULL, key BLOB NOT NULL, page INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, key, page)) WITHOUT ROWID;
 CREATE TABLE root_line (grp BLOB NOT NULL, id BLOB NOT NULL, slot INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (grp, id)) WITHOUT ROWID;
 CREATE TABLE commit_node (grp BLOB NOT NULL, id BLOB NOT NULL, depth INTEGER NOT NULL, node BLOB NOT NULL, frame BLOB, PRIMARY KEY (grp, id)) WITHOUT ROWID;
 -- Outside of what rolls back: generations that left the device, by epoch id.

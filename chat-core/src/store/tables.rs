@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{Store, StoreError, decode, encode};
-use crate::group::rows::RawRows;
+use crate::group::rows::{RawRows, RowChange};
 use crate::ids::{EpochId, GroupId, InstallationId, ItemHash};
 use crate::time::{Slot, Timestamp};
 
@@ -273,34 +273,42 @@ impl Store {
 
     /// The MLS rows of a state.
     pub(crate) fn mls_rows(&self, epoch: &EpochId) -> Result<RawRows, StoreError> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT key, value FROM mls_row WHERE epoch = ?1")?;
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT key, value FROM mls_row WHERE epoch = ?1 ORDER BY key, page")?;
         let mut rows = statement.query(params![epoch.0])?;
         let mut out = RawRows::new();
         while let Some(row) = rows.next()? {
-            out.insert(row.get(0)?, Zeroizing::new(row.get(1)?));
+            let page = Zeroizing::new(row.get::<_, Vec<u8>>(1)?);
+            out.entry(row.get(0)?).or_default().extend_from_slice(&page);
         }
         Ok(out)
     }
 
-    /// Writes the changed MLS rows of a state.
+    /// Writes what changed in the MLS rows of a state.
     pub(crate) fn write_mls_rows(
         &self,
         epoch: &EpochId,
-        changes: &[(Vec<u8>, Option<Zeroizing<Vec<u8>>>)],
+        changes: &[(Vec<u8>, RowChange)],
     ) -> Result<(), StoreError> {
-        for (key, value) in changes {
-            match value {
-                Some(value) => self.write(
-                    "INSERT INTO mls_row (epoch, key, value) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (epoch, key) DO UPDATE SET value = ?3",
-                    params![epoch.0, key, value.as_slice()],
-                )?,
-                None => self.write(
-                    "DELETE FROM mls_row WHERE epoch = ?1 AND key = ?2",
-                    params![epoch.0, key],
-                )?,
+        for (key, change) in changes {
+            let count = match change {
+                RowChange::Deleted => 0,
+                RowChange::Pages { pages, count } => {
+                    for (number, page) in pages {
+                        self.write(
+                            "INSERT INTO mls_row (epoch, key, page, value) VALUES (?1, ?2, ?3, ?4)
+                             ON CONFLICT (epoch, key, page) DO UPDATE SET value = ?4",
+                            params![epoch.0, key, number, page.as_slice()],
+                        )?;
+                    }
+                    *count
+                }
             };
+            self.write(
+                "DELETE FROM mls_row WHERE epoch = ?1 AND key = ?2 AND page >= ?3",
+                params![epoch.0, key, count],
+            )?;
         }
         Ok(())
     }

@@ -87,31 +87,18 @@ impl ChainLink {
     /// # Errors
     /// [`ChainError`]: malformed, or numbers that cannot follow one another.
     pub fn decode(bytes: &[u8]) -> Result<Self, ChainError> {
-        proto::check(
-            bytes,
-            MAX_LINK_LEN + SPARE,
-            &[(1, 1), (2, 1), (3, 1), (4, 1)],
-        )?;
+        proto::check(bytes, MAX_LINK_LEN + SPARE, &[(1, 1), (2, 1), (3, 1), (4, 1)])?;
         let proto = ChainProto::decode(bytes).map_err(ProtoError::from)?;
-        let previous = proto
-            .previous
-            .map(|hash| proto::exact(2, &hash).map(ItemHash))
-            .transpose()?;
+        let previous =
+            proto.previous.map(|hash| proto::exact(2, &hash).map(ItemHash)).transpose()?;
         let seq = proto.seq;
         let first_has_none = seq != 1 || previous.is_none();
-        let before = proto
-            .prev_in_epoch
-            .is_none_or(|before| before != 0 && before < seq);
+        let before = proto.prev_in_epoch.is_none_or(|before| before != 0 && before < seq);
         if seq == 0 || !first_has_none || !before {
             return Err(ChainError::Numbers { seq });
         }
         let heads = decode_heads(&proto.heads)?;
-        Ok(Self {
-            seq,
-            previous,
-            prev_in_epoch: proto.prev_in_epoch,
-            heads,
-        })
+        Ok(Self { seq, previous, prev_in_epoch: proto.prev_in_epoch, heads })
     }
 }
 
@@ -193,18 +180,11 @@ fn read_heads(bytes: &[u8]) -> Option<Vec<HeadRef>> {
         let seq = take_varint(&mut rest)?;
         let hash = take_prefix(&mut rest)?;
         // One installation has one last item in an epoch.
-        let twice = heads
-            .iter()
-            .any(|head| (head.leaf, head.epoch) == (leaf, epoch));
+        let twice = heads.iter().any(|head| (head.leaf, head.epoch) == (leaf, epoch));
         if seq == 0 || twice {
             return None;
         }
-        heads.push(HeadRef {
-            leaf,
-            epoch,
-            seq,
-            hash,
-        });
+        heads.push(HeadRef { leaf, epoch, seq, hash });
     }
     (codes == 0 && !heads.is_empty()).then_some(heads)
 }
@@ -248,20 +228,11 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     fn heads() -> impl Strategy<Value = Vec<HeadRef>> {
-        let epoch = prop_oneof![
-            Just(None),
-            Just(Some([1; 8])),
-            any::<[u8; 8]>().prop_map(Some)
-        ];
+        let epoch = prop_oneof![Just(None), Just(Some([1; 8])), any::<[u8; 8]>().prop_map(Some)];
         let seq = prop_oneof![1u64..1000, 1u64..=u64::MAX];
         let leaf = prop_oneof![0u32..1000, any::<u32>()];
-        let head =
-            (leaf, epoch, seq, any::<[u8; 8]>()).prop_map(|(leaf, epoch, seq, hash)| HeadRef {
-                leaf,
-                epoch,
-                seq,
-                hash,
-            });
+        let head = (leaf, epoch, seq, any::<[u8; 8]>())
+            .prop_map(|(leaf, epoch, seq, hash)| HeadRef { leaf, epoch, seq, hash });
         proptest::collection::vec(head, 0..=MAX_HEADS).prop_map(|mut heads| {
             let mut seen = std::collections::BTreeSet::new();
             heads.retain(|head| seen.insert((head.leaf, head.epoch)));
@@ -270,27 +241,18 @@ pub(super) mod tests {
     }
 
     pub(in crate::wire) fn links() -> impl Strategy<Value = ChainLink> {
-        (
-            1u64..=u64::MAX,
-            any::<Option<[u8; 32]>>(),
-            any::<Option<u64>>(),
-            heads(),
-        )
-            .prop_map(|(seq, previous, before, heads)| ChainLink {
+        (1u64..=u64::MAX, any::<Option<[u8; 32]>>(), any::<Option<u64>>(), heads()).prop_map(
+            |(seq, previous, before, heads)| ChainLink {
                 seq,
                 previous: previous.filter(|_| seq > 1).map(ItemHash),
                 prev_in_epoch: before.map(|b| b % seq).filter(|b| *b != 0),
                 heads,
-            })
+            },
+        )
     }
 
     fn head(leaf: u32, epoch: Option<[u8; 8]>, seq: u64) -> HeadRef {
-        HeadRef {
-            leaf,
-            epoch,
-            seq,
-            hash: [leaf as u8; 8],
-        }
+        HeadRef { leaf, epoch, seq, hash: [leaf as u8; 8] }
     }
 
     #[test]
@@ -298,9 +260,7 @@ pub(super) mod tests {
         let heads: Vec<_> = (120..128).map(|leaf| head(leaf, None, 16_383)).collect();
         assert_eq!(encode_heads(&heads).len(), 90);
         // One other epoch, shared by all, costs its eight bytes once.
-        let heads: Vec<_> = (120..128)
-            .map(|leaf| head(leaf, Some([1; 8]), 16_383))
-            .collect();
+        let heads: Vec<_> = (120..128).map(|leaf| head(leaf, Some([1; 8]), 16_383)).collect();
         assert_eq!(encode_heads(&heads).len(), 98);
         let mut epoch = 0u64;
         let heads = [(); MAX_HEADS].map(|()| {
@@ -325,12 +285,7 @@ pub(super) mod tests {
         let ok = [0, 0, 5, 7, 1, 1, 1, 1, 1, 1, 1, 1];
         assert_eq!(
             decode_heads(&ok),
-            Ok(vec![HeadRef {
-                leaf: 5,
-                epoch: None,
-                seq: 7,
-                hash: [1; 8]
-            }])
+            Ok(vec![HeadRef { leaf: 5, epoch: None, seq: 7, hash: [1; 8] }])
         );
         let hash = [1u8; 8].as_slice();
         let epoch = [2u8; 8].as_slice();
@@ -342,15 +297,9 @@ pub(super) mod tests {
             ("a code too many", vec![&[0, 4, 5, 7], hash]),
             ("number zero", vec![&[0, 0, 5, 0], hash]),
             ("a long leaf", vec![&[0, 0, 0x85, 0, 7], hash]),
-            (
-                "a leaf of 33 bits",
-                vec![&[0, 0, 0xff, 0xff, 0xff, 0xff, 0x1f, 7], hash],
-            ),
+            ("a leaf of 33 bits", vec![&[0, 0, 0xff, 0xff, 0xff, 0xff, 0x1f, 7], hash]),
             ("a short hash", vec![&[0, 0, 5, 7], &hash[1..]]),
-            (
-                "the same head twice",
-                vec![&[0, 0, 5, 7], hash, &[5, 8], hash],
-            ),
+            ("the same head twice", vec![&[0, 0, 5, 7], hash, &[5, 8], hash]),
             (
                 "an epoch written twice",
                 vec![&[0, 10, 5], epoch, &[7], hash, &[6], epoch, &[7], hash],
@@ -365,12 +314,8 @@ pub(super) mod tests {
     #[test]
     fn numbers_must_follow() {
         let link = |seq, previous: Option<[u8; 32]>, prev_in_epoch| {
-            let link = ChainLink {
-                seq,
-                previous: previous.map(ItemHash),
-                prev_in_epoch,
-                heads: vec![],
-            };
+            let link =
+                ChainLink { seq, previous: previous.map(ItemHash), prev_in_epoch, heads: vec![] };
             ChainLink::decode(&link.encode())
         };
         assert!(link(1, None, None).is_ok());
@@ -385,10 +330,7 @@ pub(super) mod tests {
             (2, None, Some(0)),
             (2, None, Some(2)),
         ] {
-            assert_eq!(
-                link(seq, previous, before),
-                Err(ChainError::Numbers { seq })
-            );
+            assert_eq!(link(seq, previous, before), Err(ChainError::Numbers { seq }));
         }
     }
 
@@ -396,10 +338,7 @@ pub(super) mod tests {
     fn fields_are_there_once_and_later_ones_are_ignored() {
         assert_eq!(
             ChainLink::decode(&[8, 1, 8, 2]),
-            Err(ChainError::Malformed(ProtoError::Count {
-                field: 1,
-                max: 1
-            }))
+            Err(ChainError::Malformed(ProtoError::Count { field: 1, max: 1 }))
         );
         let read = ChainLink::decode(&[8, 1, 0x3a, 1, 0, 0x3a, 1, 0]);
         assert_eq!(read.map(|link| link.seq), Ok(1));

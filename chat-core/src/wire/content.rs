@@ -153,13 +153,8 @@ mod tests {
             Just(Body::Heartbeat),
             (4u32..).prop_map(Body::Unknown),
         ];
-        (proptest::option::of(links()), any::<u64>(), body).prop_map(|(chain, sent_at, body)| {
-            Content {
-                chain,
-                sent_at: Timestamp(sent_at),
-                body,
-            }
-        })
+        (proptest::option::of(links()), any::<u64>(), body)
+            .prop_map(|(chain, sent_at, body)| Content { chain, sent_at: Timestamp(sent_at), body })
     }
 
     fn frame_len(text: &str, heads: Vec<HeadRef>) -> usize {
@@ -180,18 +175,11 @@ mod tests {
     #[test]
     fn a_hundred_characters_with_eight_heads_fit_the_smallest_envelope() {
         let text = "a".repeat(100);
-        let head = |leaf, epoch| HeadRef {
-            leaf,
-            epoch,
-            seq: 16_000,
-            hash: [1; 8],
-        };
+        let head = |leaf, epoch| HeadRef { leaf, epoch, seq: 16_000, hash: [1; 8] };
         let same: Vec<_> = (0..MAX_HEADS as u32).map(|leaf| head(leaf, None)).collect();
         assert_eq!(class_for(frame_len(&text, same)), Ok(ENVELOPE_MIN));
         // Also where all of them spoke in the epoch before.
-        let before: Vec<_> = (0..MAX_HEADS as u32)
-            .map(|leaf| head(leaf, Some([2; 8])))
-            .collect();
+        let before: Vec<_> = (0..MAX_HEADS as u32).map(|leaf| head(leaf, Some([2; 8]))).collect();
         assert_eq!(class_for(frame_len(&text, before)), Ok(ENVELOPE_MIN));
     }
 
@@ -211,28 +199,18 @@ mod tests {
     #[test]
     fn limits_hold() {
         let with = |body| {
-            let content = Content {
-                chain: None,
-                sent_at: Timestamp(0),
-                body,
-            };
+            let content = Content { chain: None, sent_at: Timestamp(0), body };
             Content::decode(&content.encode())
         };
         assert!(with(Body::Text("a".repeat(MAX_TEXT))).is_ok());
         assert_eq!(
             with(Body::Text("a".repeat(MAX_TEXT + 1))),
-            Err(ContentError::Malformed(ProtoError::Field {
-                field: 4,
-                size: MAX_TEXT + 1
-            }))
+            Err(ContentError::Malformed(ProtoError::Field { field: 4, size: MAX_TEXT + 1 }))
         );
         assert!(with(Body::LeaveWish(vec![0; MAX_STATEMENT + 1])).is_err());
         assert_eq!(with(Body::Unknown(0)), Err(ContentError::Kind));
         assert_eq!(Content::decode(&[]), Err(ContentError::Kind));
-        assert_eq!(
-            Content::decode(&[0x18, 1, 0x22, 1, 0xff]),
-            Err(ContentError::Utf8)
-        );
+        assert_eq!(Content::decode(&[0x18, 1, 0x22, 1, 0xff]), Err(ContentError::Utf8));
         // A link without a number.
         assert_eq!(
             Content::decode(&[0x0a, 0, 0x18, 1]),
@@ -244,23 +222,14 @@ mod tests {
     fn later_kinds_and_fields_are_borne() {
         // kind 9 with a body, and field 13
         let bytes = [0x18, 9, 0x22, 2, 1, 2, 0x6a, 1, 0];
-        assert_eq!(
-            Content::decode(&bytes).map(|c| c.body),
-            Ok(Body::Unknown(9))
-        );
+        assert_eq!(Content::decode(&bytes).map(|c| c.body), Ok(Body::Unknown(9)));
         // a heartbeat with a body
-        assert_eq!(
-            Content::decode(&[0x18, 3, 0x22, 1, 1]).map(|c| c.body),
-            Ok(Body::Heartbeat)
-        );
+        assert_eq!(Content::decode(&[0x18, 3, 0x22, 1, 1]).map(|c| c.body), Ok(Body::Heartbeat));
     }
 
     #[test]
     fn debug_shows_no_text() {
-        assert_eq!(
-            format!("{:?}", Body::Text("secret".into())),
-            "Text(6 bytes)"
-        );
+        assert_eq!(format!("{:?}", Body::Text("secret".into())), "Text(6 bytes)");
     }
 
     proptest! {

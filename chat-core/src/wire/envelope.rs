@@ -130,10 +130,7 @@ pub const fn max_frame() -> usize {
 /// [`SealError::TooLarge`] above [`max_frame`].
 pub fn class_for(frame_len: usize) -> Result<usize, SealError> {
     if frame_len > max_frame() {
-        return Err(SealError::TooLarge {
-            size: frame_len,
-            max: max_frame(),
-        });
+        return Err(SealError::TooLarge { size: frame_len, max: max_frame() });
     }
     Ok((frame_len + OVERHEAD).next_power_of_two().max(ENVELOPE_MIN))
 }
@@ -160,17 +157,10 @@ pub fn seal(
     params: &NetworkParams,
 ) -> Result<Envelope, SealError> {
     const { assert!(DOORBELL_SIZE.is_power_of_two() && DOORBELL_SIZE <= ENVELOPE_MAX) };
-    let (slot, topic, seal) = (
-        Slot::at(now, params.slot_secs),
-        roots.topic.slot(),
-        roots.seal.slot(),
-    );
+    let (slot, topic, seal) =
+        (Slot::at(now, params.slot_secs), roots.topic.slot(), roots.seal.slot());
     if slot != topic || slot != seal {
-        return Err(SealError::Slot {
-            now: slot,
-            topic,
-            seal,
-        });
+        return Err(SealError::Slot { now: slot, topic, seal });
     }
     if lane >= LANES {
         return Err(SealError::Lane(lane));
@@ -180,10 +170,7 @@ pub fn seal(
         SizeClass::Doorbell => {
             let max = DOORBELL_SIZE - OVERHEAD;
             if frame.len() > max {
-                return Err(SealError::TooLarge {
-                    size: frame.len(),
-                    max,
-                });
+                return Err(SealError::TooLarge { size: frame.len(), max });
             }
             DOORBELL_SIZE
         }
@@ -206,11 +193,7 @@ pub fn seal(
         .encrypt_inout_detached(&nonce_array, topic.as_str().as_bytes(), text.into())
         .expect("the cipher takes 256 GiB, and an envelope has 128 KiB");
     tag.copy_from_slice(&sealed);
-    Ok(Envelope {
-        topic,
-        payload,
-        timestamp: Timestamp::from_secs(now.secs()),
-    })
+    Ok(Envelope { topic, payload, timestamp: Timestamp::from_secs(now.secs()) })
 }
 
 /// Opens a payload that came on `topic`; the frame.
@@ -283,10 +266,7 @@ mod tests {
 
     fn roots(params: &NetworkParams) -> Roots {
         let slot = Slot::at(now(), params.slot_secs);
-        Roots {
-            topic: Root::new(slot, [1; 32]),
-            seal: Root::new(slot, [2; 32]),
-        }
+        Roots { topic: Root::new(slot, [1; 32]), seal: Root::new(slot, [2; 32]) }
     }
 
     fn seal_fit(rng: &mut ChaCha20Rng, frame: &[u8]) -> (Envelope, EnvelopeKey) {
@@ -313,13 +293,8 @@ mod tests {
     #[test]
     fn sizes_are_the_classes_and_nothing_else() {
         let classes: Vec<usize> = (9..=17).map(|bits| 1 << bits).collect();
-        assert_eq!(
-            classes.first().zip(classes.last()),
-            Some((&ENVELOPE_MIN, &ENVELOPE_MAX))
-        );
-        let found: Vec<usize> = (0..=ENVELOPE_MAX * 2 + 1)
-            .filter(|n| is_class(*n))
-            .collect();
+        assert_eq!(classes.first().zip(classes.last()), Some((&ENVELOPE_MIN, &ENVELOPE_MAX)));
+        let found: Vec<usize> = (0..=ENVELOPE_MAX * 2 + 1).filter(|n| is_class(*n)).collect();
         assert_eq!(found, classes);
         for class in classes {
             assert_eq!(class_for(class - OVERHEAD), Ok(class));
@@ -327,10 +302,7 @@ mod tests {
             if class == ENVELOPE_MAX {
                 assert_eq!(
                     next,
-                    Err(SealError::TooLarge {
-                        size: max_frame() + 1,
-                        max: max_frame()
-                    })
+                    Err(SealError::TooLarge { size: max_frame() + 1, max: max_frame() })
                 );
             } else {
                 assert_eq!(next, Ok(class * 2));
@@ -364,31 +336,15 @@ mod tests {
         let max = DOORBELL_SIZE - OVERHEAD;
         for size in [0, 1, 500, max] {
             let frame = vec![1; size];
-            let sealed = seal(
-                &mut rng(),
-                &roots,
-                0,
-                &frame,
-                SizeClass::Doorbell,
-                now(),
-                &params,
-            )
-            .unwrap();
+            let sealed =
+                seal(&mut rng(), &roots, 0, &frame, SizeClass::Doorbell, now(), &params).unwrap();
             assert_eq!(sealed.payload.len(), DOORBELL_SIZE);
             let key = EnvelopeKey::derive(&roots.seal, &params.id());
             assert_eq!(open(&key, &sealed.topic, &sealed.payload), Ok(frame));
         }
         let frame = vec![1; max + 1];
         assert_eq!(
-            seal(
-                &mut rng(),
-                &roots,
-                0,
-                &frame,
-                SizeClass::Doorbell,
-                now(),
-                &params
-            ),
+            seal(&mut rng(), &roots, 0, &frame, SizeClass::Doorbell, now(), &params),
             Err(SealError::TooLarge { size: max + 1, max })
         );
     }
@@ -397,41 +353,21 @@ mod tests {
     fn roots_of_another_slot_do_not_seal() {
         let params = NetworkParams::public();
         let (id, good) = (params.id(), roots(&params));
-        let (slot, next) = (
-            good.topic.slot(),
-            good.at(good.topic.slot().next(), &params.id()).unwrap(),
-        );
-        let mixed = Roots {
-            topic: good.topic.clone(),
-            seal: next.seal.clone(),
-        };
-        for (roots, at) in [
-            (&next, now()),
-            (&mixed, now()),
-            (&good, slot.next().start(3600)),
-        ] {
+        let (slot, next) =
+            (good.topic.slot(), good.at(good.topic.slot().next(), &params.id()).unwrap());
+        let mixed = Roots { topic: good.topic.clone(), seal: next.seal.clone() };
+        for (roots, at) in [(&next, now()), (&mixed, now()), (&good, slot.next().start(3600))] {
             let result = seal(&mut rng(), roots, 0, b"x", SizeClass::Fit, at, &params);
             assert!(matches!(result, Err(SealError::Slot { .. })), "{result:?}");
         }
         assert_eq!(
-            seal(
-                &mut rng(),
-                &good,
-                LANES,
-                b"x",
-                SizeClass::Fit,
-                now(),
-                &params
-            ),
+            seal(&mut rng(), &good, LANES, b"x", SizeClass::Fit, now(), &params),
             Err(SealError::Lane(LANES))
         );
         let sealed = seal(&mut rng(), &good, 3, b"x", SizeClass::Fit, now(), &params).unwrap();
         assert_eq!(sealed.topic, ContentTopic::derive(&good.topic, 3, &id));
         assert_eq!(sealed.timestamp, Timestamp(1_800_000_123_000));
-        assert_eq!(
-            check_timestamp(sealed.timestamp, slot, params.slot_secs),
-            Ok(())
-        );
+        assert_eq!(check_timestamp(sealed.timestamp, slot, params.slot_secs), Ok(()));
     }
 
     #[test]
@@ -441,11 +377,7 @@ mod tests {
         let first = seal_fit(&mut rng, &frame).0.payload;
         let second = seal_fit(&mut rng, &frame).0.payload;
         let runs: BTreeSet<&[u8]> = first.windows(8).collect();
-        assert_eq!(
-            runs.len(),
-            first.len() - 7,
-            "runs repeat within one envelope"
-        );
+        assert_eq!(runs.len(), first.len() - 7, "runs repeat within one envelope");
         assert!(second.windows(8).all(|run| !runs.contains(run)));
     }
 
@@ -454,19 +386,10 @@ mod tests {
         let params = NetworkParams::public();
         let (envelope, key) = seal_fit(&mut rng(), b"frame");
         let elsewhere = ContentTopic::derive(&roots(&params).topic, 2, &params.id());
-        assert_eq!(
-            open(&key, &elsewhere, &envelope.payload),
-            Err(OpenError::Seal)
-        );
-        let next = roots(&params)
-            .seal
-            .at(Slot(1_800_000_123 / 3600 + 1), &params.id())
-            .unwrap();
+        assert_eq!(open(&key, &elsewhere, &envelope.payload), Err(OpenError::Seal));
+        let next = roots(&params).seal.at(Slot(1_800_000_123 / 3600 + 1), &params.id()).unwrap();
         let other = EnvelopeKey::derive(&next, &params.id());
-        assert_eq!(
-            open(&other, &envelope.topic, &envelope.payload),
-            Err(OpenError::Seal)
-        );
+        assert_eq!(open(&other, &envelope.topic, &envelope.payload), Err(OpenError::Seal));
         assert_eq!(format!("{key:?}"), "EnvelopeKey(…)");
     }
 
@@ -474,13 +397,8 @@ mod tests {
     fn padding_is_checked() {
         let (envelope, key) = seal_fit(&mut rng(), b"frame");
         let space = ENVELOPE_MIN - ENVELOPE_NONCE - ENVELOPE_TAG;
-        let open_text = |text: &[u8]| {
-            open(
-                &key,
-                &envelope.topic,
-                &seal_raw(&key, &envelope.topic, text),
-            )
-        };
+        let open_text =
+            |text: &[u8]| open(&key, &envelope.topic, &seal_raw(&key, &envelope.topic, text));
         let mut text = vec![0; space];
         assert_eq!(open_text(&text), Ok(vec![]));
         text[space - 1] = 1;

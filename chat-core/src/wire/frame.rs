@@ -64,10 +64,7 @@ impl FrameKind {
     ];
 
     fn from_number(number: u32) -> Result<Self, FrameError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| *kind as u32 == number)
-            .ok_or(FrameError::Kind(number))
+        Self::ALL.into_iter().find(|kind| *kind as u32 == number).ok_or(FrameError::Kind(number))
     }
 }
 
@@ -147,22 +144,12 @@ struct SegmentProto {
 impl Frame {
     /// A commit, with the prefix of its parent's epoch id.
     pub fn commit(parent: [u8; 8], mls_message: Vec<u8>) -> Self {
-        Self {
-            kind: FrameKind::Commit,
-            parent: Some(parent),
-            body: mls_message,
-            segment: None,
-        }
+        Self { kind: FrameKind::Commit, parent: Some(parent), body: mls_message, segment: None }
     }
 
     /// A frame of a kind that has neither parent nor segment.
     pub fn new(kind: FrameKind, body: Vec<u8>) -> Self {
-        Self {
-            kind,
-            parent: None,
-            body,
-            segment: None,
-        }
+        Self { kind, parent: None, body, segment: None }
     }
 
     /// The bytes that go into an envelope.
@@ -195,32 +182,20 @@ impl Frame {
             PROTOCOL_VERSION => {}
             other => return Err(FrameError::Version(other)),
         }
-        proto::check(
-            bytes,
-            max_frame(),
-            &[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)],
-        )?;
+        proto::check(bytes, max_frame(), &[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)])?;
         let proto = FrameProto::decode(bytes).map_err(ProtoError::from)?;
         let kind = FrameKind::from_number(proto.kind)?;
         if kind == FrameKind::Segment || proto.segment.is_some() {
             return Err(FrameError::SegmentUnsupported);
         }
-        let parent = proto
-            .parent
-            .map(|parent| proto::exact::<8>(3, &parent))
-            .transpose()?;
+        let parent = proto.parent.map(|parent| proto::exact::<8>(3, &parent)).transpose()?;
         if parent.is_some() != (kind == FrameKind::Commit) {
             return Err(FrameError::Parent);
         }
         if proto.body.is_empty() {
             return Err(FrameError::Empty);
         }
-        Ok(Frame {
-            kind,
-            parent,
-            body: proto.body,
-            segment: None,
-        })
+        Ok(Frame { kind, parent, body: proto.body, segment: None })
     }
 }
 
@@ -242,10 +217,7 @@ mod tests {
     #[test]
     fn the_overhead_is_a_few_bytes() {
         let body = vec![0; 400];
-        assert_eq!(
-            Frame::new(FrameKind::Message, body.clone()).encode().len(),
-            400 + 7
-        );
+        assert_eq!(Frame::new(FrameKind::Message, body.clone()).encode().len(), 400 + 7);
         assert_eq!(Frame::commit([0; 8], body).encode().len(), 400 + 7 + 10);
     }
 
@@ -269,31 +241,19 @@ mod tests {
         assert!(decode(&frame).is_ok());
         frame.parent = Some([1; 8]);
         assert_eq!(decode(&frame), Err(FrameError::Parent));
-        assert_eq!(
-            decode(&Frame::new(FrameKind::Card, vec![])),
-            Err(FrameError::Empty)
-        );
+        assert_eq!(decode(&Frame::new(FrameKind::Card, vec![])), Err(FrameError::Empty));
         // version 1, kind 7
-        assert_eq!(
-            Frame::decode(&[8, 1, 16, 7, 34, 1, 0]),
-            Err(FrameError::Kind(7))
-        );
+        assert_eq!(Frame::decode(&[8, 1, 16, 7, 34, 1, 0]), Err(FrameError::Kind(7)));
         // a parent of seven bytes
         let short = [8, 1, 16, 1, 26, 7, 0, 0, 0, 0, 0, 0, 0, 34, 1, 0];
         assert_eq!(
             Frame::decode(&short),
-            Err(FrameError::Malformed(ProtoError::Field {
-                field: 3,
-                size: 7
-            }))
+            Err(FrameError::Malformed(ProtoError::Field { field: 3, size: 7 }))
         );
         // the kind twice
         assert_eq!(
             Frame::decode(&[8, 1, 16, 2, 16, 2, 34, 1, 0]),
-            Err(FrameError::Malformed(ProtoError::Count {
-                field: 2,
-                max: 1
-            }))
+            Err(FrameError::Malformed(ProtoError::Count { field: 2, max: 1 }))
         );
         let large = Frame::new(FrameKind::Card, vec![0; max_frame()]).encode();
         assert!(matches!(
@@ -305,10 +265,7 @@ mod tests {
     #[test]
     fn segments_have_a_place_but_no_reader_yet() {
         let mut frame = Frame::new(FrameKind::Segment, vec![1; 10]);
-        assert_eq!(
-            Frame::decode(&frame.encode()),
-            Err(FrameError::SegmentUnsupported)
-        );
+        assert_eq!(Frame::decode(&frame.encode()), Err(FrameError::SegmentUnsupported));
         frame.segment = Some(Segment {
             index: 3,
             count: 8,
@@ -317,15 +274,9 @@ mod tests {
             merkle_root: [9; 32],
             proof: vec![1; 96],
         });
-        assert_eq!(
-            Frame::decode(&frame.encode()),
-            Err(FrameError::SegmentUnsupported)
-        );
+        assert_eq!(Frame::decode(&frame.encode()), Err(FrameError::SegmentUnsupported));
         frame.kind = FrameKind::Message;
-        assert_eq!(
-            Frame::decode(&frame.encode()),
-            Err(FrameError::SegmentUnsupported)
-        );
+        assert_eq!(Frame::decode(&frame.encode()), Err(FrameError::SegmentUnsupported));
     }
 
     #[test]

@@ -136,14 +136,7 @@ impl CommitHeader {
     /// # Errors
     /// [`HeaderError`]: malformed, too many of something, or a warrant that cannot be judged.
     pub fn decode(bytes: &[u8]) -> Result<CommitHeader, HeaderError> {
-        let counts = [
-            (1, 1),
-            (2, 1),
-            (3, 1),
-            (4, 1),
-            (5, MAX_WARRANTS),
-            (6, MAX_WARRANTS),
-        ];
+        let counts = [(1, 1), (2, 1), (3, 1), (4, 1), (5, MAX_WARRANTS), (6, MAX_WARRANTS)];
         proto::check(bytes, max_frame(), &counts)?;
         let proto = HeaderProto::decode(bytes).map_err(ProtoError::from)?;
         let chain = ChainLink::decode(&proto.chain.ok_or(HeaderError::NoChain)?)?;
@@ -155,27 +148,14 @@ impl CommitHeader {
             return Err(HeaderError::Intents);
         }
 
-        let warrants = proto
-            .warrants
-            .iter()
-            .map(|bytes| Warrant::decode(bytes))
-            .collect::<Result<_, _>>()?;
-        let cuts: Vec<Cut> = proto
-            .cuts
-            .iter()
-            .map(|bytes| Cut::decode(bytes))
-            .collect::<Result<_, _>>()?;
+        let warrants =
+            proto.warrants.iter().map(|bytes| Warrant::decode(bytes)).collect::<Result<_, _>>()?;
+        let cuts: Vec<Cut> =
+            proto.cuts.iter().map(|bytes| Cut::decode(bytes)).collect::<Result<_, _>>()?;
         if !all_differ(cuts.iter().map(|cut| &cut.installation)) {
             return Err(HeaderError::Cuts);
         }
-        Ok(Self {
-            chain,
-            slot: Slot(proto.slot),
-            rotate: proto.rotate,
-            intents,
-            warrants,
-            cuts,
-        })
+        Ok(Self { chain, slot: Slot(proto.slot), rotate: proto.rotate, intents, warrants, cuts })
     }
 }
 
@@ -222,18 +202,11 @@ impl Cut {
         proto::check(bytes, max_frame(), &[(1, 1), (2, 1), (3, 1)])?;
         let proto = CutProto::decode(bytes).map_err(ProtoError::from)?;
         let installation = InstallationId(proto::exact(1, &proto.installation)?);
-        let hash = proto
-            .hash
-            .map(|hash| proto::exact(3, &hash).map(ItemHash))
-            .transpose()?;
+        let hash = proto.hash.map(|hash| proto::exact(3, &hash).map(ItemHash)).transpose()?;
         if hash.is_some() != (proto.seq > 0) {
             return Err(HeaderError::Cuts);
         }
-        Ok(Self {
-            installation,
-            seq: proto.seq,
-            hash,
-        })
+        Ok(Self { installation, seq: proto.seq, hash })
     }
 }
 
@@ -251,39 +224,28 @@ mod tests {
         ];
         let cuts = btree_map(any::<[u8; 32]>(), any::<Option<(u64, [u8; 32])>>(), 0..4);
         let intents = btree_set(any::<[u8; 16]>(), 0..4);
-        (
-            links(),
-            any::<u64>(),
-            any::<bool>(),
-            intents,
-            vec(warrant, 0..4),
-            cuts,
+        (links(), any::<u64>(), any::<bool>(), intents, vec(warrant, 0..4), cuts).prop_map(
+            |(chain, slot, rotate, intents, warrants, cuts)| CommitHeader {
+                chain,
+                slot: Slot(slot),
+                rotate,
+                intents: intents.into_iter().map(IntentId).collect(),
+                warrants,
+                cuts: cuts
+                    .into_iter()
+                    .map(|(installation, last)| Cut {
+                        installation: InstallationId(installation),
+                        seq: last.map_or(0, |(seq, _)| seq.max(1)),
+                        hash: last.map(|(_, hash)| ItemHash(hash)),
+                    })
+                    .collect(),
+            },
         )
-            .prop_map(
-                |(chain, slot, rotate, intents, warrants, cuts)| CommitHeader {
-                    chain,
-                    slot: Slot(slot),
-                    rotate,
-                    intents: intents.into_iter().map(IntentId).collect(),
-                    warrants,
-                    cuts: cuts
-                        .into_iter()
-                        .map(|(installation, last)| Cut {
-                            installation: InstallationId(installation),
-                            seq: last.map_or(0, |(seq, _)| seq.max(1)),
-                            hash: last.map(|(_, hash)| ItemHash(hash)),
-                        })
-                        .collect(),
-                },
-            )
     }
 
     fn first() -> CommitHeader {
         CommitHeader {
-            chain: ChainLink {
-                seq: 1,
-                ..ChainLink::default()
-            },
+            chain: ChainLink { seq: 1, ..ChainLink::default() },
             ..CommitHeader::default()
         }
     }
@@ -294,10 +256,7 @@ mod tests {
 
     #[test]
     fn a_first_plain_commit_is_small() {
-        let header = CommitHeader {
-            slot: Slot(500_000),
-            ..first()
-        };
+        let header = CommitHeader { slot: Slot(500_000), ..first() };
         assert_eq!(header.encode().len(), 8);
         assert_eq!(again(&header), Ok(header));
     }
@@ -305,37 +264,13 @@ mod tests {
     #[test]
     fn counts_and_sizes_have_limits() {
         let ids = |n: usize| (0..n as u128).map(|i| IntentId(i.to_be_bytes())).collect();
-        assert!(
-            again(&CommitHeader {
-                intents: ids(MAX_INTENTS),
-                ..first()
-            })
-            .is_ok()
-        );
-        assert!(
-            again(&CommitHeader {
-                intents: ids(MAX_INTENTS + 1),
-                ..first()
-            })
-            .is_err()
-        );
+        assert!(again(&CommitHeader { intents: ids(MAX_INTENTS), ..first() }).is_ok());
+        assert!(again(&CommitHeader { intents: ids(MAX_INTENTS + 1), ..first() }).is_err());
         let warrants = |n: usize| vec![Warrant::Leave(vec![0; 60]); n];
-        assert!(
-            again(&CommitHeader {
-                warrants: warrants(MAX_WARRANTS),
-                ..first()
-            })
-            .is_ok()
-        );
+        assert!(again(&CommitHeader { warrants: warrants(MAX_WARRANTS), ..first() }).is_ok());
         assert_eq!(
-            again(&CommitHeader {
-                warrants: warrants(MAX_WARRANTS + 1),
-                ..first()
-            }),
-            Err(HeaderError::Malformed(ProtoError::Count {
-                field: 5,
-                max: MAX_WARRANTS
-            }))
+            again(&CommitHeader { warrants: warrants(MAX_WARRANTS + 1), ..first() }),
+            Err(HeaderError::Malformed(ProtoError::Count { field: 5, max: MAX_WARRANTS }))
         );
         for (warrant, ok) in [
             (Warrant::Leave(vec![0; MAX_STATEMENT]), true),
@@ -343,47 +278,21 @@ mod tests {
             (Warrant::Revoke(vec![0; MAX_LOG_SUFFIX]), true),
             (Warrant::Revoke(vec![0; MAX_LOG_SUFFIX + 1]), false),
         ] {
-            assert_eq!(
-                again(&CommitHeader {
-                    warrants: vec![warrant],
-                    ..first()
-                })
-                .is_ok(),
-                ok
-            );
+            assert_eq!(again(&CommitHeader { warrants: vec![warrant], ..first() }).is_ok(), ok);
         }
-        let large = CommitHeader {
-            warrants: vec![Warrant::Revoke(vec![0; 30_000]); 5],
-            ..first()
-        };
-        assert!(matches!(
-            again(&large),
-            Err(HeaderError::Malformed(ProtoError::Size { .. }))
-        ));
+        let large = CommitHeader { warrants: vec![Warrant::Revoke(vec![0; 30_000]); 5], ..first() };
+        assert!(matches!(again(&large), Err(HeaderError::Malformed(ProtoError::Size { .. }))));
     }
 
     #[test]
     fn what_does_not_fit_together_is_refused() {
         assert_eq!(CommitHeader::decode(&[]), Err(HeaderError::NoChain));
-        assert!(matches!(
-            again(&CommitHeader::default()),
-            Err(HeaderError::Chain(_))
-        ));
-        let twice = CommitHeader {
-            intents: vec![IntentId([1; 16]); 2],
-            ..first()
-        };
+        assert!(matches!(again(&CommitHeader::default()), Err(HeaderError::Chain(_))));
+        let twice = CommitHeader { intents: vec![IntentId([1; 16]); 2], ..first() };
         assert_eq!(again(&twice), Err(HeaderError::Intents));
-        let cut = Cut {
-            installation: InstallationId([1; 32]),
-            seq: 0,
-            hash: None,
-        };
+        let cut = Cut { installation: InstallationId([1; 32]), seq: 0, hash: None };
         let seq = Cut { seq: 1, ..cut };
-        let hash = Cut {
-            hash: Some(ItemHash([2; 32])),
-            ..cut
-        };
+        let hash = Cut { hash: Some(ItemHash([2; 32])), ..cut };
         let last = Cut { seq: 1, ..hash };
         for (cuts, ok) in [
             (vec![cut], true),
@@ -401,15 +310,9 @@ mod tests {
         assert_eq!(with(&[0x2a, 2, 8, 3]), Err(HeaderError::WarrantKind(3)));
         assert_eq!(with(&[0x2a, 0]), Err(HeaderError::WarrantKind(0)));
         // The kind twice: it would be read as the last of the two.
-        assert!(matches!(
-            with(&[0x2a, 4, 8, 3, 8, 1]),
-            Err(HeaderError::Malformed(_))
-        ));
+        assert!(matches!(with(&[0x2a, 4, 8, 3, 8, 1]), Err(HeaderError::Malformed(_))));
         assert_eq!(with(&[0x22, 1, 0]), Err(HeaderError::Intents));
-        assert!(matches!(
-            with(&[0x32, 3, 0x0a, 1, 0]),
-            Err(HeaderError::Malformed(_))
-        ));
+        assert!(matches!(with(&[0x32, 3, 0x0a, 1, 0]), Err(HeaderError::Malformed(_))));
         assert!(matches!(with(chain), Err(HeaderError::Malformed(_))));
         // A field of a later version.
         assert_eq!(with(&[0x52, 1, 0]), Ok(first()));

@@ -96,14 +96,7 @@ impl<'a> CommitView<'a> {
             return Err(ItemError::Ciphersuite);
         }
         at.end()?;
-        Ok(Self {
-            group_id,
-            epoch,
-            leaf,
-            authenticated_data,
-            signed,
-            confirmation_tag,
-        })
+        Ok(Self { group_id, epoch, leaf, authenticated_data, signed, confirmation_tag })
     }
 }
 
@@ -138,11 +131,7 @@ impl<'a> MessageView<'a> {
         at.vector()?; // encrypted sender data
         at.vector()?; // ciphertext
         at.end()?;
-        Ok(Self {
-            group_id,
-            epoch,
-            authenticated_data,
-        })
+        Ok(Self { group_id, epoch, authenticated_data })
     }
 }
 
@@ -313,16 +302,8 @@ mod tests {
     fn message(group: &[u8], data: &[u8], text: &[u8]) -> Vec<u8> {
         let head = [0, 1, 0, 2];
         let epoch = 5u64.to_be_bytes();
-        [
-            &head,
-            &*vector(group),
-            &epoch,
-            &[1],
-            &vector(data),
-            &vector(&[8; 28]),
-            &vector(text),
-        ]
-        .concat()
+        [&head, &*vector(group), &epoch, &[1], &vector(data), &vector(&[8; 28]), &vector(text)]
+            .concat()
     }
 
     fn parts() -> impl Strategy<Value = Parts> {
@@ -360,19 +341,12 @@ mod tests {
         assert!(commit_id(&good, &NETWORK).is_ok());
         assert_eq!(message_hash(&text), Ok(item_hash(&text)));
         assert_eq!(commit_id(&text, &NETWORK), Err(ItemError::Kind("commit")));
-        assert_eq!(
-            message_hash(&good),
-            Err(ItemError::Kind("application message"))
-        );
+        assert_eq!(message_hash(&good), Err(ItemError::Kind("application message")));
         // Byte 45 is the sender's kind, 51 the content's: another sender or content is none.
         for at in [1, 45, 51] {
             let mut other = good.clone();
             other[at] += 1;
-            assert_eq!(
-                commit_id(&other, &NETWORK),
-                Err(ItemError::Kind("commit")),
-                "byte {at}"
-            );
+            assert_eq!(commit_id(&other, &NETWORK), Err(ItemError::Kind("commit")), "byte {at}");
         }
     }
 
@@ -382,22 +356,13 @@ mod tests {
         // The group id's length in two bytes: MLS would verify it, but it is another name.
         let long = [&text[..4], &[0x40, 0x20], &text[5..]].concat();
         assert_eq!(message_hash(&long), Err(ItemError::Malformed));
-        assert_eq!(
-            message_hash(&[&*text, &[0]].concat()),
-            Err(ItemError::Trailing)
-        );
-        assert_eq!(
-            message_hash(&text[..text.len() - 1]),
-            Err(ItemError::Malformed)
-        );
+        assert_eq!(message_hash(&[&*text, &[0]].concat()), Err(ItemError::Trailing));
+        assert_eq!(message_hash(&text[..text.len() - 1]), Err(ItemError::Malformed));
     }
 
     #[test]
     fn epochs_of_networks_differ() {
-        assert_ne!(
-            epoch_id(&[1; 32], &NETWORK),
-            epoch_id(&[1; 32], &NetworkId([4; 32]))
-        );
+        assert_ne!(epoch_id(&[1; 32], &NETWORK), epoch_id(&[1; 32], &NetworkId([4; 32])));
         assert_ne!(epoch_id(&[1; 32], &NETWORK), epoch_id(&[2; 32], &NETWORK));
     }
 

@@ -195,10 +195,7 @@ mod tests {
             hash(Label::Topic, &network, &[b"ab", b"c"]),
             hash(Label::Topic, &network, &[b"a", b"bc"])
         );
-        assert_ne!(
-            hash(Label::Topic, &network, &[]),
-            hash(Label::Topic, &network, &[b""])
-        );
+        assert_ne!(hash(Label::Topic, &network, &[]), hash(Label::Topic, &network, &[b""]));
     }
 
     #[test]

@@ -50,10 +50,7 @@ impl From<prost::DecodeError> for ProtoError {
 /// `fields` (number, occurrences) says. Unknown fields are ignored, for later versions.
 pub(super) fn check(bytes: &[u8], max: usize, fields: &[(u32, usize)]) -> Result<(), ProtoError> {
     if bytes.len() > max {
-        return Err(ProtoError::Size {
-            size: bytes.len(),
-            max,
-        });
+        return Err(ProtoError::Size { size: bytes.len(), max });
     }
     let mut seen = [0usize; 16];
     debug_assert!(fields.len() <= seen.len());
@@ -70,10 +67,7 @@ pub(super) fn check(bytes: &[u8], max: usize, fields: &[(u32, usize)]) -> Result
         } else {
             skip_field(wire_type, field, &mut rest, DecodeContext::default())?;
         }
-        let known = fields
-            .iter()
-            .zip(&mut seen)
-            .find(|((number, _), _)| *number == field);
+        let known = fields.iter().zip(&mut seen).find(|((number, _), _)| *number == field);
         if let Some(((_, max), count)) = known {
             *count += 1;
             if *count > *max {
@@ -96,10 +90,7 @@ pub(super) fn version(bytes: &[u8]) -> Result<u32, ProtoError> {
 
 /// A field of exactly `N` bytes.
 pub(super) fn exact<const N: usize>(field: u32, bytes: &[u8]) -> Result<[u8; N], ProtoError> {
-    bytes.try_into().map_err(|_| ProtoError::Field {
-        field,
-        size: bytes.len(),
-    })
+    bytes.try_into().map_err(|_| ProtoError::Field { field, size: bytes.len() })
 }
 
 /// A field of at most `max` bytes.
@@ -119,15 +110,9 @@ mod tests {
         // field 1 varint 5, twice
         let bytes = [0x08, 5, 0x08, 5];
         assert_eq!(check(&bytes, 10, &[(1, 2)]), Ok(()));
-        assert_eq!(
-            check(&bytes, 10, &[(1, 1)]),
-            Err(ProtoError::Count { field: 1, max: 1 })
-        );
+        assert_eq!(check(&bytes, 10, &[(1, 1)]), Err(ProtoError::Count { field: 1, max: 1 }));
         assert_eq!(check(&bytes, 10, &[(2, 1)]), Ok(()));
-        assert_eq!(
-            check(&bytes, 3, &[]),
-            Err(ProtoError::Size { size: 4, max: 3 })
-        );
+        assert_eq!(check(&bytes, 3, &[]), Err(ProtoError::Size { size: 4, max: 3 }));
     }
 
     #[test]

@@ -55,10 +55,7 @@ impl Root {
     /// The root `value` as of `slot`. The value must be uniformly random, as an exported or
     /// derived secret is.
     pub fn new(slot: Slot, value: [u8; 32]) -> Self {
-        Self {
-            slot,
-            value: Zeroizing::new(value),
-        }
+        Self { slot, value: Zeroizing::new(value) }
     }
 
     /// The slot that the value is of.
@@ -86,15 +83,12 @@ impl Root {
     /// # Errors
     /// [`RootError`] if the slot is earlier, or absurdly late; the root is then unchanged.
     pub fn advance(&mut self, slot: Slot, network: &NetworkId) -> Result<(), RootError> {
-        let steps = slot.0.checked_sub(self.slot.0).ok_or(RootError::Past {
-            held: self.slot,
-            wanted: slot,
-        })?;
+        let steps = slot
+            .0
+            .checked_sub(self.slot.0)
+            .ok_or(RootError::Past { held: self.slot, wanted: slot })?;
         if steps > MAX_STEPS {
-            return Err(RootError::TooFar {
-                held: self.slot,
-                wanted: slot,
-            });
+            return Err(RootError::TooFar { held: self.slot, wanted: slot });
         }
         for _ in 0..steps {
             // The assignment drops the earlier value, which zeroizes it.
@@ -107,9 +101,7 @@ impl Root {
 
 impl fmt::Debug for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Root")
-            .field("slot", &self.slot)
-            .finish_non_exhaustive()
+        f.debug_struct("Root").field("slot", &self.slot).finish_non_exhaustive()
     }
 }
 
@@ -128,10 +120,7 @@ impl Roots {
     /// # Errors
     /// [`RootError`] if one of them is past that slot or absurdly far from it.
     pub fn at(&self, slot: Slot, network: &NetworkId) -> Result<Roots, RootError> {
-        Ok(Roots {
-            topic: self.topic.at(slot, network)?,
-            seal: self.seal.at(slot, network)?,
-        })
+        Ok(Roots { topic: self.topic.at(slot, network)?, seal: self.seal.at(slot, network)? })
     }
 }
 
@@ -151,23 +140,15 @@ pub fn inbox_roots(network: &NetworkId, slot: Slot) -> Roots {
             &[which, &slot.0.to_be_bytes()],
         ),
     };
-    Roots {
-        topic: root(b"topic"),
-        seal: root(b"seal"),
-    }
+    Roots { topic: root(b"topic"), seal: root(b"seal") }
 }
 
 /// The roots of an invitation from its one-time `secret` and the slot written beside it; from there
 /// on they ratchet like any others.
 pub fn invitation_roots(secret: &[u8; 32], slot: Slot, network: &NetworkId) -> Roots {
-    let root = |label| Root {
-        slot,
-        value: expand(secret, label, network, &[&slot.0.to_be_bytes()]),
-    };
-    Roots {
-        topic: root(Label::InvitationTopicRoot),
-        seal: root(Label::InvitationSealRoot),
-    }
+    let root =
+        |label| Root { slot, value: expand(secret, label, network, &[&slot.0.to_be_bytes()]) };
+    Roots { topic: root(Label::InvitationTopicRoot), seal: root(Label::InvitationSealRoot) }
 }
 
 #[cfg(test)]
@@ -183,18 +164,12 @@ mod tests {
         assert_eq!(root.at(Slot(10), &NETWORK).unwrap().expose(), root.expose());
         assert_eq!(
             root.at(Slot(9), &NETWORK).unwrap_err(),
-            RootError::Past {
-                held: Slot(10),
-                wanted: Slot(9)
-            }
+            RootError::Past { held: Slot(10), wanted: Slot(9) }
         );
         let far = Slot(10 + MAX_STEPS + 1);
         assert_eq!(
             root.at(far, &NETWORK).unwrap_err(),
-            RootError::TooFar {
-                held: Slot(10),
-                wanted: far
-            }
+            RootError::TooFar { held: Slot(10), wanted: far }
         );
         let mut moved = root.clone();
         assert!(moved.advance(Slot(u64::MAX), &NETWORK).is_err());
@@ -228,13 +203,8 @@ mod tests {
 
     #[test]
     fn an_inbox_root_does_not_ratchet_into_the_next() {
-        let ratcheted = inbox_roots(&NETWORK, Slot(1))
-            .at(Slot(2), &NETWORK)
-            .unwrap();
-        assert_ne!(
-            ratcheted.topic.expose(),
-            inbox_roots(&NETWORK, Slot(2)).topic.expose()
-        );
+        let ratcheted = inbox_roots(&NETWORK, Slot(1)).at(Slot(2), &NETWORK).unwrap();
+        assert_ne!(ratcheted.topic.expose(), inbox_roots(&NETWORK, Slot(2)).topic.expose());
     }
 
     proptest! {

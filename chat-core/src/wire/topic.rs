@@ -41,9 +41,7 @@ impl ContentTopic {
         let id = expand::<TOPIC_LEN>(root.expose(), Label::Topic, network, &[&[lane]]);
         let mut text = BASE32_NOPAD.encode(id.as_slice());
         text.make_ascii_lowercase();
-        Self(format!(
-            "/{APPLICATION}/{APPLICATION_VERSION}/{text}/{TOPIC_ENCODING}"
-        ))
+        Self(format!("/{APPLICATION}/{APPLICATION_VERSION}/{text}/{TOPIC_ENCODING}"))
     }
 
     /// Reads a topic; accepts exactly what [`ContentTopic::derive`] can write.
@@ -60,9 +58,7 @@ impl ContentTopic {
             .and_then(|t| t.strip_suffix(TOPIC_ENCODING))
             .and_then(|t| t.strip_suffix('/'))
             .ok_or(TopicError::Foreign)?;
-        let lowercase = derived
-            .bytes()
-            .all(|c| matches!(c, b'a'..=b'z' | b'2'..=b'7'));
+        let lowercase = derived.bytes().all(|c| matches!(c, b'a'..=b'z' | b'2'..=b'7'));
         if derived.len() != DERIVED_CHARS || !lowercase {
             return Err(TopicError::Malformed);
         }
@@ -146,16 +142,10 @@ mod tests {
             (text.replace(id, &id.to_uppercase()), TopicError::Malformed),
             (text.replace(id, &id[1..]), TopicError::Malformed),
             (text.replace(id, &format!("a{id}")), TopicError::Malformed),
-            (
-                text.replace(id, &format!("{}/", &id[1..])),
-                TopicError::Malformed,
-            ),
+            (text.replace(id, &format!("{}/", &id[1..])), TopicError::Malformed),
             (text.replace(id, &"1".repeat(26)), TopicError::Malformed),
             // The last character carries three bits only: "b" has one of the other two set.
-            (
-                text.replace(id, &format!("{}b", &id[..25])),
-                TopicError::Malformed,
-            ),
+            (text.replace(id, &format!("{}b", &id[..25])), TopicError::Malformed),
             (text.replace(id, &"é".repeat(13)), TopicError::Malformed),
         ] {
             assert_eq!(ContentTopic::parse(&bad), Err(why), "{bad}");
