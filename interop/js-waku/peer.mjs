@@ -20,12 +20,15 @@ export function within(ms, what, promise) {
 }
 
 export class Peer {
-  static async start(program, cluster) {
+  static async start(program, ...args) {
     const peer = new Peer();
-    peer.child = spawn(program, [String(cluster)], { stdio: ["pipe", "pipe", "inherit"] });
+    peer.child = spawn(program, args.map(String), { stdio: ["pipe", "pipe", "inherit"] });
     running.add(peer.child);
     peer.ended = new Promise((resolve) => peer.child.on("exit", resolve));
-    peer.ended.then(() => running.delete(peer.child));
+    peer.ended.then(() => {
+      running.delete(peer.child);
+      for (const { reject } of peer.waiting) reject(new Error("the peer has ended"));
+    });
     peer.lines = [];
     peer.waiting = [];
     createInterface({ input: peer.child.stdout }).on("line", (line) => {
@@ -44,7 +47,8 @@ export class Peer {
   next(what, wanted) {
     const at = this.lines.findIndex(wanted);
     if (at >= 0) return Promise.resolve(this.lines.splice(at, 1)[0]);
-    return within(30_000, what, new Promise((resolve) => this.waiting.push({ wanted, resolve })));
+    if (!running.has(this.child)) return Promise.reject(new Error("the peer has ended"));
+    return within(30_000, what, new Promise((resolve, reject) => this.waiting.push({ wanted, resolve, reject })));
   }
 
   /** The next message whose payload begins like this. */

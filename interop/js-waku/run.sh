@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-cargo build --quiet --locked -p waku-node --example interop_peer
+cargo build --quiet -p waku-node --example interop_peer
 peer="${CARGO_TARGET_DIR:-../../target}/debug/examples/interop_peer"
 
 # A copy of the lock file tells whether the last install is still right.

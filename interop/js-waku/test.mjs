@@ -70,6 +70,12 @@ async function link(node, peer) {
   await until("the relay sees its peer", () =>
     node.libp2p.services.pubsub.getSubscribers(TOPIC).some((id) => id.toString() === peer.id),
   );
+  // js-waku may know of a subscription before it has a stream of its own to publish on, and drops
+  // what it publishes then. Once the other side has heard of its subscription, there is one.
+  await until("waku-node sees js-waku's subscription", async () => {
+    const { topics } = await peer.ask("status", "status");
+    return topics[TOPIC] > 0;
+  });
 }
 
 /** The next relay message at js-waku whose payload begins like this, decoded by js-waku. */
@@ -232,6 +238,29 @@ async function store(node, peer, muxer) {
   });
 }
 
+// js-waku opens streams ahead of their use, and keeps them.
+async function idleStreams() {
+  await test("js-waku queries after its idle streams timed out", async () => {
+    const timeout = 300;
+    const peer = await Peer.start(program, CLUSTER, timeout);
+    const node = await jsWaku("mplex");
+    await link(node, peer);
+    await peer.ask(`fill ${TOPIC} ${HISTORY} 30`, "filled");
+    const decoders = [node.createDecoder({ contentTopic: HISTORY })];
+    for (let round = 0; round < 3; round += 1) {
+      let count = 0;
+      const run = async () => {
+        for await (const page of node.store.queryGenerator(decoders, {})) count += page.length;
+      };
+      await within(20_000, "a Store query", run());
+      assert.equal(count, 30);
+      await new Promise((resolve) => setTimeout(resolve, 4 * timeout));
+    }
+    await node.stop();
+    assert.equal(await peer.stop(), 0);
+  });
+}
+
 async function otherCluster() {
   await test("js-waku of another cluster is disconnected", async () => {
     const peer = await Peer.start(program, CLUSTER + 1);
@@ -268,6 +297,7 @@ for (const muxer of ["mplex", "yamux"]) {
     assert.equal(await peer.stop(), 0);
   });
 }
+await idleStreams();
 await otherCluster();
 
 endAll();

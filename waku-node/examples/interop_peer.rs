@@ -8,11 +8,12 @@
 //!   apart; answers `{"type":"filled",…}` with their hashes, once the archive has them
 //! - `status`: answers `{"type":"status",…}`
 //!
-//! It ends when its standard input does. The cluster is the first argument, 66 by default.
+//! It ends when its standard input does. Arguments: the cluster, 66 by default; the request time-out
+//! in milliseconds.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use waku_node::{
     MessageHash, Node, NodeConfig, NodeEvent, PublishError, StoreConfig, StoreQuery, WakuMessage,
@@ -27,12 +28,15 @@ async fn main() -> Result<(), Failure> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let cluster_id = std::env::args().nth(1).map_or(Ok(66), |a| a.parse())?;
-    let config = NodeConfig {
-        cluster_id,
+    let mut args = std::env::args().skip(1);
+    let mut config = NodeConfig {
+        cluster_id: args.next().map_or(Ok(66), |a| a.parse())?,
         store: Some(StoreConfig::default()),
         ..NodeConfig::default()
     };
+    if let Some(timeout) = args.next() {
+        config.limits.request_timeout = Duration::from_millis(timeout.parse()?);
+    }
     let node = Node::start(config).await?;
     let mut events = node.events();
     say(&json!({
@@ -100,10 +104,7 @@ async fn command(node: &Node, line: &str) -> Result<Value, Failure> {
                 content_topics: vec![(*content_topic).to_owned()],
                 ..StoreQuery::default()
             };
-            let archived = node
-                .store_collect(Some(node.peer_id()), own, count)
-                .await?
-                .len();
+            let archived = node.store_collect(Some(node.peer_id()), own, count).await?.len();
             let hashes: Vec<_> = hashes.iter().map(ToString::to_string).collect();
             Ok(json!({ "type": "filled", "archived": archived, "hashes": hashes }))
         }
@@ -116,6 +117,7 @@ async fn command(node: &Node, line: &str) -> Result<Value, Failure> {
                 .collect();
             Ok(json!({
                 "type": "status",
+                "topics": status.topics.iter().map(|t| (t.pubsub_topic.clone(), json!(t.topic_peers))).collect::<Map<_, _>>(),
                 "peers": peers,
                 "metadataRefused": status.counters.metadata_refused,
                 "storeServed": status.counters.store_served,
@@ -154,7 +156,5 @@ async fn publish(
 }
 
 fn now() -> Result<i64, Failure> {
-    Ok(i64::try_from(
-        SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos(),
-    )?)
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
 }

@@ -16,12 +16,7 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// A full bucket.
     pub(crate) fn new(rate: u64, burst: u64, now: Instant) -> Self {
-        Self {
-            rate: rate as f64,
-            burst: burst as f64,
-            level: burst as f64,
-            updated: now,
-        }
+        Self { rate: rate as f64, burst: burst as f64, level: burst as f64, updated: now }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -75,9 +70,6 @@ mod tests {
         assert_eq!(b.available(start + Duration::from_secs(1000)), 100);
         b.spend(150, start + Duration::from_secs(1000));
         assert_eq!(b.available(start + Duration::from_secs(1000)), 0);
-        assert_eq!(
-            b.wait_for(10, start + Duration::from_secs(1000)),
-            Duration::from_secs(6)
-        );
+        assert_eq!(b.wait_for(10, start + Duration::from_secs(1000)), Duration::from_secs(6));
     }
 }

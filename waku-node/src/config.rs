@@ -24,11 +24,7 @@ impl NodeKey {
 
     /// Draws a new key from the operating system's randomness.
     pub fn generate() -> Self {
-        Self(
-            libp2p::identity::secp256k1::Keypair::generate()
-                .secret()
-                .to_bytes(),
-        )
+        Self(libp2p::identity::secp256k1::Keypair::generate().secret().to_bytes())
     }
 
     /// The secret bytes, to be stored somewhere safe.
@@ -189,10 +185,7 @@ pub struct ReconnectConfig {
 
 impl Default for ReconnectConfig {
     fn default() -> Self {
-        Self {
-            min: Duration::from_millis(500),
-            max: Duration::from_secs(60),
-        }
+        Self { min: Duration::from_millis(500), max: Duration::from_secs(60) }
     }
 }
 
@@ -201,9 +194,7 @@ impl NodeConfig {
     pub(crate) fn check(&self) -> Result<(), NodeError> {
         let l = &self.limits;
         if l.peer_bytes_per_second == 0 || l.total_bytes_per_second == 0 {
-            return Err(NodeError::Config(
-                "a byte rate of zero would never read anything",
-            ));
+            return Err(NodeError::Config("a byte rate of zero would never read anything"));
         }
         // One frame must fit, or a throttled connection would never finish reading it.
         if l.peer_burst_bytes < MIN_BURST || l.total_burst_bytes < MIN_BURST {
@@ -217,12 +208,8 @@ impl NodeConfig {
                 "reconnect.min must be above zero and not above reconnect.max",
             ));
         }
-        self.listen
-            .iter()
-            .try_for_each(|a| check_listen(a).map(drop))?;
-        self.static_peers
-            .iter()
-            .try_for_each(|a| check_dial(a).map(drop))
+        self.listen.iter().try_for_each(|a| check_listen(a).map(drop))?;
+        self.static_peers.iter().try_for_each(|a| check_dial(a).map(drop))
     }
 }
 
@@ -248,12 +235,7 @@ pub(crate) fn check_listen(addr: &Multiaddr) -> Result<SocketAddr, NodeError> {
 pub(crate) fn check_dial(
     addr: &Multiaddr,
 ) -> Result<(Multiaddr, Option<libp2p::PeerId>), NodeError> {
-    let bad = |reason| {
-        Err(NodeError::Address {
-            addr: addr.clone(),
-            reason,
-        })
-    };
+    let bad = |reason| Err(NodeError::Address { addr: addr.clone(), reason });
     let mut parts = addr.iter();
     if !matches!(
         parts.next(),
@@ -287,14 +269,10 @@ mod tests {
     #[test]
     fn only_tcp_addresses_can_be_dialled() {
         let peer = libp2p::PeerId::random();
-        for good in [
-            "/ip4/127.0.0.1/tcp/1".to_owned(),
-            format!("/dns4/example.org/tcp/30303/p2p/{peer}"),
-        ] {
-            assert!(
-                check_dial(&good.parse().expect("an address")).is_ok(),
-                "{good}"
-            );
+        for good in
+            ["/ip4/127.0.0.1/tcp/1".to_owned(), format!("/dns4/example.org/tcp/30303/p2p/{peer}")]
+        {
+            assert!(check_dial(&good.parse().expect("an address")).is_ok(), "{good}");
         }
         for bad in [
             "/ip4/127.0.0.1",
@@ -305,10 +283,7 @@ mod tests {
             "/memory/1",
         ] {
             let addr: Multiaddr = bad.parse().expect("an address");
-            assert!(
-                matches!(check_dial(&addr), Err(NodeError::Address { .. })),
-                "{bad}"
-            );
+            assert!(matches!(check_dial(&addr), Err(NodeError::Address { .. })), "{bad}");
         }
     }
 
@@ -316,15 +291,8 @@ mod tests {
     fn a_key_makes_the_same_identity_again() {
         let key = NodeKey::generate();
         let again = NodeKey::from_bytes(*key.expose());
-        let id = |k: &NodeKey| {
-            k.keypair()
-                .map(|k| k.public().to_peer_id())
-                .expect("a valid key")
-        };
+        let id = |k: &NodeKey| k.keypair().map(|k| k.public().to_peer_id()).expect("a valid key");
         assert_eq!(id(&key), id(&again));
-        assert!(matches!(
-            NodeKey::from_bytes([0; 32]).keypair(),
-            Err(NodeError::Key)
-        ));
+        assert!(matches!(NodeKey::from_bytes([0; 32]).keypair(), Err(NodeError::Key)));
     }
 }

@@ -54,11 +54,7 @@ impl NodeEvent {
     fn weight(&self) -> usize {
         const BASE: usize = 128;
         match self {
-            Self::Message {
-                pubsub_topic,
-                message,
-                ..
-            } => {
+            Self::Message { pubsub_topic, message, .. } => {
                 let meta = message.meta.as_ref().map_or(0, |m| m.len());
                 let proof = message.rate_limit_proof.as_ref().map_or(0, |m| m.len());
                 BASE + pubsub_topic.len()
@@ -128,19 +124,12 @@ struct HubState {
 
 impl EventHub {
     pub(crate) fn new(max_len: usize, max_bytes: usize) -> Self {
-        Self {
-            max_len: max_len.max(1),
-            max_bytes,
-            state: Mutex::default(),
-        }
+        Self { max_len: max_len.max(1), max_bytes, state: Mutex::default() }
     }
 
     pub(crate) fn subscribe(&self) -> EventStream {
         let mut state = lock(&self.state);
-        let queue = Arc::new(Mutex::new(Queue {
-            closed: state.closed,
-            ..Queue::default()
-        }));
+        let queue = Arc::new(Mutex::new(Queue { closed: state.closed, ..Queue::default() }));
         state.subscribers.retain(|s| s.strong_count() > 0);
         state.subscribers.push(Arc::downgrade(&queue));
         EventStream { queue }
@@ -199,11 +188,7 @@ mod tests {
     use super::*;
 
     fn event(n: usize) -> NodeEvent {
-        NodeEvent::MeshChanged {
-            pubsub_topic: String::new(),
-            mesh_peers: n,
-            topic_peers: n,
-        }
+        NodeEvent::MeshChanged { pubsub_topic: String::new(), mesh_peers: n, topic_peers: n }
     }
 
     #[tokio::test]
@@ -229,10 +214,7 @@ mod tests {
         let message = |n: usize| NodeEvent::Message {
             pubsub_topic: String::new(),
             hash: MessageHash([n as u8; 32]),
-            message: WakuMessage {
-                payload: vec![0; 1000].into(),
-                ..Default::default()
-            },
+            message: WakuMessage { payload: vec![0; 1000].into(), ..Default::default() },
         };
         (0..10).for_each(|n| hub.push(&message(n)));
         assert_eq!(events.recv().await, Some(NodeEvent::Lagged(8)));

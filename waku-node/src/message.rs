@@ -133,14 +133,9 @@ impl WakuMessage {
     /// See [`MessageError`]; nothing that this returns `Ok` for exceeds the limits of this module.
     pub fn decode(data: Bytes) -> Result<Self, MessageError> {
         if data.len() > MAX_MESSAGE_SIZE {
-            return Err(MessageError::TooLarge {
-                size: data.len(),
-                limit: MAX_MESSAGE_SIZE,
-            });
+            return Err(MessageError::TooLarge { size: data.len(), limit: MAX_MESSAGE_SIZE });
         }
-        WakuMessageProto::decode(data)
-            .map_err(|e| MessageError::Decode(e.to_string()))?
-            .try_into()
+        WakuMessageProto::decode(data).map_err(|e| MessageError::Decode(e.to_string()))?.try_into()
     }
 
     /// Checks everything that makes a message acceptable to relay, except the clock, which relay
@@ -163,10 +158,7 @@ impl WakuMessage {
         }
         let size = WakuMessageProto::from(self).encoded_len();
         if size > MAX_MESSAGE_SIZE {
-            return Err(MessageError::TooLarge {
-                size,
-                limit: MAX_MESSAGE_SIZE,
-            });
+            return Err(MessageError::TooLarge { size, limit: MAX_MESSAGE_SIZE });
         }
         Ok(())
     }
@@ -264,10 +256,7 @@ mod tests {
         all.extend_from_slice(&m.payload);
         all.extend_from_slice(b"/waku/2/default-content/protosuper-secret");
         all.extend_from_slice(&0x1752_1F5A_9B5B_7E00_i64.to_be_bytes());
-        assert_eq!(
-            message_hash("/waku/2/rs/66/0", &m).0,
-            <[u8; 32]>::from(Sha256::digest(&all))
-        );
+        assert_eq!(message_hash("/waku/2/rs/66/0", &m).0, <[u8; 32]>::from(Sha256::digest(&all)));
     }
 
     #[test]

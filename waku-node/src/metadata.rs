@@ -70,10 +70,7 @@ impl Metadata {
         if shards.len() > MAX_SHARDS {
             return Err(MetadataError::TooLong);
         }
-        Ok(Self {
-            cluster_id: p.cluster_id,
-            shards,
-        })
+        Ok(Self { cluster_id: p.cluster_id, shards })
     }
 }
 
@@ -83,10 +80,7 @@ mod tests {
 
     #[test]
     fn shards_are_written_unpacked_and_read_in_both_forms() {
-        let m = Metadata {
-            cluster_id: Some(66),
-            shards: vec![0, 7],
-        };
+        let m = Metadata { cluster_id: Some(66), shards: vec![0, 7] };
         assert_eq!(m.encode(), [0x08, 66, 0x10, 0, 0x10, 7].as_slice());
         let packed = Bytes::from_static(&[0x08, 66, 0x1a, 2, 0, 7]);
         assert_eq!(Metadata::decode(packed), Ok(m.clone()));

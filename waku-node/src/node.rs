@@ -58,14 +58,8 @@ impl Node {
             }
             None => None,
         };
-        let events = EventHub::new(
-            config.limits.event_queue_len,
-            config.limits.event_queue_bytes,
-        );
-        let shared = Arc::new(Shared::new(
-            events,
-            archive.as_ref().map(ArchiveWorker::counters),
-        ));
+        let events = EventHub::new(config.limits.event_queue_len, config.limits.event_queue_bytes);
+        let shared = Arc::new(Shared::new(events, archive.as_ref().map(ArchiveWorker::counters)));
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let driver = Driver::start(&config, &key, archive, shared.clone(), inbox).await?;
         let (ended, stopped) = watch::channel(false);
@@ -78,10 +72,7 @@ impl Node {
                 peer_id: key.public().to_peer_id(),
                 cluster_id: config.cluster_id,
                 // The key is not needed any more.
-                config: NodeConfig {
-                    key: None,
-                    ..config
-                },
+                config: NodeConfig { key: None, ..config },
                 commands,
                 shared,
                 requests: AtomicU64::new(0),
@@ -121,22 +112,13 @@ impl Node {
         // Others drop a frame beyond this without a word.
         let size = frame_size(pubsub_topic, encoded.len());
         if size > MAX_MESSAGE_SIZE {
-            return Err(PublishError::TooLarge {
-                size,
-                limit: MAX_MESSAGE_SIZE,
-            });
+            return Err(PublishError::TooLarge { size, limit: MAX_MESSAGE_SIZE });
         }
         let hash = message_hash(pubsub_topic, &m);
         let pubsub_topic = pubsub_topic.to_owned();
-        self.ask(|reply| Command::Publish {
-            pubsub_topic,
-            hash,
-            encoded,
-            message: m,
-            reply,
-        })
-        .await
-        .ok_or(PublishError::Stopped)??;
+        self.ask(|reply| Command::Publish { pubsub_topic, hash, encoded, message: m, reply })
+            .await
+            .ok_or(PublishError::Stopped)??;
         Ok(hash)
     }
 
@@ -164,12 +146,7 @@ impl Node {
         let request_id = format!("{number:016x}");
         let (id, query) = (request_id.clone(), q.clone());
         let answer = self
-            .ask(|reply| Command::StoreQuery {
-                peer,
-                request_id: id,
-                query,
-                reply,
-            })
+            .ask(|reply| Command::StoreQuery { peer, request_id: id, query, reply })
             .await
             .ok_or(StoreError::Stopped)??;
         match answer {
@@ -253,12 +230,9 @@ impl Node {
     /// [`NodeError::Topic`], [`NodeError::RelayDisabled`] or [`NodeError::Stopped`].
     pub async fn subscribe(&self, pubsub_topic: &str) -> Result<(), NodeError> {
         let pubsub_topic = pubsub_topic.to_owned();
-        self.ask(|reply| Command::Subscribe {
-            pubsub_topic,
-            reply,
-        })
-        .await
-        .ok_or(NodeError::Stopped)?
+        self.ask(|reply| Command::Subscribe { pubsub_topic, reply })
+            .await
+            .ok_or(NodeError::Stopped)?
     }
 
     /// Ends a subscription. Ending one that there is not is no error.
@@ -267,12 +241,9 @@ impl Node {
     /// As for [`Node::subscribe`].
     pub async fn unsubscribe(&self, pubsub_topic: &str) -> Result<(), NodeError> {
         let pubsub_topic = pubsub_topic.to_owned();
-        self.ask(|reply| Command::Unsubscribe {
-            pubsub_topic,
-            reply,
-        })
-        .await
-        .ok_or(NodeError::Stopped)?
+        self.ask(|reply| Command::Unsubscribe { pubsub_topic, reply })
+            .await
+            .ok_or(NodeError::Stopped)?
     }
 
     /// Stops the node for all its clones: closes connections, frees its ports, ends its tasks,

@@ -161,10 +161,7 @@ mod tests {
             &[0x80, 0x00],
             &[0x05, 1, 2],
         ] {
-            assert!(
-                block_on(read_frame(&mut Cursor::new(wire), 100)).is_err(),
-                "{wire:?}"
-            );
+            assert!(block_on(read_frame(&mut Cursor::new(wire), 100)).is_err(), "{wire:?}");
         }
     }
 }

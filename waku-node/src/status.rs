@@ -140,12 +140,7 @@ pub(crate) struct View {
 
 impl Shared {
     pub(crate) fn new(events: EventHub, archive: Option<Arc<ArchiveCounters>>) -> Self {
-        Self {
-            events,
-            counters: AtomicCounters::default(),
-            archive,
-            view: RwLock::default(),
-        }
+        Self { events, counters: AtomicCounters::default(), archive, view: RwLock::default() }
     }
 
     pub(crate) fn read<T>(&self, f: impl FnOnce(&View) -> T) -> T {
@@ -169,11 +164,6 @@ impl Shared {
                 failed: get(&a.failed),
             }
         });
-        NodeStatus {
-            connected_peers,
-            topics,
-            counters: self.counters.snapshot(),
-            archive,
-        }
+        NodeStatus { connected_peers, topics, counters: self.counters.snapshot(), archive }
     }
 }

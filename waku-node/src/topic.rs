@@ -52,12 +52,7 @@ pub fn parse_content_topic(topic: &str) -> Result<ContentTopic<'_>, TopicError> 
     }
     let rest = topic.strip_prefix('/').ok_or(TopicError::ContentTopic)?;
     let mut parts = rest.split('/');
-    let mut next = || {
-        parts
-            .next()
-            .filter(|p| !p.is_empty())
-            .ok_or(TopicError::ContentTopic)
-    };
+    let mut next = || parts.next().filter(|p| !p.is_empty()).ok_or(TopicError::ContentTopic);
     let four = [next()?, next()?, next()?, next()?];
     let [application, version, name, encoding] = match (parts.next(), parts.next()) {
         (None, _) => four,
@@ -74,12 +69,7 @@ pub fn parse_content_topic(topic: &str) -> Result<ContentTopic<'_>, TopicError> 
         }
         _ => return Err(TopicError::ContentTopic),
     };
-    Ok(ContentTopic {
-        application,
-        version,
-        name,
-        encoding,
-    })
+    Ok(ContentTopic { application, version, name, encoding })
 }
 
 /// The shard that autosharding assigns to a content topic, among `shards` shards: the last eight
@@ -94,11 +84,8 @@ pub fn shard_for(content_topic: &str, shards: u32) -> Result<u32, TopicError> {
         return Err(TopicError::NoShards);
     }
     let topic = parse_content_topic(content_topic)?;
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(topic.application)
-        .chain_update(topic.version)
-        .finalize()
-        .into();
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(topic.application).chain_update(topic.version).finalize().into();
     let mut tail = [0u8; 8];
     tail.copy_from_slice(&digest[24..]);
     // The remainder is below a u32.
@@ -118,14 +105,9 @@ pub fn parse_pubsub_topic(topic: &str) -> Result<(u32, u32), TopicError> {
     let number = |s: &str| {
         // `parse` would take a sign, and leading zeros would give one shard two names.
         let canonical = s.bytes().all(|b| b.is_ascii_digit()) && (s == "0" || !s.starts_with('0'));
-        canonical
-            .then(|| s.parse::<u32>().ok())
-            .flatten()
-            .ok_or(TopicError::PubsubTopic)
+        canonical.then(|| s.parse::<u32>().ok()).flatten().ok_or(TopicError::PubsubTopic)
     };
-    let rest = topic
-        .strip_prefix("/waku/2/rs/")
-        .ok_or(TopicError::PubsubTopic)?;
+    let rest = topic.strip_prefix("/waku/2/rs/").ok_or(TopicError::PubsubTopic)?;
     let (cluster, shard) = rest.split_once('/').ok_or(TopicError::PubsubTopic)?;
     Ok((number(cluster)?, number(shard)?))
 }
@@ -156,16 +138,9 @@ mod tests {
             "/a/1/b/c/d",
             "/0/a/1/b/",
         ] {
-            assert_eq!(
-                parse_content_topic(bad),
-                Err(TopicError::ContentTopic),
-                "{bad}"
-            );
+            assert_eq!(parse_content_topic(bad), Err(TopicError::ContentTopic), "{bad}");
         }
-        assert_eq!(
-            parse_content_topic("/1/a/1/b/c"),
-            Err(TopicError::Generation)
-        );
+        assert_eq!(parse_content_topic("/1/a/1/b/c"), Err(TopicError::Generation));
         assert_eq!(
             parse_content_topic(&format!("/a/1/{}/c", "x".repeat(1024))),
             Err(TopicError::TooLong)
@@ -184,11 +159,7 @@ mod tests {
             "/waku/2/rs/4294967296/0",
             "/waku/2/rs//0",
         ] {
-            assert_eq!(
-                parse_pubsub_topic(bad),
-                Err(TopicError::PubsubTopic),
-                "{bad}"
-            );
+            assert_eq!(parse_pubsub_topic(bad), Err(TopicError::PubsubTopic), "{bad}");
         }
     }
 }

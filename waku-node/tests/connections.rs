@@ -27,10 +27,7 @@ async fn peer_event(events: &mut waku_node::EventStream, peer: PeerId, connected
 
 #[tokio::test]
 async fn another_cluster_is_refused() {
-    let (a, b) = (
-        node(|c| c.cluster_id = 66).await,
-        node(|c| c.cluster_id = 67).await,
-    );
+    let (a, b) = (node(|c| c.cluster_id = 66).await, node(|c| c.cluster_id = 67).await);
     let refused = patient("a refusal", a.connect(address(&b))).await;
     assert!(
         matches!(&refused, Err(NodeError::Refused { peer, .. }) if *peer == b.peer_id()),
@@ -39,10 +36,7 @@ async fn another_cluster_is_refused() {
     assert!(a.peers().is_empty() && b.peers().is_empty());
     assert!(a.status().counters.metadata_refused + b.status().counters.metadata_refused >= 1);
     // Both still take others.
-    let (c, d) = (
-        node(|c| c.cluster_id = 66).await,
-        node(|c| c.cluster_id = 67).await,
-    );
+    let (c, d) = (node(|c| c.cluster_id = 66).await, node(|c| c.cluster_id = 67).await);
     connect(&c, &a).await;
     connect(&d, &b).await;
 }
@@ -89,42 +83,18 @@ async fn peers_are_described() {
 #[tokio::test]
 async fn addresses_that_do_not_work_are_errors() {
     let a = node(|_| {}).await;
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody: Multiaddr = format!("/ip4/127.0.0.1/tcp/{free}").parse().unwrap();
-    let err = patient("an error", a.connect(nobody.clone()))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&err, NodeError::Dial { addr, .. } if *addr == nobody),
-        "{err}"
-    );
+    let err = patient("an error", a.connect(nobody.clone())).await.unwrap_err();
+    assert!(matches!(&err, NodeError::Dial { addr, .. } if *addr == nobody), "{err}");
     assert!(err.to_string().to_lowercase().contains("refused"), "{err}");
 
     let udp: Multiaddr = "/ip4/127.0.0.1/udp/1/quic-v1".parse().unwrap();
-    assert!(matches!(
-        a.connect(udp.clone()).await,
-        Err(NodeError::Address { .. })
-    ));
-    let config = NodeConfig {
-        static_peers: vec![udp.clone()],
-        ..NodeConfig::default()
-    };
-    assert!(matches!(
-        Node::start(config).await,
-        Err(NodeError::Address { .. })
-    ));
-    let config = NodeConfig {
-        listen: vec![udp],
-        ..NodeConfig::default()
-    };
-    assert!(matches!(
-        Node::start(config).await,
-        Err(NodeError::Address { .. })
-    ));
+    assert!(matches!(a.connect(udp.clone()).await, Err(NodeError::Address { .. })));
+    let config = NodeConfig { static_peers: vec![udp.clone()], ..NodeConfig::default() };
+    assert!(matches!(Node::start(config).await, Err(NodeError::Address { .. })));
+    let config = NodeConfig { listen: vec![udp], ..NodeConfig::default() };
+    assert!(matches!(Node::start(config).await, Err(NodeError::Address { .. })));
 
     let b = node(|_| {}).await;
     let mut wrong = address(&b);
@@ -141,21 +111,25 @@ async fn a_busy_port_is_an_error() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut by_node = address(&a);
     by_node.pop();
-    let by_other = format!("/ip4/127.0.0.1/tcp/{}", other.local_addr().unwrap().port())
-        .parse()
-        .unwrap();
+    let by_other =
+        format!("/ip4/127.0.0.1/tcp/{}", other.local_addr().unwrap().port()).parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = waku_node::StoreConfig {
+        path: Some(dir.path().join("store.sqlite3")),
+        ..Default::default()
+    };
     for busy in [by_node, by_other] {
+        // What was opened before it failed is closed again.
         let config = NodeConfig {
+            store: Some(store.clone()),
             listen: vec![busy.clone()],
             ..NodeConfig::default()
         };
         let err = Node::start(config).await.err().unwrap();
-        assert!(
-            matches!(&err, NodeError::Listen { addr, .. } if *addr == busy),
-            "{err}"
-        );
+        assert!(matches!(&err, NodeError::Listen { addr, .. } if *addr == busy), "{err}");
         assert!(err.to_string().contains(&busy.to_string()), "{err}");
     }
+    node(|c| c.store = Some(store)).await;
 }
 
 #[tokio::test]
@@ -198,11 +172,7 @@ async fn a_static_peer_is_found_again_after_its_restart() {
 
 #[tokio::test]
 async fn a_static_peer_that_comes_late_is_found() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let addr: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
     let early = node(|c| c.static_peers = vec![addr.clone()]).await;
     let mut events = early.events();
@@ -219,23 +189,13 @@ async fn shutdown_frees_the_port_ends_streams_and_stops_all_clones() {
     addr.pop();
     let (clone, mut events) = (a.clone(), a.events());
     patient("the shutdown", a.shutdown()).await;
-    patient("the end of events", async {
-        while events.recv().await.is_some() {}
-    })
-    .await;
+    patient("the end of events", async { while events.recv().await.is_some() {} }).await;
     assert!(clone.listen_addresses().is_empty() && clone.peers().is_empty());
-    assert!(matches!(
-        clone.connect(address(&b)).await,
-        Err(NodeError::Stopped)
-    ));
+    assert!(matches!(clone.connect(address(&b)).await, Err(NodeError::Stopped)));
     patient("a second shutdown", clone.shutdown()).await;
     until(&b, "the end of the connection", |b| b.peers().is_empty()).await;
-    let next = Node::start(NodeConfig {
-        listen: vec![addr],
-        ..NodeConfig::default()
-    })
-    .await
-    .unwrap();
+    let next =
+        Node::start(NodeConfig { listen: vec![addr], ..NodeConfig::default() }).await.unwrap();
     connect(&b, &next).await;
 }
 
@@ -244,10 +204,7 @@ async fn dropping_the_last_handle_stops_the_node() {
     let a = node(|_| {}).await;
     let mut events = a.events();
     drop(a);
-    patient("the end of events", async {
-        while events.recv().await.is_some() {}
-    })
-    .await;
+    patient("the end of events", async { while events.recv().await.is_some() {} }).await;
 }
 
 #[tokio::test]
@@ -275,20 +232,11 @@ async fn a_configuration_that_cannot_work_is_refused() {
         start(|c| c.key = Some(NodeKey::from_bytes([0; 32]))).await,
         Err(NodeError::Key)
     ));
-    assert!(matches!(
-        start(|c| c.shards = vec![1024]).await,
-        Err(NodeError::Config(_))
-    ));
+    assert!(matches!(start(|c| c.shards = vec![1024]).await, Err(NodeError::Config(_))));
     assert!(matches!(
         start(|c| c.limits.peer_bytes_per_second = 0).await,
         Err(NodeError::Config(_))
     ));
-    assert!(matches!(
-        start(|c| c.limits.total_burst_bytes = 1).await,
-        Err(NodeError::Config(_))
-    ));
-    assert!(matches!(
-        start(|c| c.reconnect.max = Duration::ZERO).await,
-        Err(NodeError::Config(_))
-    ));
+    assert!(matches!(start(|c| c.limits.total_burst_bytes = 1).await, Err(NodeError::Config(_))));
+    assert!(matches!(start(|c| c.reconnect.max = Duration::ZERO).await, Err(NodeError::Config(_))));
 }

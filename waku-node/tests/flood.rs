@@ -84,13 +84,8 @@ async fn check_serves(node: &Node) {
     let mut events = node.events();
     let hash = honest.publish(TOPIC, hello(1)).await.unwrap();
     assert_eq!(message(&mut events).await.payload, "hello 1");
-    let query = StoreQuery {
-        hashes: vec![hash],
-        ..StoreQuery::default()
-    };
-    let page = patient("an answer", honest.store_query(Some(node.peer_id()), query))
-        .await
-        .unwrap();
+    let query = StoreQuery { hashes: vec![hash], ..StoreQuery::default() };
+    let page = patient("an answer", honest.store_query(Some(node.peer_id()), query)).await.unwrap();
     assert_eq!(page.messages.len(), 1);
     honest.shutdown().await;
 }
@@ -149,11 +144,7 @@ async fn garbage_below_all_protocols() {
         let _ = stream.write_all(&bytes).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
-        let _ = patient(
-            "the end of a stream",
-            stream.take(1 << 20).read_to_end(&mut answer),
-        )
-        .await;
+        let _ = patient("the end of a stream", stream.take(1 << 20).read_to_end(&mut answer)).await;
     }
     check_serves(&victim).await;
     assert!(victim.status().counters.connections_refused > 0);
@@ -178,19 +169,9 @@ async fn unreasonable_store_requests_are_answered_with_an_error() {
     let topics = |n: usize| (0..n).map(|i| format!("/a/1/{i}/p")).collect::<Vec<_>>();
     let cursor = Some(waku_node::MessageHash([1; 32]));
     let requests = [
-        frame(&StoreQuery {
-            content_topics: topics(1001),
-            ..StoreQuery::default()
-        }),
-        frame(&StoreQuery {
-            content_topics: topics(11),
-            cursor,
-            ..StoreQuery::default()
-        }),
-        frame(&StoreQuery {
-            cursor,
-            ..StoreQuery::default()
-        }),
+        frame(&StoreQuery { content_topics: topics(1001), ..StoreQuery::default() }),
+        frame(&StoreQuery { content_topics: topics(11), cursor, ..StoreQuery::default() }),
+        frame(&StoreQuery { cursor, ..StoreQuery::default() }),
         vec![2, 0xff, 0xff],
         // A cursor of three bytes.
         vec![6, 0x9a, 0x03, 3, 1, 2, 3],
@@ -234,19 +215,16 @@ async fn unreasonable_store_requests_are_answered_with_an_error() {
 async fn a_peer_beyond_its_budget_harms_nobody_else() {
     let victim = node(|c| {
         c.store = Some(Default::default());
-        c.limits.peer_bytes_per_second = 2 * 1024 * 1024;
+        c.limits.peer_bytes_per_second = 300 * 1024;
         c.limits.peer_burst_bytes = 512 * 1024;
     })
     .await;
     let greedy = node(|_| {}).await;
     link(&greedy, &victim, TOPIC).await;
     let mut events = victim.events();
-    let count = 30;
+    let count = 12;
     for n in 0..count {
-        let big = waku_node::WakuMessage {
-            payload: noise(n, 100_000).into(),
-            ..hello(n)
-        };
+        let big = waku_node::WakuMessage { payload: noise(n, 100_000).into(), ..hello(n) };
         greedy.publish(TOPIC, big).await.unwrap();
     }
     check_serves(&victim).await;

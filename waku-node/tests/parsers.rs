@@ -81,30 +81,17 @@ fn query() -> impl Strategy<Value = StoreQuery> {
 }
 
 fn response() -> impl Strategy<Value = Response> {
-    let stored = (hash(), option::of(message()), option::of(".{0,40}")).prop_map(
-        |(hash, message, pubsub_topic)| StoredMessage {
-            hash,
-            message,
-            pubsub_topic,
-        },
-    );
-    (
-        "[a-z0-9]{0,32}",
-        any::<u32>(),
-        "[ -~]{0,60}",
-        vec(stored, 0..10),
-        option::of(hash()),
-    )
-        .prop_map(
-            |(request_id, status_code, status_desc, messages, cursor)| Response {
-                request_id,
-                status_code,
-                status_desc,
-                messages,
-                unreadable: 0,
-                cursor,
-            },
-        )
+    let stored = (hash(), option::of(message()), option::of(".{0,40}"))
+        .prop_map(|(hash, message, pubsub_topic)| StoredMessage { hash, message, pubsub_topic });
+    ("[a-z0-9]{0,32}", any::<u32>(), "[ -~]{0,60}", vec(stored, 0..10), option::of(hash()))
+        .prop_map(|(request_id, status_code, status_desc, messages, cursor)| Response {
+            request_id,
+            status_code,
+            status_desc,
+            messages,
+            unreadable: 0,
+            cursor,
+        })
 }
 
 /// An encoding with some bytes changed and the end cut off.

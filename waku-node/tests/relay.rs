@@ -31,11 +31,7 @@ async fn messages_travel_both_ways_through_a_third_node() {
         assert_eq!(message(&mut at_b).await, back);
     }
     assert_eq!(a.status().counters.relay_published, 20);
-    assert_eq!(
-        a.status().counters.relay_received,
-        20,
-        "own messages are not looped back"
-    );
+    assert_eq!(a.status().counters.relay_received, 20, "own messages are not looped back");
     for node in [a, b, c] {
         node.shutdown().await;
     }
@@ -57,11 +53,7 @@ async fn all_fields_survive() {
     };
     let hash = a.publish(TOPIC, full.clone()).await.unwrap();
     let got = event(&mut events, "the message", |e| match e {
-        NodeEvent::Message {
-            pubsub_topic,
-            hash,
-            message,
-        } => Some((pubsub_topic, hash, message)),
+        NodeEvent::Message { pubsub_topic, hash, message } => Some((pubsub_topic, hash, message)),
         _ => None,
     })
     .await;
@@ -71,16 +63,10 @@ async fn all_fields_survive() {
 #[tokio::test]
 async fn shards_are_kept_apart() {
     let other = "/waku/2/rs/66/1";
-    let (a, b) = (
-        node(|c| c.shards = vec![0, 1]).await,
-        node(|c| c.shards = vec![1]).await,
-    );
+    let (a, b) = (node(|c| c.shards = vec![0, 1]).await, node(|c| c.shards = vec![1]).await);
     link(&a, &b, other).await;
     let mut events = b.events();
-    assert!(matches!(
-        a.publish(TOPIC, hello(1)).await,
-        Err(PublishError::NoPeers)
-    ));
+    assert!(matches!(a.publish(TOPIC, hello(1)).await, Err(PublishError::NoPeers)));
     a.publish(other, hello(2)).await.unwrap();
     assert_eq!(message(&mut events).await.payload, "hello 2");
 
@@ -89,24 +75,15 @@ async fn shards_are_kept_apart() {
     topic_peers(&a, TOPIC, 1).await;
     b.unsubscribe(other).await.unwrap();
     until(&a, "the end of a subscription", |a| {
-        a.status()
-            .topics
-            .iter()
-            .any(|t| t.pubsub_topic == other && t.topic_peers == 0)
+        a.status().topics.iter().any(|t| t.pubsub_topic == other && t.topic_peers == 0)
     })
     .await;
-    assert!(matches!(
-        a.publish(other, hello(3)).await,
-        Err(PublishError::NoPeers)
-    ));
+    assert!(matches!(a.publish(other, hello(3)).await, Err(PublishError::NoPeers)));
     a.publish(TOPIC, hello(4)).await.unwrap();
     assert_eq!(message(&mut events).await.payload, "hello 4");
 
     let foreign = "/waku/2/rs/67/0";
-    assert!(matches!(
-        a.publish(foreign, hello(5)).await,
-        Err(PublishError::Topic(_))
-    ));
+    assert!(matches!(a.publish(foreign, hello(5)).await, Err(PublishError::Topic(_))));
     assert!(a.subscribe(foreign).await.is_err());
 }
 
@@ -115,10 +92,7 @@ async fn large_messages_pass_up_to_the_limit() {
     let (a, b) = (node(|_| {}).await, node(|_| {}).await);
     link(&a, &b, TOPIC).await;
     let mut events = b.events();
-    let sized = |n: usize| WakuMessage {
-        payload: vec![0x5a; n].into(),
-        ..hello(n)
-    };
+    let sized = |n: usize| WakuMessage { payload: vec![0x5a; n].into(), ..hello(n) };
     a.publish(TOPIC, sized(140 * 1024)).await.unwrap();
     assert_eq!(message(&mut events).await.payload.len(), 140 * 1024);
 
@@ -139,46 +113,22 @@ async fn large_messages_pass_up_to_the_limit() {
 #[tokio::test]
 async fn what_cannot_be_published_is_an_error() {
     let lonely = node(|_| {}).await;
-    assert!(matches!(
-        lonely.publish(TOPIC, hello(1)).await,
-        Err(PublishError::NoPeers)
-    ));
+    assert!(matches!(lonely.publish(TOPIC, hello(1)).await, Err(PublishError::NoPeers)));
     let peer = node(|_| {}).await;
     link(&lonely, &peer, TOPIC).await;
     let m = hello(1);
     // Not sent the first time, so not seen either.
     lonely.publish(TOPIC, m.clone()).await.unwrap();
-    assert!(matches!(
-        lonely.publish(TOPIC, m.clone()).await,
-        Err(PublishError::Duplicate)
-    ));
-    let empty = WakuMessage {
-        payload: Default::default(),
-        ..m.clone()
-    };
-    assert!(matches!(
-        lonely.publish(TOPIC, empty).await,
-        Err(PublishError::Invalid(_))
-    ));
-    let nowhere = WakuMessage {
-        content_topic: "no topic".into(),
-        ..m.clone()
-    };
-    assert!(matches!(
-        lonely.publish(TOPIC, nowhere).await,
-        Err(PublishError::Invalid(_))
-    ));
+    assert!(matches!(lonely.publish(TOPIC, m.clone()).await, Err(PublishError::Duplicate)));
+    let empty = WakuMessage { payload: Default::default(), ..m.clone() };
+    assert!(matches!(lonely.publish(TOPIC, empty).await, Err(PublishError::Invalid(_))));
+    let nowhere = WakuMessage { content_topic: "no topic".into(), ..m.clone() };
+    assert!(matches!(lonely.publish(TOPIC, nowhere).await, Err(PublishError::Invalid(_))));
     let mute = node(|c| c.relay = false).await;
-    assert!(matches!(
-        mute.publish(TOPIC, m.clone()).await,
-        Err(PublishError::RelayDisabled)
-    ));
+    assert!(matches!(mute.publish(TOPIC, m.clone()).await, Err(PublishError::RelayDisabled)));
     let handle = lonely.clone();
     lonely.shutdown().await;
-    assert!(matches!(
-        handle.publish(TOPIC, m).await,
-        Err(PublishError::Stopped)
-    ));
+    assert!(matches!(handle.publish(TOPIC, m).await, Err(PublishError::Stopped)));
 }
 
 #[tokio::test]

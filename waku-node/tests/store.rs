@@ -45,9 +45,7 @@ fn found(messages: &[StoredMessage]) -> Vec<MessageHash> {
 async fn pages(client: &Node, mut q: StoreQuery) -> Vec<StorePage> {
     let mut all = Vec::new();
     loop {
-        let page = patient("a page", client.store_query(None, q.clone()))
-            .await
-            .unwrap();
+        let page = patient("a page", client.store_query(None, q.clone())).await.unwrap();
         q.cursor = page.cursor;
         all.push(page);
         if q.cursor.is_none() {
@@ -58,11 +56,8 @@ async fn pages(client: &Node, mut q: StoreQuery) -> Vec<StorePage> {
 
 #[tokio::test]
 async fn history_is_paged_in_both_directions_and_by_every_condition() {
-    let (publisher, store, client) = (
-        node(|_| {}).await,
-        store_node().await,
-        node(|c| c.relay = false).await,
-    );
+    let (publisher, store, client) =
+        (node(|_| {}).await, store_node().await, node(|c| c.relay = false).await);
     link(&publisher, &store, TOPIC).await;
     connect(&client, &store).await;
     let start = now() - 1_000_000_000;
@@ -70,71 +65,30 @@ async fn history_is_paged_in_both_directions_and_by_every_condition() {
     fill(&publisher, &store, &messages).await;
     let all = hashes(&messages);
 
-    let forward = pages(
-        &client,
-        StoreQuery {
-            limit: Some(70),
-            ..StoreQuery::default()
-        },
-    )
-    .await;
-    assert_eq!(
-        forward.iter().map(|p| p.messages.len()).collect::<Vec<_>>(),
-        [70, 70, 70, 70, 20]
-    );
+    let forward = pages(&client, StoreQuery { limit: Some(70), ..StoreQuery::default() }).await;
+    assert_eq!(forward.iter().map(|p| p.messages.len()).collect::<Vec<_>>(), [70, 70, 70, 70, 20]);
     let in_order: Vec<_> = forward.iter().flat_map(|p| found(&p.messages)).collect();
     assert_eq!(in_order, all);
-    let bodies = forward
-        .into_iter()
-        .flat_map(|p| p.messages)
-        .map(|m| m.message.unwrap());
+    let bodies = forward.into_iter().flat_map(|p| p.messages).map(|m| m.message.unwrap());
     assert!(bodies.eq(messages.iter().cloned()));
 
     // Backward: the newest page first, each page oldest first.
-    let backward = pages(
-        &client,
-        StoreQuery {
-            forward: false,
-            limit: Some(100),
-            ..StoreQuery::default()
-        },
-    )
-    .await;
+    let backward =
+        pages(&client, StoreQuery { forward: false, limit: Some(100), ..StoreQuery::default() })
+            .await;
     assert_eq!(backward.len(), 3);
     for (page, want) in backward.iter().zip(all.chunks(100).rev()) {
         assert_eq!(found(&page.messages), want);
     }
-    let newest_first = StoreQuery {
-        forward: false,
-        include_data: false,
-        ..StoreQuery::default()
-    };
+    let newest_first = StoreQuery { forward: false, include_data: false, ..StoreQuery::default() };
     let collected = client.store_collect(None, newest_first, 250).await.unwrap();
-    assert_eq!(
-        found(&collected),
-        all.iter().rev().take(250).copied().collect::<Vec<_>>()
-    );
-    assert!(
-        collected
-            .iter()
-            .all(|m| m.message.is_none() && m.pubsub_topic.is_none())
-    );
+    assert_eq!(found(&collected), all.iter().rev().take(250).copied().collect::<Vec<_>>());
+    assert!(collected.iter().all(|m| m.message.is_none() && m.pubsub_topic.is_none()));
 
     // Page sizes: 20 unless said otherwise, 100 at most.
-    for (asked, got) in [
-        (None, 20),
-        (Some(0), 20),
-        (Some(7), 7),
-        (Some(1_000_000), 100),
-    ] {
+    for (asked, got) in [(None, 20), (Some(0), 20), (Some(7), 7), (Some(1_000_000), 100)] {
         let page = client
-            .store_query(
-                None,
-                StoreQuery {
-                    limit: asked,
-                    ..StoreQuery::default()
-                },
-            )
+            .store_query(None, StoreQuery { limit: asked, ..StoreQuery::default() })
             .await
             .unwrap();
         assert_eq!(page.messages.len(), got);
@@ -147,10 +101,7 @@ async fn history_is_paged_in_both_directions_and_by_every_condition() {
         limit: Some(100),
         ..StoreQuery::default()
     };
-    assert_eq!(
-        found(&client.store_query(None, range).await.unwrap().messages),
-        all[100..=150]
-    );
+    assert_eq!(found(&client.store_query(None, range).await.unwrap().messages), all[100..=150]);
 
     // By content topic, with pages.
     let by_topic = StoreQuery {
@@ -158,29 +109,14 @@ async fn history_is_paged_in_both_directions_and_by_every_condition() {
         content_topics: vec![OTHER.into(), "/never/1/used/proto".into()],
         ..StoreQuery::default()
     };
-    let got = client
-        .store_collect(None, by_topic.clone(), 1000)
-        .await
-        .unwrap();
-    assert_eq!(
-        found(&got),
-        all.iter().step_by(3).copied().collect::<Vec<_>>()
-    );
-    let elsewhere = StoreQuery {
-        pubsub_topic: Some("/waku/2/rs/66/5".into()),
-        ..by_topic
-    };
-    assert_eq!(
-        client.store_query(None, elsewhere).await.unwrap(),
-        StorePage::default()
-    );
+    let got = client.store_collect(None, by_topic.clone(), 1000).await.unwrap();
+    assert_eq!(found(&got), all.iter().step_by(3).copied().collect::<Vec<_>>());
+    let elsewhere = StoreQuery { pubsub_topic: Some("/waku/2/rs/66/5".into()), ..by_topic };
+    assert_eq!(client.store_query(None, elsewhere).await.unwrap(), StorePage::default());
 
     // By hash.
     let wanted = vec![all[7], all[250], MessageHash([0; 32])];
-    let by_hash = StoreQuery {
-        hashes: wanted,
-        ..StoreQuery::default()
-    };
+    let by_hash = StoreQuery { hashes: wanted, ..StoreQuery::default() };
     assert_eq!(
         found(&client.store_query(None, by_hash).await.unwrap().messages),
         [all[7], all[250]]
@@ -194,62 +130,25 @@ async fn history_is_paged_in_both_directions_and_by_every_condition() {
         ..StoreQuery::default()
     };
     assert_eq!(
-        found(
-            &client
-                .store_query(None, after(41, true))
-                .await
-                .unwrap()
-                .messages
-        ),
+        found(&client.store_query(None, after(41, true)).await.unwrap().messages),
         all[42..47]
     );
     assert_eq!(
-        found(
-            &client
-                .store_query(None, after(41, false))
-                .await
-                .unwrap()
-                .messages
-        ),
+        found(&client.store_query(None, after(41, false)).await.unwrap().messages),
         all[36..41]
     );
-    assert_eq!(
-        client.store_query(None, after(299, true)).await.unwrap(),
-        StorePage::default()
-    );
-    assert_eq!(
-        client.store_query(None, after(0, false)).await.unwrap(),
-        StorePage::default()
-    );
+    assert_eq!(client.store_query(None, after(299, true)).await.unwrap(), StorePage::default());
+    assert_eq!(client.store_query(None, after(0, false)).await.unwrap(), StorePage::default());
 
     // Ten content topics with a cursor, 400 without.
-    let topics = |n: usize| {
-        (0..n)
-            .map(|i| format!("/a/1/{i}/proto"))
-            .collect::<Vec<_>>()
-    };
-    let many = StoreQuery {
-        content_topics: topics(400),
-        ..StoreQuery::default()
-    };
+    let topics = |n: usize| (0..n).map(|i| format!("/a/1/{i}/proto")).collect::<Vec<_>>();
+    let many = StoreQuery { content_topics: topics(400), ..StoreQuery::default() };
     assert!(client.store_query(None, many).await.is_ok());
-    let ten = StoreQuery {
-        content_topics: topics(10),
-        ..after(1, true)
-    };
+    let ten = StoreQuery { content_topics: topics(10), ..after(1, true) };
     assert!(client.store_query(None, ten).await.is_ok());
-    let eleven = StoreQuery {
-        content_topics: topics(11),
-        ..after(1, true)
-    };
-    assert!(matches!(
-        client.store_query(None, eleven).await,
-        Err(StoreError::InvalidQuery(_))
-    ));
-    let unknown = StoreQuery {
-        cursor: Some(MessageHash([9; 32])),
-        ..StoreQuery::default()
-    };
+    let eleven = StoreQuery { content_topics: topics(11), ..after(1, true) };
+    assert!(matches!(client.store_query(None, eleven).await, Err(StoreError::InvalidQuery(_))));
+    let unknown = StoreQuery { cursor: Some(MessageHash([9; 32])), ..StoreQuery::default() };
     assert!(matches!(
         client.store_query(None, unknown).await,
         Err(StoreError::Status { code: 400, .. })
@@ -285,20 +184,10 @@ async fn the_archive_leaves_out_what_waku_leaves_out() {
         .map(|m| m.message.unwrap())
         .collect();
     kept.sort_by_key(|m| messages.iter().position(|x| x == m));
-    let want: Vec<_> = [0, 2, 5, 6]
-        .iter()
-        .map(|i: &usize| messages[*i].clone())
-        .collect();
+    let want: Vec<_> = [0, 2, 5, 6].iter().map(|i: &usize| messages[*i].clone()).collect();
     assert_eq!(kept, want);
     let archive = store.status().archive.unwrap();
-    assert_eq!(
-        (
-            archive.skipped_ephemeral,
-            archive.skipped_timestamp,
-            archive.messages
-        ),
-        (1, 2, 4)
-    );
+    assert_eq!((archive.skipped_ephemeral, archive.skipped_timestamp, archive.messages), (1, 2, 4));
 }
 
 #[tokio::test]
@@ -309,16 +198,11 @@ async fn own_messages_are_archived_and_found_without_a_peer() {
     link(&store, &peer, TOPIC).await;
     let hash = store.publish(TOPIC, hello(1)).await.unwrap();
     for target in [None, Some(store.peer_id())] {
-        let page = store
-            .store_query(target, StoreQuery::default())
-            .await
-            .unwrap();
+        let page = store.store_query(target, StoreQuery::default()).await.unwrap();
         assert_eq!(found(&page.messages), [hash]);
     }
     assert!(matches!(
-        store
-            .store_query(Some(peer.peer_id()), StoreQuery::default())
-            .await,
+        store.store_query(Some(peer.peer_id()), StoreQuery::default()).await,
         Err(StoreError::Unsupported)
     ));
     let nobody = waku_node::PeerId::random();
@@ -343,10 +227,7 @@ async fn sixty_queries_at_once_are_all_answered() {
     })
     .await;
     link(&publisher, &store, TOPIC).await;
-    let large = |n: usize| WakuMessage {
-        payload: vec![n as u8; 25_000].into(),
-        ..hello(n)
-    };
+    let large = |n: usize| WakuMessage { payload: vec![n as u8; 25_000].into(), ..hello(n) };
     let messages: Vec<_> = (0..20).map(large).collect();
     fill(&publisher, &store, &messages).await;
     let queries = (0..60).map(|_| publisher.store_query(None, StoreQuery::default()));
@@ -362,57 +243,28 @@ async fn pages_of_large_messages_are_cut_and_go_on() {
     let (publisher, store) = (node(|_| {}).await, store_node().await);
     link(&publisher, &store, TOPIC).await;
     let start = now();
-    let large = |n: usize| WakuMessage {
-        payload: vec![n as u8; 140 * 1024].into(),
-        ..item(start, n)
-    };
+    let large =
+        |n: usize| WakuMessage { payload: vec![n as u8; 140 * 1024].into(), ..item(start, n) };
     let messages: Vec<_> = (0..60).map(large).collect();
     fill(&publisher, &store, &messages).await;
-    let got = pages(
-        &publisher,
-        StoreQuery {
-            limit: Some(100),
-            ..StoreQuery::default()
-        },
-    )
-    .await;
+    let got = pages(&publisher, StoreQuery { limit: Some(100), ..StoreQuery::default() }).await;
     assert!(got.len() > 1, "8 MiB do not fit one page");
-    assert_eq!(
-        got.iter()
-            .flat_map(|p| found(&p.messages))
-            .collect::<Vec<_>>(),
-        hashes(&messages)
-    );
+    assert_eq!(got.iter().flat_map(|p| found(&p.messages)).collect::<Vec<_>>(), hashes(&messages));
 }
 
 #[tokio::test]
 async fn what_is_too_old_is_not_returned_and_then_deleted() {
     let publisher = node(|_| {}).await;
     let retention = Duration::from_secs(3);
-    let store = node(|c| {
-        c.store = Some(StoreConfig {
-            retention,
-            ..StoreConfig::default()
-        })
-    })
-    .await;
+    let store = node(|c| c.store = Some(StoreConfig { retention, ..StoreConfig::default() })).await;
     link(&publisher, &store, TOPIC).await;
     let second = 1_000_000_000;
-    let aged = |n: usize, age: i64| WakuMessage {
-        timestamp: Some(now() - age),
-        ..hello(n)
-    };
+    let aged = |n: usize, age: i64| WakuMessage { timestamp: Some(now() - age), ..hello(n) };
     // Within the clock's tolerance, but past the retention already.
     fill(&publisher, &store, &[aged(1, 5 * second), aged(2, 0)]).await;
-    let page = publisher
-        .store_query(None, StoreQuery::default())
-        .await
-        .unwrap();
+    let page = publisher.store_query(None, StoreQuery::default()).await.unwrap();
     assert_eq!(page.messages.len(), 1);
-    assert_eq!(
-        page.messages[0].message.as_ref().unwrap().payload,
-        "hello 2"
-    );
+    assert_eq!(page.messages[0].message.as_ref().unwrap().payload, "hello 2");
     // The sweep has no event; its counter says when it was there.
     patient("the sweep", async {
         while store.status().archive.unwrap().messages > 0 {
@@ -420,41 +272,28 @@ async fn what_is_too_old_is_not_returned_and_then_deleted() {
         }
     })
     .await;
-    let page = publisher
-        .store_query(None, StoreQuery::default())
-        .await
-        .unwrap();
+    let page = publisher.store_query(None, StoreQuery::default()).await.unwrap();
     assert_eq!(page, StorePage::default());
 }
 
 #[tokio::test]
 async fn the_oldest_go_when_there_are_too_many() {
     let publisher = node(|_| {}).await;
-    let store = node(|c| {
-        c.store = Some(StoreConfig {
-            max_messages: 10,
-            ..StoreConfig::default()
-        })
-    })
-    .await;
+    let store =
+        node(|c| c.store = Some(StoreConfig { max_messages: 10, ..StoreConfig::default() })).await;
     link(&publisher, &store, TOPIC).await;
     let start = now();
     let messages: Vec<_> = (0..50).map(|n| item(start, n)).collect();
     fill(&publisher, &store, &messages).await;
-    let got = publisher
-        .store_collect(None, StoreQuery::default(), 100)
-        .await
-        .unwrap();
+    let got = publisher.store_collect(None, StoreQuery::default(), 100).await.unwrap();
     assert_eq!(found(&got), hashes(&messages[40..]));
 }
 
 #[tokio::test]
 async fn a_file_outlives_the_node_and_has_one_owner() {
     let dir = tempfile::tempdir().unwrap();
-    let config = StoreConfig {
-        path: Some(dir.path().join("store.sqlite3")),
-        ..StoreConfig::default()
-    };
+    let config =
+        StoreConfig { path: Some(dir.path().join("store.sqlite3")), ..StoreConfig::default() };
     let publisher = node(|_| {}).await;
     let store = node(|c| c.store = Some(config.clone())).await;
     link(&publisher, &store, TOPIC).await;
@@ -462,21 +301,12 @@ async fn a_file_outlives_the_node_and_has_one_owner() {
     let messages: Vec<_> = (0..30).map(|n| item(start, n)).collect();
     fill(&publisher, &store, &messages).await;
 
-    let second = waku_node::NodeConfig {
-        store: Some(config.clone()),
-        ..Default::default()
-    };
-    assert!(matches!(
-        Node::start(second).await,
-        Err(NodeError::Archive(_))
-    ));
+    let second = waku_node::NodeConfig { store: Some(config.clone()), ..Default::default() };
+    assert!(matches!(Node::start(second).await, Err(NodeError::Archive(_))));
 
     store.shutdown().await;
     let again = node(|c| c.store = Some(config)).await;
-    let got = again
-        .store_collect(None, StoreQuery::default(), 100)
-        .await
-        .unwrap();
+    let got = again.store_collect(None, StoreQuery::default(), 100).await.unwrap();
     assert_eq!(found(&got), hashes(&messages));
 }
 
@@ -487,15 +317,9 @@ async fn a_file_that_is_no_archive_is_an_error_and_left_alone() {
     let garbage = b"this is no database, and somebody may want it".repeat(100);
     std::fs::write(&path, &garbage).unwrap();
     let config = waku_node::NodeConfig {
-        store: Some(StoreConfig {
-            path: Some(path.clone()),
-            ..StoreConfig::default()
-        }),
+        store: Some(StoreConfig { path: Some(path.clone()), ..StoreConfig::default() }),
         ..Default::default()
     };
-    assert!(matches!(
-        Node::start(config).await,
-        Err(NodeError::Archive(_))
-    ));
+    assert!(matches!(Node::start(config).await, Err(NodeError::Archive(_))));
     assert_eq!(std::fs::read(path).unwrap(), garbage);
 }

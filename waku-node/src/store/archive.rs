@@ -93,11 +93,7 @@ pub(crate) enum Admission {
 pub(crate) fn admission(m: &NewMessage) -> Admission {
     if m.message.ephemeral == Some(true) {
         Admission::Ephemeral
-    } else if m
-        .message
-        .timestamp
-        .is_some_and(|t| t.abs_diff(m.arrived) > MAX_CLOCK_SKEW as u64)
-    {
+    } else if m.message.timestamp.is_some_and(|t| t.abs_diff(m.arrived) > MAX_CLOCK_SKEW as u64) {
         Admission::Timestamp
     } else {
         Admission::Keep
@@ -147,11 +143,10 @@ impl Archive {
             ))?,
             (other, _) => return Err(ArchiveError::Schema(other)),
         }
-        let (messages, bytes) = db.query_row(
-            "SELECT count(*), coalesce(sum(size), 0) FROM message",
-            [],
-            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)),
-        )?;
+        let (messages, bytes) =
+            db.query_row("SELECT count(*), coalesce(sum(size), 0) FROM message", [], |r| {
+                Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?))
+            })?;
         Ok(Self {
             db,
             retention: nanoseconds(config.retention),
@@ -220,11 +215,7 @@ impl Archive {
             .db
             .prepare_cached(&sql)?
             .query_map(params_from_iter(values), |r| {
-                Ok((
-                    r.get::<_, i64>(0)?,
-                    r.get::<_, [u8; 32]>(1)?,
-                    r.get::<_, i64>(2)?,
-                ))
+                Ok((r.get::<_, i64>(0)?, r.get::<_, [u8; 32]>(1)?, r.get::<_, i64>(2)?))
             })?
             .collect::<Result<Vec<_>, _>>()?;
         let mut bytes = 0;
@@ -239,10 +230,7 @@ impl Archive {
             .count();
         let more = found.len() > fits;
         found.truncate(fits);
-        let cursor = found
-            .last()
-            .filter(|_| more)
-            .map(|(_, hash, _)| MessageHash(*hash));
+        let cursor = found.last().filter(|_| more).map(|(_, hash, _)| MessageHash(*hash));
         let mut messages = found
             .into_iter()
             .map(|(id, hash, _)| self.load(id, MessageHash(hash), q.include_data))
@@ -250,26 +238,16 @@ impl Archive {
         if !q.forward {
             messages.reverse();
         }
-        Ok(StorePage {
-            messages,
-            cursor,
-            dropped: 0,
-        })
+        Ok(StorePage { messages, cursor, dropped: 0 })
     }
 
     /// The statement that finds ids, hashes and sizes of a page and of one message more. Bodies
     /// are read afterwards, so that sorting never touches them.
     fn select(&self, q: &StoreQuery, now: i64) -> Result<(String, Vec<Value>), QueryError> {
-        let (after, order) = if q.forward {
-            (">", "ASC")
-        } else {
-            ("<", "DESC")
-        };
+        let (after, order) = if q.forward { (">", "ASC") } else { ("<", "DESC") };
         let mut conditions = vec!["time >= ?".to_owned()];
         let oldest = now.saturating_sub(self.retention);
-        let mut values = vec![Value::Integer(
-            q.time_start.map_or(oldest, |t| t.max(oldest)),
-        )];
+        let mut values = vec![Value::Integer(q.time_start.map_or(oldest, |t| t.max(oldest)))];
         if let Some(end) = q.time_end {
             conditions.push("time <= ?".into());
             values.push(end.into());
@@ -279,10 +257,7 @@ impl Archive {
             values.push(topic.clone().into());
         }
         if !q.content_topics.is_empty() {
-            conditions.push(format!(
-                "content_topic IN ({})",
-                places(q.content_topics.len())
-            ));
+            conditions.push(format!("content_topic IN ({})", places(q.content_topics.len())));
             values.extend(q.content_topics.iter().cloned().map(Value::Text));
         }
         if !q.hashes.is_empty() {
@@ -315,11 +290,7 @@ impl Archive {
         include_data: bool,
     ) -> rusqlite::Result<StoredMessage> {
         if !include_data {
-            return Ok(StoredMessage {
-                hash,
-                message: None,
-                pubsub_topic: None,
-            });
+            return Ok(StoredMessage { hash, message: None, pubsub_topic: None });
         }
         let blob = |r: &Row<'_>, column: usize| -> rusqlite::Result<Option<Bytes>> {
             Ok(r.get::<_, Option<Vec<u8>>>(column)?.map(Into::into))
@@ -354,10 +325,7 @@ impl Archive {
             params![now.saturating_sub(self.retention), SWEEP_BATCH as i64],
             |r| r.get(0),
         )?;
-        let surplus = self
-            .messages
-            .saturating_sub(self.max_messages)
-            .min(SWEEP_BATCH);
+        let surplus = self.messages.saturating_sub(self.max_messages).min(SWEEP_BATCH);
         let mut count = (expired.max(0) as u64).max(surplus);
         if count == 0 && self.bytes > self.max_bytes {
             count = self.count_for(self.bytes - self.max_bytes)?;
@@ -381,9 +349,8 @@ impl Archive {
 
     /// How many of the oldest messages hold at least `bytes`.
     fn count_for(&self, bytes: u64) -> Result<u64, ArchiveError> {
-        let mut oldest = self
-            .db
-            .prepare_cached("SELECT size FROM message ORDER BY time, hash LIMIT ?")?;
+        let mut oldest =
+            self.db.prepare_cached("SELECT size FROM message ORDER BY time, hash LIMIT ?")?;
         let mut sizes = oldest.query([SWEEP_BATCH as i64])?;
         let (mut count, mut sum) = (0, 0);
         while sum < bytes

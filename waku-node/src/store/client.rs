@@ -33,10 +33,7 @@ pub(crate) fn check_response(
     r: Response,
 ) -> Result<StorePage, StoreError> {
     if r.status_code != 200 {
-        return Err(StoreError::Status {
-            code: r.status_code,
-            description: r.status_desc,
-        });
+        return Err(StoreError::Status { code: r.status_code, description: r.status_desc });
     }
     if r.request_id != request_id {
         return Err(StoreError::BadResponse("it answers another request"));
@@ -48,16 +45,8 @@ pub(crate) fn check_response(
     if r.cursor.is_some() && (r.cursor == q.cursor || entries == 0) {
         return Err(StoreError::NoProgress);
     }
-    let messages: Vec<_> = r
-        .messages
-        .into_iter()
-        .filter_map(|m| believed(q, m))
-        .collect();
-    Ok(StorePage {
-        dropped: entries - messages.len(),
-        messages,
-        cursor: r.cursor,
-    })
+    let messages: Vec<_> = r.messages.into_iter().filter_map(|m| believed(q, m)).collect();
+    Ok(StorePage { dropped: entries - messages.len(), messages, cursor: r.cursor })
 }
 
 fn believed(q: &StoreQuery, mut m: StoredMessage) -> Option<StoredMessage> {
@@ -65,11 +54,7 @@ fn believed(q: &StoreQuery, mut m: StoredMessage) -> Option<StoredMessage> {
         return None;
     }
     if !q.include_data {
-        return Some(StoredMessage {
-            message: None,
-            pubsub_topic: None,
-            ..m
-        });
+        return Some(StoredMessage { message: None, pubsub_topic: None, ..m });
     }
     let message = m.message.as_ref()?;
     let pubsub_topic = m.pubsub_topic.take().or_else(|| q.pubsub_topic.clone())?;
@@ -79,10 +64,8 @@ fn believed(q: &StoreQuery, mut m: StoredMessage) -> Option<StoredMessage> {
         && message.timestamp.is_none_or(|t| {
             q.time_start.is_none_or(|from| from <= t) && q.time_end.is_none_or(|to| t <= to)
         });
-    (asked_for && message_hash(&pubsub_topic, message) == m.hash).then(|| StoredMessage {
-        pubsub_topic: Some(pubsub_topic),
-        ..m
-    })
+    (asked_for && message_hash(&pubsub_topic, message) == m.hash)
+        .then(|| StoredMessage { pubsub_topic: Some(pubsub_topic), ..m })
 }
 
 #[cfg(test)]
@@ -127,11 +110,7 @@ mod tests {
         let mut forged = stored(5);
         forged.message.as_mut().expect("has data").payload = vec![6].into();
         let mut other_topic = stored(7);
-        other_topic
-            .message
-            .as_mut()
-            .expect("has data")
-            .content_topic = "/z/1/b/c".into();
+        other_topic.message.as_mut().expect("has data").content_topic = "/z/1/b/c".into();
         let mut no_data = stored(8);
         no_data.message = None;
         let page = check_response(
@@ -155,17 +134,11 @@ mod tests {
         let r = answer(vec![stored(1)]);
         assert!(check(r.clone()).is_ok());
         assert!(matches!(
-            check(Response {
-                status_code: 503,
-                ..r.clone()
-            }),
+            check(Response { status_code: 503, ..r.clone() }),
             Err(StoreError::Status { code: 503, .. })
         ));
         assert!(matches!(
-            check(Response {
-                request_id: "x".into(),
-                ..r.clone()
-            }),
+            check(Response { request_id: "x".into(), ..r.clone() }),
             Err(StoreError::BadResponse(_))
         ));
         assert!(matches!(
@@ -173,16 +146,10 @@ mod tests {
             Err(StoreError::BadResponse(_))
         ));
         assert!(matches!(
-            check(Response {
-                cursor: q.cursor,
-                ..r.clone()
-            }),
+            check(Response { cursor: q.cursor, ..r.clone() }),
             Err(StoreError::NoProgress)
         ));
-        let empty = Response {
-            cursor: Some(MessageHash([2; 32])),
-            ..answer(Vec::new())
-        };
+        let empty = Response { cursor: Some(MessageHash([2; 32])), ..answer(Vec::new()) };
         assert!(matches!(check(empty), Err(StoreError::NoProgress)));
     }
 }

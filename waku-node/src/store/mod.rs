@@ -78,10 +78,7 @@ impl Default for StoreQuery {
 impl StoreQuery {
     /// The page size that applies.
     pub(crate) fn page_size(&self) -> u64 {
-        self.limit
-            .filter(|l| *l > 0)
-            .unwrap_or(DEFAULT_PAGE)
-            .min(MAX_PAGE)
+        self.limit.filter(|l| *l > 0).unwrap_or(DEFAULT_PAGE).min(MAX_PAGE)
     }
 }
 

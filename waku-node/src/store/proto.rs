@@ -101,11 +101,7 @@ pub fn encode_request(request_id: &str, q: &StoreQuery) -> Bytes {
         content_topics: q.content_topics.clone(),
         time_start: q.time_start,
         time_end: q.time_end,
-        message_hashes: q
-            .hashes
-            .iter()
-            .map(|h| Bytes::copy_from_slice(&h.0))
-            .collect(),
+        message_hashes: q.hashes.iter().map(|h| Bytes::copy_from_slice(&h.0)).collect(),
         cursor: q.cursor.map(|h| Bytes::copy_from_slice(&h.0)),
         forward: Some(q.forward),
         limit: q.limit,
@@ -209,10 +205,7 @@ fn cursor(b: Option<Bytes>) -> Result<Option<MessageHash>, ProtoError> {
 /// Cuts a peer's text at a character boundary, so that it can be logged and echoed.
 fn truncated(mut s: String) -> String {
     if s.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT)
-            .rev()
-            .find(|i| s.is_char_boundary(*i))
-            .unwrap_or(0);
+        let end = (0..=MAX_TEXT).rev().find(|i| s.is_char_boundary(*i)).unwrap_or(0);
         s.truncate(end);
     }
     s
@@ -235,9 +228,7 @@ mod tests {
             limit: Some(9),
             ..StoreQuery::default()
         };
-        let mut want = vec![
-            0x0a, 1, b'i', 0x10, 1, 0x52, 1, b'p', 0x5a, 1, b'c', 0x60, 2, 0x68, 4,
-        ];
+        let mut want = vec![0x0a, 1, b'i', 0x10, 1, 0x52, 1, b'p', 0x5a, 1, b'c', 0x60, 2, 0x68, 4];
         want.extend_from_slice(&[0xa2, 0x01, 32]);
         want.extend_from_slice(&[7; 32]);
         want.extend_from_slice(&[0x9a, 0x03, 32]);
@@ -257,9 +248,6 @@ mod tests {
     #[test]
     fn a_short_hash_is_refused_with_the_request_id() {
         let body = Bytes::from_static(&[0x0a, 1, b'i', 0x9a, 0x03, 1, 5]);
-        assert_eq!(
-            decode_request(body),
-            Err(("i".to_owned(), ProtoError::Hash))
-        );
+        assert_eq!(decode_request(body), Err(("i".to_owned(), ProtoError::Hash)));
     }
 }

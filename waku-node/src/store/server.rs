@@ -61,11 +61,7 @@ impl StoreServer {
         let (request_id, query) = match decode_request(body) {
             Ok(request) => request,
             Err((request_id, e)) => {
-                return Err(Answer {
-                    id,
-                    channel,
-                    body: refusal(request_id, 400, &e.to_string()),
-                });
+                return Err(Answer { id, channel, body: refusal(request_id, 400, &e.to_string()) });
             }
         };
         if self.waiting.len() >= self.max_waiting {
@@ -75,12 +71,7 @@ impl StoreServer {
                 body: refusal(request_id, 429, "too many requests"),
             });
         }
-        self.waiting.push_back(Waiting {
-            id,
-            channel,
-            request_id,
-            query,
-        });
+        self.waiting.push_back(Waiting { id, channel, request_id, query });
         self.start(archive);
         Ok(())
     }
@@ -109,13 +100,7 @@ impl StoreServer {
     /// Starts what has room.
     pub(crate) fn start(&mut self, archive: &ArchiveWorker) {
         while self.bytes + (self.running.len() + 1) * MAX_PAGE_BYTES <= self.max_bytes {
-            let Some(Waiting {
-                id,
-                channel,
-                request_id,
-                query,
-            }) = self.waiting.pop_front()
-            else {
+            let Some(Waiting { id, channel, request_id, query }) = self.waiting.pop_front() else {
                 return;
             };
             // Whoever gave up in the meantime needs no answer.

@@ -86,13 +86,7 @@ impl ArchiveWorker {
             })
             .map_err(|_| ArchiveError::Stopped)?;
         is_open.await.map_err(|_| ArchiveError::Stopped)??;
-        Ok(Self {
-            jobs,
-            queued,
-            max_queued,
-            counters,
-            thread: Some(thread),
-        })
+        Ok(Self { jobs, queued, max_queued, counters, thread: Some(thread) })
     }
 
     pub(crate) fn counters(&self) -> Arc<ArchiveCounters> {
@@ -176,30 +170,21 @@ impl Loop {
         let mut batch = Vec::new();
         loop {
             if next_sweep <= Instant::now() {
-                next_sweep = Instant::now()
-                    + if self.sweep() {
-                        Duration::ZERO
-                    } else {
-                        self.sweep_every
-                    };
+                next_sweep =
+                    Instant::now() + if self.sweep() { Duration::ZERO } else { self.sweep_every };
             }
-            let job = match self
-                .queue
-                .recv_timeout(next_sweep.saturating_duration_since(Instant::now()))
-            {
-                Ok(job) => job,
-                Err(mpsc::RecvTimeoutError::Timeout) => continue,
-                Err(mpsc::RecvTimeoutError::Disconnected) => Job::Stop,
-            };
+            let job =
+                match self.queue.recv_timeout(next_sweep.saturating_duration_since(Instant::now()))
+                {
+                    Ok(job) => job,
+                    Err(mpsc::RecvTimeoutError::Timeout) => continue,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => Job::Stop,
+                };
             // Messages first: what else is in the queue may follow them, never overtake them.
             let mut job = Some(job);
             while let Some(Job::Insert(m)) = job {
                 batch.push(m);
-                job = if batch.len() < BATCH {
-                    self.queue.try_recv().ok()
-                } else {
-                    None
-                };
+                job = if batch.len() < BATCH { self.queue.try_recv().ok() } else { None };
             }
             self.write(&mut batch);
             match job {
@@ -220,9 +205,7 @@ impl Loop {
         }
         if let Err(e) = self.archive.insert(batch) {
             tracing::error!(error = %e, messages = batch.len(), "archiving failed");
-            self.counters
-                .failed
-                .fetch_add(batch.len() as u64, Ordering::Relaxed);
+            self.counters.failed.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }
         let bytes = batch.drain(..).map(|m| m.size()).sum();
         self.queued.fetch_sub(bytes, Ordering::Relaxed);
@@ -280,8 +263,6 @@ fn sweep_interval(retention: Duration) -> Duration {
 
 /// The clock, in nanoseconds since the unix epoch.
 fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

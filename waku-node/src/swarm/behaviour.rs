@@ -84,11 +84,7 @@ impl Behaviour {
         };
         Ok(Self {
             limits: connection_limits::Behaviour::new(connection_limits),
-            relay: config
-                .relay
-                .then(|| relay(config.cluster_id))
-                .transpose()?
-                .into(),
+            relay: config.relay.then(|| relay(config.cluster_id)).transpose()?.into(),
             metadata: rpc(
                 metadata::PROTOCOL,
                 ProtocolSupport::Full,
@@ -161,9 +157,7 @@ fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
         .build()
         .map_err(|_| "gossipsub refuses Waku's parameters")?;
     let filter = MaxCountSubscriptionFilter {
-        filter: ClusterFilter {
-            prefix: format!("/waku/2/rs/{cluster_id}/"),
-        },
+        filter: ClusterFilter { prefix: format!("/waku/2/rs/{cluster_id}/") },
         max_subscribed_topics: MAX_TOPICS,
         max_subscriptions_per_request: MAX_TOPICS,
     };

@@ -38,10 +38,7 @@ impl Driver {
         let connection = opts.connection_id();
         match self.swarm.dial(opts) {
             Ok(()) => drop(self.dials.insert(connection, (addr, reply))),
-            Err(e) => drop(reply.send(Err(NodeError::Dial {
-                addr,
-                reason: describe(&e),
-            }))),
+            Err(e) => drop(reply.send(Err(NodeError::Dial { addr, reason: describe(&e) }))),
         }
     }
 
@@ -72,26 +69,15 @@ impl Driver {
     pub(super) fn on_connection_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         let now = Instant::now();
         match event {
-            SwarmEvent::ConnectionEstablished {
-                peer_id,
-                connection_id,
-                endpoint,
-                ..
-            } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.statics.on_established(connection_id, peer_id, now);
                 if !self.peers.contains_key(&peer_id) {
                     let own = self.metadata.encode();
-                    let request = self
-                        .swarm
-                        .behaviour_mut()
-                        .metadata
-                        .send_request(&peer_id, own);
-                    self.peers
-                        .insert(peer_id, Peer::new(request, &self.limits, now));
+                    let request = self.swarm.behaviour_mut().metadata.send_request(&peer_id, own);
+                    self.peers.insert(peer_id, Peer::new(request, &self.limits, now));
                 }
                 if let Some(peer) = self.peers.get_mut(&peer_id) {
-                    peer.connections
-                        .insert(connection_id, endpoint.get_remote_address().clone());
+                    peer.connections.insert(connection_id, endpoint.get_remote_address().clone());
                 }
                 if let Some((_, reply)) = self.dials.remove(&connection_id) {
                     self.await_ready(peer_id, reply);
@@ -99,11 +85,7 @@ impl Driver {
                 self.peers_changed = true;
             }
             SwarmEvent::ConnectionClosed {
-                peer_id,
-                connection_id,
-                num_established,
-                cause,
-                ..
+                peer_id, connection_id, num_established, cause, ..
             } => {
                 if num_established == 0 {
                     let reason = cause.map_or_else(|| "closed".to_owned(), |c| c.to_string());
@@ -113,11 +95,7 @@ impl Driver {
                 }
                 self.peers_changed = true;
             }
-            SwarmEvent::OutgoingConnectionError {
-                connection_id,
-                error,
-                ..
-            } => {
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 let reason = describe(&error);
                 if let Some((addr, delay)) = self.statics.on_dial_error(connection_id, now) {
                     tracing::info!(%addr, reason, ?delay, "static peer not reached; trying again");
@@ -142,15 +120,11 @@ impl Driver {
         let reason = peer.refused.as_deref().unwrap_or(cause);
         tracing::debug!(peer = %peer_id, reason, "disconnected");
         for waiter in peer.waiters {
-            let _ = waiter.send(Err(NodeError::Refused {
-                peer: peer_id,
-                reason: reason.to_owned(),
-            }));
+            let _ =
+                waiter.send(Err(NodeError::Refused { peer: peer_id, reason: reason.to_owned() }));
         }
         if peer.announced {
-            self.shared
-                .events
-                .push(&NodeEvent::PeerDisconnected { peer: peer_id });
+            self.shared.events.push(&NodeEvent::PeerDisconnected { peer: peer_id });
         }
     }
 
@@ -159,20 +133,16 @@ impl Driver {
         match self.peers.get_mut(&peer_id) {
             Some(peer) if peer.is_ready() => drop(reply.send(Ok(peer_id))),
             Some(peer) => peer.waiters.push(reply),
-            None => drop(reply.send(Err(NodeError::Refused {
-                peer: peer_id,
-                reason: "closed".into(),
-            }))),
+            None => {
+                drop(reply.send(Err(NodeError::Refused { peer: peer_id, reason: "closed".into() })))
+            }
         }
     }
 
     /// Announces a peer that has just become ready.
     fn check_ready(&mut self, peer_id: PeerId) {
         self.peers_changed = true;
-        let Some(peer) = self
-            .peers
-            .get_mut(&peer_id)
-            .filter(|p| p.is_ready() && !p.announced)
+        let Some(peer) = self.peers.get_mut(&peer_id).filter(|p| p.is_ready() && !p.announced)
         else {
             return;
         };
@@ -180,9 +150,7 @@ impl Driver {
         let waiters = std::mem::take(&mut peer.waiters);
         // Whoever is told that the peer is there finds it in the list.
         self.publish_peers();
-        self.shared
-            .events
-            .push(&NodeEvent::PeerConnected { peer: peer_id });
+        self.shared.events.push(&NodeEvent::PeerConnected { peer: peer_id });
         for waiter in waiters {
             let _ = waiter.send(Ok(peer_id));
         }
@@ -208,33 +176,18 @@ impl Driver {
         match event {
             Event::Message {
                 peer,
-                message:
-                    Message::Request {
-                        request_id,
-                        request,
-                        channel,
-                    },
+                message: Message::Request { request_id, request, channel },
                 ..
             } => {
                 // The answer goes out whatever the peer said, so that it can see for itself.
                 let own = self.metadata.encode();
-                let _ = self
-                    .swarm
-                    .behaviour_mut()
-                    .metadata
-                    .send_response(channel, own);
+                let _ = self.swarm.behaviour_mut().metadata.send_response(channel, own);
                 if self.foreign(Metadata::decode(request).ok()).is_some() {
                     self.parting.insert(request_id, peer);
                 }
             }
             Event::Message {
-                peer,
-                message:
-                    Message::Response {
-                        request_id,
-                        response,
-                    },
-                ..
+                peer, message: Message::Response { request_id, response }, ..
             } => {
                 let Some(state) = self.peers.get_mut(&peer) else {
                     return;
@@ -248,20 +201,14 @@ impl Driver {
                         self.check_ready(peer);
                     }
                     Ok(m) => {
-                        let reason = self
-                            .foreign(Some(m))
-                            .unwrap_or_else(|| "it names no cluster".into());
+                        let reason =
+                            self.foreign(Some(m)).unwrap_or_else(|| "it names no cluster".into());
                         self.refuse_metadata(peer, reason);
                     }
                     Err(e) => self.refuse_metadata(peer, format!("its metadata is invalid: {e}")),
                 }
             }
-            Event::OutboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => {
+            Event::OutboundFailure { peer, request_id, error, .. } => {
                 let Some(state) = self.peers.get_mut(&peer) else {
                     return;
                 };
@@ -280,9 +227,7 @@ impl Driver {
                 }
             }
             Event::ResponseSent { request_id, .. } => self.part(&request_id),
-            Event::InboundFailure {
-                request_id, error, ..
-            } => {
+            Event::InboundFailure { request_id, error, .. } => {
                 tracing::debug!(%error, "metadata request failed");
                 AtomicCounters::add(&self.shared.counters.requests_failed, 1);
                 self.part(&request_id);
@@ -301,10 +246,7 @@ impl Driver {
     fn foreign(&self, metadata: Option<Metadata>) -> Option<String> {
         let theirs = metadata?.cluster_id?;
         (theirs != self.cluster_id).then(|| {
-            format!(
-                "it is in cluster {theirs}, this node is in cluster {}",
-                self.cluster_id
-            )
+            format!("it is in cluster {theirs}, this node is in cluster {}", self.cluster_id)
         })
     }
 
@@ -362,10 +304,7 @@ fn dial_opts(transport: Multiaddr, peer: Option<PeerId>, condition: PeerConditio
             .condition(condition)
             .allocate_new_port()
             .build(),
-        None => DialOpts::unknown_peer_id()
-            .address(transport)
-            .allocate_new_port()
-            .build(),
+        None => DialOpts::unknown_peer_id().address(transport).allocate_new_port().build(),
     }
 }
 

@@ -131,18 +131,9 @@ impl Driver {
         let swarm_config = libp2p::swarm::Config::with_executor(tasks.executor())
             .with_idle_connection_timeout(limits.idle_timeout);
         let now = Instant::now();
-        let statics = config
-            .static_peers
-            .iter()
-            .map(check_dial)
-            .collect::<Result<_, _>>()?;
+        let statics = config.static_peers.iter().map(check_dial).collect::<Result<_, _>>()?;
         let mut driver = Self {
-            swarm: Swarm::new(
-                transport,
-                behaviour,
-                key.public().to_peer_id(),
-                swarm_config,
-            ),
+            swarm: Swarm::new(transport, behaviour, key.public().to_peer_id(), swarm_config),
             tasks,
             commands,
             shared,
@@ -163,33 +154,38 @@ impl Driver {
             peers_changed: false,
             limits,
         };
+        match driver.open(config).await {
+            Ok(()) => Ok(driver),
+            Err(e) => {
+                driver.close().await;
+                Err(e)
+            }
+        }
+    }
+
+    /// Subscribes and listens as configured.
+    async fn open(&mut self, config: &NodeConfig) -> Result<(), NodeError> {
         if config.relay {
             for shard in &config.shards {
-                driver.subscribe(crate::topic::pubsub_topic(config.cluster_id, *shard))?;
+                self.subscribe(crate::topic::pubsub_topic(config.cluster_id, *shard))?;
             }
         }
         for addr in &config.listen {
-            driver.listen(addr).await?;
+            self.listen(addr).await?;
         }
-        Ok(driver)
+        Ok(())
     }
 
     /// Starts listening and waits until it is so.
     async fn listen(&mut self, addr: &Multiaddr) -> Result<(), NodeError> {
-        let fail = |reason: String| NodeError::Listen {
-            addr: addr.clone(),
-            reason,
-        };
+        let fail = |reason: String| NodeError::Listen { addr: addr.clone(), reason };
         let socket = check_listen(addr)?;
         // libp2p sets SO_REUSEPORT, with which two nodes of one user would share a port in silence.
         // A plain socket tells whether somebody has it.
         if socket.port() != 0 {
             drop(std::net::TcpListener::bind(socket).map_err(|e| fail(e.to_string()))?);
         }
-        let id = self
-            .swarm
-            .listen_on(addr.clone())
-            .map_err(|e| fail(e.to_string()))?;
+        let id = self.swarm.listen_on(addr.clone()).map_err(|e| fail(e.to_string()))?;
         self.listeners.insert(id);
         let listening = async {
             loop {
@@ -198,16 +194,16 @@ impl Driver {
                     SwarmEvent::NewListenAddr { listener_id, .. } if *listener_id == id => {
                         Some(Ok(()))
                     }
-                    SwarmEvent::ListenerClosed {
-                        listener_id,
-                        reason,
-                        ..
-                    } if *listener_id == id => Some(Err(fail(
-                        reason
-                            .as_ref()
-                            .err()
-                            .map_or_else(|| "closed".to_owned(), ToString::to_string),
-                    ))),
+                    SwarmEvent::ListenerClosed { listener_id, reason, .. }
+                        if *listener_id == id =>
+                    {
+                        Some(Err(fail(
+                            reason
+                                .as_ref()
+                                .err()
+                                .map_or_else(|| "closed".to_owned(), ToString::to_string),
+                        )))
+                    }
                     _ => None,
                 };
                 self.on_event(event);
@@ -253,25 +249,13 @@ impl Driver {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Publish {
-                pubsub_topic,
-                hash,
-                encoded,
-                message,
-                reply,
-            } => {
+            Command::Publish { pubsub_topic, hash, encoded, message, reply } => {
                 let _ = reply.send(self.publish(&pubsub_topic, hash, encoded, &message));
             }
-            Command::Subscribe {
-                pubsub_topic,
-                reply,
-            } => {
+            Command::Subscribe { pubsub_topic, reply } => {
                 let _ = reply.send(self.subscribe(pubsub_topic));
             }
-            Command::Unsubscribe {
-                pubsub_topic,
-                reply,
-            } => {
+            Command::Unsubscribe { pubsub_topic, reply } => {
                 let _ = reply.send(self.unsubscribe(&pubsub_topic));
             }
             Command::Connect { addr, reply } => self.connect(addr, reply),
@@ -279,12 +263,7 @@ impl Driver {
                 let _ = self.swarm.disconnect_peer_id(peer);
                 let _ = reply.send(());
             }
-            Command::StoreQuery {
-                peer,
-                request_id,
-                query,
-                reply,
-            } => {
+            Command::StoreQuery { peer, request_id, query, reply } => {
                 self.store_query(peer, &request_id, query, reply);
             }
             Command::Shutdown => {}
@@ -311,11 +290,7 @@ impl Driver {
                 address.push(Protocol::P2p(*self.swarm.local_peer_id()));
                 self.shared.update(|v| v.listen.retain(|a| *a != address));
             }
-            SwarmEvent::ListenerClosed {
-                listener_id,
-                reason,
-                ..
-            } => {
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
                 self.listeners.remove(&listener_id);
                 if let Err(error) = reason {
                     tracing::error!(%error, "a listener closed");
@@ -343,13 +318,7 @@ impl Driver {
         if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
             tracing::debug!("some connections did not close in time");
         }
-        let Self {
-            swarm,
-            tasks,
-            archive,
-            shared,
-            ..
-        } = self;
+        let Self { swarm, tasks, archive, shared, .. } = self;
         drop(swarm);
         tasks.end().await;
         if let Some(archive) = archive {

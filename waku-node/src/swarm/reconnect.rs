@@ -43,10 +43,7 @@ impl Statics {
             state: State::Waiting { until: now },
             failures: 0,
         };
-        Self {
-            entries: peers.into_iter().map(entry).collect(),
-            config,
-        }
+        Self { entries: peers.into_iter().map(entry).collect(), config }
     }
 
     /// When the next attempt is due.
@@ -57,10 +54,7 @@ impl Statics {
     /// An entry whose attempt is due. The caller reports what came of it with `on_dialling`,
     /// `on_connected` or `on_failure`, or it stays due.
     pub(super) fn take_due(&self, now: Instant) -> Option<(usize, &Static)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .find(|(_, e)| e.due().is_some_and(|due| due <= now))
+        self.entries.iter().enumerate().find(|(_, e)| e.due().is_some_and(|due| due <= now))
     }
 
     pub(super) fn on_dialling(&mut self, index: usize, connection: ConnectionId) {
@@ -152,25 +146,18 @@ mod tests {
     use super::*;
 
     fn statics() -> Statics {
-        let config = ReconnectConfig {
-            min: Duration::from_millis(100),
-            max: Duration::from_secs(10),
-        };
+        let config =
+            ReconnectConfig { min: Duration::from_millis(100), max: Duration::from_secs(10) };
         let addr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
         Statics::new(vec![(addr, None)], config, Instant::now())
     }
 
     #[test]
     fn back_off_doubles_up_to_its_bound() {
-        let config = ReconnectConfig {
-            min: Duration::from_millis(100),
-            max: Duration::from_secs(10),
-        };
+        let config =
+            ReconnectConfig { min: Duration::from_millis(100), max: Duration::from_secs(10) };
         let delays: Vec<_> = (0..9).map(|n| backoff(&config, n).as_millis()).collect();
-        assert_eq!(
-            delays,
-            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
-        );
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
         assert_eq!(backoff(&config, u32::MAX), config.max);
         for _ in 0..100 {
             let j = jittered(Duration::from_secs(1));
@@ -186,10 +173,7 @@ mod tests {
         assert_eq!(s.take_due(now).map(|(i, _)| i), Some(0));
         s.on_dialling(0, id);
         assert!(s.next_due().is_none() && s.take_due(now).is_none());
-        assert!(
-            s.on_dial_error(ConnectionId::new_unchecked(9), now)
-                .is_none()
-        );
+        assert!(s.on_dial_error(ConnectionId::new_unchecked(9), now).is_none());
         assert!(s.on_dial_error(id, now).is_some());
         assert!(s.next_due().is_some_and(|due| due > now));
         s.on_dialling(0, id);
@@ -200,9 +184,6 @@ mod tests {
         let later = now + Duration::from_secs(60);
         s.on_disconnected(peer, later);
         // It had been up long enough, so the back-off begins anew.
-        assert!(
-            s.next_due()
-                .is_some_and(|due| due <= later + Duration::from_millis(100))
-        );
+        assert!(s.next_due().is_some_and(|due| due <= later + Duration::from_millis(100)));
     }
 }

@@ -22,12 +22,7 @@ impl Driver {
         encoded: Bytes,
         message: &WakuMessage,
     ) -> Result<(), PublishError> {
-        let relay = self
-            .swarm
-            .behaviour_mut()
-            .relay
-            .as_mut()
-            .ok_or(PublishError::RelayDisabled)?;
+        let relay = self.swarm.behaviour_mut().relay.as_mut().ok_or(PublishError::RelayDisabled)?;
         match relay.publish(TopicHash::from_raw(pubsub_topic), encoded) {
             Ok(_) => {}
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {
@@ -52,12 +47,7 @@ impl Driver {
 
     pub(super) fn subscribe(&mut self, pubsub_topic: String) -> Result<(), NodeError> {
         let shard = self.own_shard(&pubsub_topic)?;
-        let relay = self
-            .swarm
-            .behaviour_mut()
-            .relay
-            .as_mut()
-            .ok_or(NodeError::RelayDisabled)?;
+        let relay = self.swarm.behaviour_mut().relay.as_mut().ok_or(NodeError::RelayDisabled)?;
         match relay.subscribe(&IdentTopic::new(&pubsub_topic)) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
@@ -73,12 +63,7 @@ impl Driver {
 
     pub(super) fn unsubscribe(&mut self, pubsub_topic: &str) -> Result<(), NodeError> {
         let shard = self.own_shard(pubsub_topic)?;
-        let relay = self
-            .swarm
-            .behaviour_mut()
-            .relay
-            .as_mut()
-            .ok_or(NodeError::RelayDisabled)?;
+        let relay = self.swarm.behaviour_mut().relay.as_mut().ok_or(NodeError::RelayDisabled)?;
         relay.unsubscribe(&IdentTopic::new(pubsub_topic));
         self.metadata.shards.retain(|s| *s != shard);
         self.topics.retain(|t| t != pubsub_topic);
@@ -95,11 +80,7 @@ impl Driver {
 
     pub(super) fn on_relay(&mut self, event: gossipsub::Event) {
         match event {
-            gossipsub::Event::Message {
-                propagation_source,
-                message_id,
-                message,
-            } => {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let acceptance = self.on_message(propagation_source, message);
                 self.report(&message_id, propagation_source, acceptance);
             }
@@ -147,11 +128,7 @@ impl Driver {
         if let Some(archive) = &self.archive {
             archive.insert(&pubsub_topic, hash, &message);
         }
-        self.shared.events.push(&NodeEvent::Message {
-            pubsub_topic,
-            hash,
-            message,
-        });
+        self.shared.events.push(&NodeEvent::Message { pubsub_topic, hash, message });
         MessageAcceptance::Accept
     }
 

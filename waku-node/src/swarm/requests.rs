@@ -47,31 +47,17 @@ impl Driver {
     pub(super) fn on_store(&mut self, event: Event<Bytes, Bytes>) {
         match event {
             Event::Message {
-                message:
-                    Message::Request {
-                        request_id,
-                        request,
-                        channel,
-                    },
-                ..
+                message: Message::Request { request_id, request, channel }, ..
             } => {
                 let Some(archive) = &self.archive else { return };
-                if let Err(refusal) = self
-                    .store_server
-                    .on_request(archive, request_id, channel, request)
+                if let Err(refusal) =
+                    self.store_server.on_request(archive, request_id, channel, request)
                 {
                     AtomicCounters::add(&self.shared.counters.store_refused, 1);
                     self.send_store_answer(refusal);
                 }
             }
-            Event::Message {
-                message:
-                    Message::Response {
-                        request_id,
-                        response,
-                    },
-                ..
-            } => {
+            Event::Message { message: Message::Response { request_id, response }, .. } => {
                 if let Some((peer, reply)) = self.store_requests.remove(&request_id) {
                     if let Some(peer) = self.peers.get_mut(&peer) {
                         peer.store_failures = 0;
@@ -79,9 +65,7 @@ impl Driver {
                     let _ = reply.send(Ok(StoreAnswer::Peer(response)));
                 }
             }
-            Event::OutboundFailure {
-                request_id, error, ..
-            } => {
+            Event::OutboundFailure { request_id, error, .. } => {
                 if let Some((peer, reply)) = self.store_requests.remove(&request_id) {
                     if let Some(peer) = self.peers.get_mut(&peer) {
                         peer.store_failures = peer.store_failures.saturating_add(1);
@@ -93,9 +77,7 @@ impl Driver {
                     }));
                 }
             }
-            Event::InboundFailure {
-                request_id, error, ..
-            } => {
+            Event::InboundFailure { request_id, error, .. } => {
                 tracing::debug!(%error, "a Store request failed");
                 AtomicCounters::add(&self.shared.counters.requests_failed, 1);
                 self.on_store_finished(request_id);
@@ -119,13 +101,7 @@ impl Driver {
     fn send_store_answer(&mut self, Answer { id, channel, body }: Answer) {
         let size = body.len();
         // An error means that the peer is gone, and there will be no event about this answer.
-        if self
-            .swarm
-            .behaviour_mut()
-            .store
-            .send_response(channel, body)
-            .is_ok()
-        {
+        if self.swarm.behaviour_mut().store.send_response(channel, body).is_ok() {
             self.store_server.on_writing(id, size);
         }
     }

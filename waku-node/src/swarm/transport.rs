@@ -95,24 +95,17 @@ impl<S> Throttled<S> {
                 if allowed >= QUANTUM {
                     return Poll::Ready(usize::try_from(allowed).unwrap_or(usize::MAX));
                 }
-                self.own
-                    .wait_for(QUANTUM, now)
-                    .max(total.wait_for(QUANTUM, now))
+                self.own.wait_for(QUANTUM, now).max(total.wait_for(QUANTUM, now))
             };
             AtomicCounters::add(&self.shared.counters.reads_put_off, 1);
-            self.pause = Some(Box::pin(tokio::time::sleep(
-                wait.max(Duration::from_millis(1)),
-            )));
+            self.pause = Some(Box::pin(tokio::time::sleep(wait.max(Duration::from_millis(1)))));
         }
     }
 
     fn spend(&mut self, n: usize) {
         let now = Instant::now();
         self.own.spend(n as u64, now);
-        self.total
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .spend(n as u64, now);
+        self.total.lock().unwrap_or_else(PoisonError::into_inner).spend(n as u64, now);
     }
 }
 
@@ -174,19 +167,10 @@ mod tests {
             pause: None,
         };
         let mut got = Vec::new();
-        stream
-            .read_to_end(&mut got)
-            .await
-            .expect("reading from memory");
+        stream.read_to_end(&mut got).await.expect("reading from memory");
         assert_eq!(got, data);
         // 100 kB at once and the other 300 kB at 1 MB/s; a slow machine only takes longer.
         assert!(start.elapsed() >= Duration::from_millis(280));
-        assert!(
-            shared
-                .counters
-                .reads_put_off
-                .load(std::sync::atomic::Ordering::Relaxed)
-                > 0
-        );
+        assert!(shared.counters.reads_put_off.load(std::sync::atomic::Ordering::Relaxed) > 0);
     }
 }

@@ -48,10 +48,8 @@ pub async fn event<T>(
 ) -> T {
     patient(what, async {
         loop {
-            let event = events
-                .recv()
-                .await
-                .unwrap_or_else(|| panic!("the node stopped before {what}"));
+            let event =
+                events.recv().await.unwrap_or_else(|| panic!("the node stopped before {what}"));
             if let Some(value) = pick(event) {
                 return value;
             }
@@ -82,21 +80,13 @@ pub async fn until(node: &Node, what: &str, mut holds: impl FnMut(&Node) -> bool
 /// Waits until `n` connected peers subscribe to the topic.
 pub async fn topic_peers(node: &Node, topic: &str, n: usize) {
     until(node, "subscribers", |node| {
-        node.status()
-            .topics
-            .iter()
-            .any(|t| t.pubsub_topic == topic && t.topic_peers >= n)
+        node.status().topics.iter().any(|t| t.pubsub_topic == topic && t.topic_peers >= n)
     })
     .await;
 }
 
 pub async fn connect(from: &Node, to: &Node) {
-    assert_eq!(
-        patient("a connection", from.connect(address(to)))
-            .await
-            .unwrap(),
-        to.peer_id()
-    );
+    assert_eq!(patient("a connection", from.connect(address(to))).await.unwrap(), to.peer_id());
 }
 
 /// Connects two nodes and waits until both know the other's subscription.
@@ -107,13 +97,7 @@ pub async fn link(a: &Node, b: &Node, topic: &str) {
 }
 
 pub fn now() -> i64 {
-    i64::try_from(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_nanos(),
-    )
-    .unwrap()
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
 pub fn hello(n: usize) -> WakuMessage {

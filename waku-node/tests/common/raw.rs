@@ -106,11 +106,7 @@ fn swarm(relay: bool, protocol: &'static str) -> Swarm<Attacker> {
     });
     SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .unwrap()
         .with_behaviour(|_| Attacker {
             relay: gossip.into(),
@@ -139,11 +135,7 @@ pub fn answer_metadata(swarm: &mut Swarm<Attacker>, event: AttackerEvent) {
         ..
     }) = event
     {
-        let body = Metadata {
-            cluster_id: Some(66),
-            shards: vec![0],
-        }
-        .encode();
+        let body = Metadata { cluster_id: Some(66), shards: vec![0] }.encode();
         let mut frame = vec![u8::try_from(body.len()).unwrap()];
         frame.extend_from_slice(&body);
         let _ = swarm.behaviour_mut().metadata.send_response(channel, frame);
