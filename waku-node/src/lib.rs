@@ -49,7 +49,7 @@ pub use message::{
 };
 pub use metadata::{Metadata, MetadataError};
 pub use node::Node;
-pub use status::{ArchiveStatus, Counters, NodeStatus, PeerInfo, TopicStatus};
+pub use status::{ArchiveStatus, Counters, NodeStatus, PeerInfo, StaticPeerStatus, TopicStatus};
 pub use store::{
     ArchiveError, DEFAULT_PAGE, MAX_HASHES, MAX_PAGE, MAX_TOPICS, MAX_TOPICS_WITH_CURSOR,
     StorePage, StoreQuery, StoredMessage,

@@ -38,6 +38,19 @@ pub struct TopicStatus {
     pub topic_peers: usize,
 }
 
+/// How it stands with a static peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticPeerStatus {
+    /// Its address, without `/p2p`.
+    pub address: Multiaddr,
+    /// Who is connected there, if somebody is.
+    pub peer: Option<PeerId>,
+    /// Attempts that failed in a row.
+    pub failures: u32,
+    /// Why the last attempt or connection ended, which may be long ago.
+    pub last_error: Option<String>,
+}
+
 /// What an own archive holds, and what it did not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveStatus {
@@ -62,6 +75,8 @@ pub struct NodeStatus {
     pub connected_peers: usize,
     /// Topics that the node subscribes to.
     pub topics: Vec<TopicStatus>,
+    /// The static peers, as configured.
+    pub static_peers: Vec<StaticPeerStatus>,
     /// What was counted since the start.
     pub counters: Counters,
     /// The own archive, if there is one.
@@ -136,6 +151,7 @@ pub(crate) struct View {
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) peers: Vec<PeerInfo>,
     pub(crate) topics: Vec<TopicStatus>,
+    pub(crate) static_peers: Vec<StaticPeerStatus>,
 }
 
 impl Shared {
@@ -152,7 +168,8 @@ impl Shared {
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
-        let (connected_peers, topics) = self.read(|v| (v.peers.len(), v.topics.clone()));
+        let (connected_peers, topics, static_peers) =
+            self.read(|v| (v.peers.len(), v.topics.clone(), v.static_peers.clone()));
         let archive = self.archive.as_deref().map(|a| {
             let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
             ArchiveStatus {
@@ -164,6 +181,12 @@ impl Shared {
                 failed: get(&a.failed),
             }
         });
-        NodeStatus { connected_peers, topics, counters: self.counters.snapshot(), archive }
+        NodeStatus {
+            connected_peers,
+            topics,
+            static_peers,
+            counters: self.counters.snapshot(),
+            archive,
+        }
     }
 }

@@ -176,8 +176,20 @@ async fn a_static_peer_that_comes_late_is_found() {
     let addr: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
     let early = node(|c| c.static_peers = vec![addr.clone()]).await;
     let mut events = early.events();
+    patient("a failure", async {
+        // A failed attempt has no event; the status tells of it.
+        while early.status().static_peers.iter().all(|p| p.last_error.is_none()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let late = node(|c| c.listen = vec![addr]).await;
     peer_event(&mut events, late.peer_id(), true).await;
+    let status = early.status().static_peers.remove(0);
+    assert_eq!(status.peer, Some(late.peer_id()));
+    assert!(status.failures > 0);
+    let error = status.last_error.unwrap().to_lowercase();
+    assert!(error.contains("refused"), "{error}");
 }
 
 #[tokio::test]

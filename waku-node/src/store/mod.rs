@@ -29,8 +29,8 @@ pub const MAX_TOPICS_WITH_CURSOR: usize = 10;
 pub const MAX_TOPICS: usize = 1000;
 /// Message hashes at most in any query that is answered.
 pub const MAX_HASHES: usize = 1000;
-/// Largest request frame that is read, in bytes.
-pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
+/// Largest request frame that is read, in bytes. Room for all topics or hashes that are allowed.
+pub(crate) const MAX_REQUEST: usize = 128 * 1024;
 /// Largest answer frame that is read: a full page of the largest messages, and some for framing.
 pub(crate) const MAX_RESPONSE: usize = MAX_PAGE as usize * crate::MAX_MESSAGE_SIZE + 64 * 1024;
 

@@ -59,8 +59,9 @@ impl Driver {
             match self.swarm.dial(opts) {
                 Ok(()) => self.statics.on_dialling(index, connection),
                 Err(error) => {
-                    tracing::debug!(error = %describe(&error), "static peer not dialled");
-                    self.statics.on_failure(index, now);
+                    let reason = describe(&error);
+                    tracing::debug!(reason, "static peer not dialled");
+                    self.statics.on_failure(index, &reason, now);
                 }
             }
         }
@@ -97,8 +98,10 @@ impl Driver {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 let reason = describe(&error);
-                if let Some((addr, delay)) = self.statics.on_dial_error(connection_id, now) {
+                if let Some((addr, delay)) = self.statics.on_dial_error(connection_id, &reason, now)
+                {
                     tracing::info!(%addr, reason, ?delay, "static peer not reached; trying again");
+                    self.peers_changed = true;
                 }
                 if let Some((addr, reply)) = self.dials.remove(&connection_id) {
                     let _ = reply.send(Err(NodeError::Dial { addr, reason }));
@@ -113,12 +116,12 @@ impl Driver {
     }
 
     fn on_disconnected(&mut self, peer_id: PeerId, cause: &str, now: Instant) {
-        self.statics.on_disconnected(peer_id, now);
-        let Some(peer) = self.peers.remove(&peer_id) else {
-            return;
-        };
-        let reason = peer.refused.as_deref().unwrap_or(cause);
+        let peer = self.peers.remove(&peer_id);
+        let reason = peer.as_ref().and_then(|p| p.refused.as_deref()).unwrap_or(cause);
         tracing::debug!(peer = %peer_id, reason, "disconnected");
+        self.statics.on_disconnected(peer_id, reason, now);
+        let reason = reason.to_owned();
+        let Some(peer) = peer else { return };
         for waiter in peer.waiters {
             let _ =
                 waiter.send(Err(NodeError::Refused { peer: peer_id, reason: reason.to_owned() }));

@@ -8,6 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 use crate::config::ReconnectConfig;
+use crate::status::StaticPeerStatus;
 
 /// A static peer.
 pub(super) struct Static {
@@ -17,6 +18,7 @@ pub(super) struct Static {
     pub(super) peer: Option<PeerId>,
     state: State,
     failures: u32,
+    last_error: Option<String>,
 }
 
 enum State {
@@ -42,8 +44,23 @@ impl Statics {
             peer,
             state: State::Waiting { until: now },
             failures: 0,
+            last_error: None,
         };
         Self { entries: peers.into_iter().map(entry).collect(), config }
+    }
+
+    /// What became of each, for those who look at the node.
+    pub(super) fn status(&self) -> Vec<StaticPeerStatus> {
+        let status = |e: &Static| StaticPeerStatus {
+            address: e.transport.clone(),
+            peer: match e.state {
+                State::Connected { peer, .. } => Some(peer),
+                _ => None,
+            },
+            failures: e.failures,
+            last_error: e.last_error.clone(),
+        };
+        self.entries.iter().map(status).collect()
     }
 
     /// When the next attempt is due.
@@ -67,8 +84,8 @@ impl Statics {
     }
 
     /// An attempt failed before it became a dial.
-    pub(super) fn on_failure(&mut self, index: usize, now: Instant) {
-        self.entries[index].fail(&self.config, now);
+    pub(super) fn on_failure(&mut self, index: usize, reason: &str, now: Instant) {
+        self.entries[index].fail(&self.config, reason, now);
     }
 
     /// A connection was established.
@@ -85,6 +102,7 @@ impl Statics {
     pub(super) fn on_dial_error(
         &mut self,
         connection: ConnectionId,
+        reason: &str,
         now: Instant,
     ) -> Option<(&Multiaddr, Duration)> {
         let config = &self.config;
@@ -92,12 +110,12 @@ impl Statics {
             .entries
             .iter_mut()
             .find(|e| matches!(e.state, State::Dialling(id) if id == connection))?;
-        let delay = entry.fail(config, now);
+        let delay = entry.fail(config, reason, now);
         Some((&entry.transport, delay))
     }
 
     /// The last connection to a peer closed.
-    pub(super) fn on_disconnected(&mut self, gone: PeerId, now: Instant) {
+    pub(super) fn on_disconnected(&mut self, gone: PeerId, reason: &str, now: Instant) {
         for e in &mut self.entries {
             if let State::Connected { peer, since } = e.state
                 && peer == gone
@@ -106,7 +124,7 @@ impl Statics {
                 if now.saturating_duration_since(since) >= backoff(&self.config, e.failures) {
                     e.failures = 0;
                 }
-                e.fail(&self.config, now);
+                e.fail(&self.config, reason, now);
             }
         }
     }
@@ -120,9 +138,10 @@ impl Static {
         }
     }
 
-    fn fail(&mut self, config: &ReconnectConfig, now: Instant) -> Duration {
+    fn fail(&mut self, config: &ReconnectConfig, reason: &str, now: Instant) -> Duration {
         let delay = jittered(backoff(config, self.failures));
         self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(reason.to_owned());
         self.state = State::Waiting { until: now + delay };
         delay
     }
@@ -173,16 +192,16 @@ mod tests {
         assert_eq!(s.take_due(now).map(|(i, _)| i), Some(0));
         s.on_dialling(0, id);
         assert!(s.next_due().is_none() && s.take_due(now).is_none());
-        assert!(s.on_dial_error(ConnectionId::new_unchecked(9), now).is_none());
-        assert!(s.on_dial_error(id, now).is_some());
+        assert!(s.on_dial_error(ConnectionId::new_unchecked(9), "", now).is_none());
+        assert!(s.on_dial_error(id, "refused", now).is_some());
         assert!(s.next_due().is_some_and(|due| due > now));
         s.on_dialling(0, id);
         let peer = PeerId::random();
         s.on_established(id, peer, now);
-        s.on_disconnected(PeerId::random(), now);
+        s.on_disconnected(PeerId::random(), "", now);
         assert!(s.next_due().is_none());
         let later = now + Duration::from_secs(60);
-        s.on_disconnected(peer, later);
+        s.on_disconnected(peer, "", later);
         // It had been up long enough, so the back-off begins anew.
         assert!(s.next_due().is_some_and(|due| due <= later + Duration::from_millis(100)));
     }

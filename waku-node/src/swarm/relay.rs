@@ -180,6 +180,10 @@ impl Driver {
             .map(|(id, p)| p.info(*id, mesh.contains(id)))
             .collect();
         peers.sort_by_key(|p| p.peer_id);
-        self.shared.update(|v| v.peers = peers);
+        let statics = self.statics.status();
+        self.shared.update(|v| {
+            v.peers = peers;
+            v.static_peers = statics;
+        });
     }
 }
