@@ -31,6 +31,7 @@ mod events;
 mod message;
 mod metadata;
 mod node;
+mod random;
 mod rpc;
 mod status;
 mod store;

@@ -1,7 +1,6 @@
 //! The handle of a running node.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,6 +9,7 @@ use crate::config::NodeConfig;
 use crate::error::{NodeError, PublishError, StoreError};
 use crate::events::{EventHub, EventStream};
 use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, frame_size, message_hash};
+use crate::random;
 use crate::status::{AtomicCounters, NodeStatus, PeerInfo, Shared};
 use crate::store::{
     ArchiveWorker, StorePage, StoreQuery, StoredMessage, check_query, check_response,
@@ -36,7 +36,6 @@ struct Inner {
     config: NodeConfig,
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
-    requests: AtomicU64,
     stopped: watch::Receiver<bool>,
 }
 
@@ -75,7 +74,6 @@ impl Node {
                 config: NodeConfig { key: None, ..config },
                 commands,
                 shared,
-                requests: AtomicU64::new(0),
                 stopped,
             }),
         })
@@ -142,8 +140,8 @@ impl Node {
         q: StoreQuery,
     ) -> Result<StorePage, StoreError> {
         check_query(&q)?;
-        let number = self.inner.requests.fetch_add(1, Ordering::Relaxed);
-        let request_id = format!("{number:016x}");
+        // Not a counter, which would tell a Store how much else was asked.
+        let request_id = format!("{:016x}", random::number());
         let (id, query) = (request_id.clone(), q.clone());
         let answer = self
             .ask(|reply| Command::StoreQuery { peer, request_id: id, query, reply })

@@ -1,6 +1,5 @@
 //! Static peers: who is to be connected, and when to try again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use libp2p::swarm::ConnectionId;
@@ -8,6 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 use crate::config::ReconnectConfig;
+use crate::random;
 use crate::status::StaticPeerStatus;
 
 /// A static peer.
@@ -155,8 +155,7 @@ fn backoff(config: &ReconnectConfig, failures: u32) -> Duration {
 
 /// Between half of a duration and all of it, so that nodes do not return in step.
 fn jittered(d: Duration) -> Duration {
-    // The standard library seeds each of these from the system; that is random enough here.
-    let fraction = (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64;
+    let fraction = (random::number() >> 11) as f64 / (1u64 << 53) as f64;
     d.mul_f64(0.5 + fraction / 2.0)
 }
 
