@@ -222,23 +222,43 @@ impl RootLines {
         moved
     }
 
+    /// The root that a state seals with in a slot. In a slot before the one that it begins in, its
+    /// first value: a commit that rotates may be of a clock that is ahead of ours, and what is sent
+    /// after it must not go out under the old root.
+    ///
+    /// # Errors
+    /// [`RootError`] where there is none, or the slot is absurdly late.
+    pub fn seal_root(
+        &self,
+        state: &StateInfo,
+        slot: Slot,
+        network: &NetworkId,
+    ) -> Result<Root, RootError> {
+        let root =
+            self.0.get(&state.seal).ok_or(RootError::Past { held: slot.next(), wanted: slot })?;
+        if slot < root.slot() {
+            return Ok(Root::new(slot, *root.expose()));
+        }
+        root.at(slot, network)
+    }
+
     /// The roots under which a state sends in a slot.
     ///
     /// # Errors
-    /// [`RootError::Past`] where the value was deleted already.
+    /// [`RootError::Past`] where the topics of the slot cannot be had: the value was deleted, or
+    /// this device was invited by one whose clock is ahead and the slot is still to come.
     pub fn roots(
         &self,
         state: &StateInfo,
         slot: Slot,
         network: &NetworkId,
     ) -> Result<Roots, RootError> {
-        let at = |id: &LineId| {
-            self.0
-                .get(id)
-                .ok_or(RootError::Past { held: slot.next(), wanted: slot })
-                .and_then(|root| root.at(slot, network))
-        };
-        Ok(Roots { topic: at(&state.topic_line(slot))?, seal: at(&state.seal)? })
+        let topic = self
+            .0
+            .get(&state.topic_line(slot))
+            .ok_or(RootError::Past { held: slot.next(), wanted: slot })?
+            .at(slot, network)?;
+        Ok(Roots { topic, seal: self.seal_root(state, slot, network)? })
     }
 }
 
@@ -279,6 +299,23 @@ mod tests {
         let third = state(second.topics_after(Slot(10), Some([3; 16])));
         assert_eq!(third.topic_line(Slot(10)), [1; 16]);
         assert_eq!(third.topic_line(Slot(11)), [3; 16]);
+    }
+
+    #[test]
+    fn before_its_slot_a_sealing_root_has_its_first_value() {
+        let network = NetworkId([0; 32]);
+        let mut lines = RootLines::default();
+        lines.insert([1; 16], Root::new(Slot(10), [7; 32]));
+        lines.insert([2; 16], Root::new(Slot(3), [8; 32]));
+        let mut state = state(vec![(Slot(3), [2; 16])]);
+        state.seal = [1; 16];
+        let early = lines.roots(&state, Slot(9), &network).unwrap();
+        assert_eq!((early.topic.slot(), early.seal.slot()), (Slot(9), Slot(9)));
+        assert_eq!(early.seal.expose(), &[7; 32]);
+        let later = lines.roots(&state, Slot(11), &network).unwrap();
+        assert_ne!(later.seal.expose(), &[7; 32]);
+        // Topics are not to be had early: they would be others than everybody's.
+        assert!(lines.roots(&state, Slot(2), &network).is_err());
     }
 
     #[test]

@@ -157,6 +157,14 @@ impl Machine {
             let Some(waiting) = self.outbox.0.get(&id) else {
                 continue;
             };
+            if let Some(begins) = self.roots_begin(&waiting.parcel.address) {
+                // Whoever invited us has a clock ahead, or ours was set back: there is no topic yet.
+                self.store.defer_outbox(id, begins)?;
+                if let Some(waiting) = self.outbox.0.get_mut(&id) {
+                    waiting.due_at = begins;
+                }
+                continue;
+            }
             let sealed = self.roots_for(&waiting.parcel.address).and_then(|roots| {
                 let class = match waiting.parcel.address {
                     Address::Inbox => SizeClass::Doorbell,
@@ -188,6 +196,21 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// When the topics of an address begin, where that is still to come.
+    fn roots_begin(&self, address: &Address) -> Option<Timestamp> {
+        let slot = self.slot();
+        let begins = match address {
+            Address::Inbox => return None,
+            Address::Invitation { slot, .. } => *slot,
+            Address::Group { group, epoch } => {
+                let group = self.groups.get(group)?;
+                let state = group.states.get(epoch).or_else(|| group.current().ok())?;
+                group.lines.get(&state.topic_line(slot))?.slot()
+            }
+        };
+        (begins > slot).then(|| begins.start(self.params.slot_secs))
     }
 
     fn roots_for(&self, address: &Address) -> Result<Roots, String> {

@@ -115,6 +115,18 @@ pub(crate) enum Kept {
     Full,
 }
 
+/// How much of a kind is kept for later of one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// Whether it was sealed by a member. What was not makes room for what comes: the last is as
+    /// likely to be of use, and a Store has it still.
+    pub(crate) opened: bool,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Bytes.
+    pub(crate) bytes: u64,
+}
+
 /// A row of the outbox.
 #[derive(Debug)]
 pub struct OutboxRow<T> {
@@ -228,6 +240,11 @@ impl Store {
     /// Deletes what is older than `before`.
     pub(crate) fn prune_timed(&self, table: Timed, before: Timestamp) -> Result<usize, StoreError> {
         self.write(table.statements()[3], params![int(before.0)])
+    }
+
+    /// Forgets uses older than `before`: the keys that they were made with are deleted by then.
+    pub(crate) fn prune_used_packages(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.write("DELETE FROM used_package WHERE used_at < ?1", params![int(before.0)])
     }
 
     /// Remembers the use of a (key package, group, epoch); false if it was used before.
@@ -602,29 +619,48 @@ impl Store {
         Ok(out)
     }
 
-    /// Keeps something for later, if there is room (`most` rows of at most `bytes` in all for the
-    /// group).
+    /// Keeps something for later, within its quota. Quotas are separate, so that what anybody can
+    /// make takes no room from what only members can.
     pub(crate) fn defer(
         &self,
         group: &GroupId,
         hash: &ItemHash,
         size: usize,
         value: &impl Serialize,
-        most: usize,
-        bytes: usize,
+        quota: &Quota,
     ) -> Result<Kept, StoreError> {
-        let (count, total): (i64, i64) = self
+        let known = self
             .conn
-            .prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM deferred WHERE grp = ?1")?
-            .query_row(params![group.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if uint(count) >= most as u64 || uint(total) + size as u64 > bytes as u64 {
-            return Ok(Kept::Full);
+            .prepare_cached("SELECT 1 FROM deferred WHERE grp = ?1 AND hash = ?2")?
+            .exists(params![group.0, hash.0])?;
+        if known {
+            return Ok(Kept::Known);
         }
-        let added = self.write(
-            "INSERT OR IGNORE INTO deferred (grp, hash, size, data) VALUES (?1, ?2, ?3, ?4)",
-            params![group.0, hash.0, int(size as u64), encode(value)?.as_slice()],
+        loop {
+            let (count, total): (i64, i64) = self
+                .conn
+                .prepare_cached(
+                    "SELECT count(*), coalesce(sum(size), 0) FROM deferred
+                     WHERE grp = ?1 AND opened = ?2",
+                )?
+                .query_row(params![group.0, quota.opened], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if uint(count) < quota.rows && uint(total) + size as u64 <= quota.bytes {
+                break;
+            }
+            if quota.opened || count == 0 {
+                return Ok(Kept::Full);
+            }
+            self.write(
+                "DELETE FROM deferred WHERE id =
+                 (SELECT min(id) FROM deferred WHERE grp = ?1 AND opened = 0)",
+                params![group.0],
+            )?;
+        }
+        self.write(
+            "INSERT INTO deferred (grp, hash, opened, size, data) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![group.0, hash.0, quota.opened, int(size as u64), encode(value)?.as_slice()],
         )?;
-        Ok(if added == 1 { Kept::Yes } else { Kept::Known })
+        Ok(Kept::Yes)
     }
 
     /// What is kept for later of a group, oldest first.
@@ -685,6 +721,12 @@ impl Store {
             params![int(id), int(due_at.0)],
         )
         .map(drop)
+    }
+
+    /// Sets when the next attempt is due, without counting one.
+    pub(crate) fn defer_outbox(&self, id: u64, due_at: Timestamp) -> Result<(), StoreError> {
+        self.write("UPDATE outbox SET due_at = ?2 WHERE id = ?1", params![int(id), int(due_at.0)])
+            .map(drop)
     }
 
     /// Takes something out of the outbox.
