@@ -107,6 +107,11 @@ pub const INBOX_KEY_KEEP: Duration = Duration::from_secs(28 * 24 * 3600);
 pub const MAX_DEFERRED_PER_GROUP: usize = 1024;
 /// Bytes of deferred frames kept per group.
 pub const MAX_DEFERRED_BYTES: usize = 8 * 1024 * 1024;
+/// Envelopes kept per group that no root opens. Anybody who sees a topic can make them, so they have
+/// a room of their own, and the oldest goes first.
+pub const MAX_UNOPENED_PER_GROUP: usize = 256;
+/// Bytes of envelopes kept per group that no root opens.
+pub const MAX_UNOPENED_BYTES: usize = 2 * 1024 * 1024;
 /// Requests (unanswered invitations) kept; the oldest makes room, so that strangers cannot fill a disk.
 pub const MAX_REQUESTS: usize = 256;
 /// Commands with a payload that wait in the outbox; further ones are refused with back-pressure.
@@ -128,6 +133,14 @@ pub const RATCHET_FORWARD: u32 = 10_000;
 pub const HISTORY_PAGE: u32 = 100;
 /// Bytes that a catch-up by time range takes before it turns to queries by topic.
 pub const CATCH_UP_BUDGET: usize = 64 * 1024 * 1024;
+/// Bytes that one query by topic may bring before its Store is taken to go on for ever. A slot of
+/// an account's topics, the inbox among them, is far below.
+pub const TOPIC_QUERY_BUDGET: usize = 64 * 1024 * 1024;
+/// What each message of a Store counts at least against the budgets, so that empty ones end too.
+pub const HISTORY_MESSAGE_COST: usize = 512;
+/// How far behind the own clock may be for Store to tell: history is asked for up to then, and
+/// messages from after our present are samples of the right time.
+pub const CLOCK_PROBE: Duration = Duration::from_secs(24 * 3600);
 /// Time around a range within which other clocks may have put a message.
 pub const CATCH_UP_MARGIN: Duration = Duration::from_secs(30);
 

@@ -97,8 +97,9 @@ impl Machine {
         self.watch_changed = true;
         self.add_node(group_id, node, frame)?;
         if rotated.is_some() {
-            // What was sent on the new topics before this commit was known has yet to be fetched.
-            self.backfill(header.slot.next().start(self.params.slot_secs));
+            // What was sent under the new roots before this commit was known has yet to be fetched,
+            // or fetched again: of what did not open then only the last is kept.
+            self.backfill(header.slot.start(self.params.slot_secs));
         }
         Ok(())
     }

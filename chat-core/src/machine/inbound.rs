@@ -9,7 +9,10 @@ use super::io::{Inbound, Output};
 use super::outbox::serde_bytes_vec;
 use super::topics::{Target, request_roots};
 use crate::ids::GroupId;
-use crate::params::{MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP};
+use crate::params::{
+    MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP, MAX_UNOPENED_BYTES, MAX_UNOPENED_PER_GROUP,
+};
+use crate::store::{Kept, Quota};
 use crate::time::{Slot, Timestamp};
 use crate::wire::envelope::{self, EnvelopeKey, check_timestamp, is_class};
 use crate::wire::frame::{Frame, FrameKind};
@@ -37,6 +40,14 @@ pub(super) enum Later {
 }
 
 impl Later {
+    fn quota(&self) -> Quota {
+        let (opened, rows, bytes) = match self {
+            Later::Envelope { .. } => (false, MAX_UNOPENED_PER_GROUP, MAX_UNOPENED_BYTES),
+            Later::Frame { .. } => (true, MAX_DEFERRED_PER_GROUP, MAX_DEFERRED_BYTES),
+        };
+        Quota { opened, rows: rows as u64, bytes: bytes as u64 }
+    }
+
     pub(super) fn kept_at(&self) -> Timestamp {
         match self {
             Later::Envelope { kept_at, .. } | Later::Frame { kept_at, .. } => *kept_at,
@@ -137,9 +148,7 @@ impl Machine {
                 continue;
             }
             tried.push(state.seal);
-            let Some(root) =
-                group.lines.get(&state.seal).and_then(|root| root.at(slot, &self.network).ok())
-            else {
+            let Ok(root) = group.lines.seal_root(state, slot, &self.network) else {
                 continue;
             };
             let key = EnvelopeKey::derive(&root, &self.network);
@@ -176,18 +185,10 @@ impl Machine {
         later: &Later,
         why: Deferred,
     ) -> Result<Disposition, StepError> {
-        let kept = self.store.defer(
-            &group,
-            &hash,
-            size,
-            later,
-            MAX_DEFERRED_PER_GROUP,
-            MAX_DEFERRED_BYTES,
-        )?;
-        Ok(match kept {
-            crate::store::Kept::Yes => Disposition::Deferred(why),
-            crate::store::Kept::Known => Disposition::Duplicate,
-            crate::store::Kept::Full => Disposition::Refused(Refused::Budget),
+        Ok(match self.store.defer(&group, &hash, size, later, &later.quota())? {
+            Kept::Yes => Disposition::Deferred(why),
+            Kept::Known => Disposition::Duplicate,
+            Kept::Full => Disposition::Refused(Refused::Budget),
         })
     }
 

@@ -8,6 +8,7 @@ mod schema;
 mod tables;
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, params};
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub use key::DatabaseKey;
-pub(crate) use tables::{Kept, Keyed, Timed};
+pub(crate) use tables::{Kept, Keyed, Quota, Timed};
 pub use tables::{MessageRow, OutboxRow};
 
 /// Why the database cannot be used.
@@ -108,6 +109,7 @@ impl Store {
     /// [`StoreError::WrongKey`], [`StoreError::Corrupt`], [`StoreError::Busy`] and
     /// [`StoreError::TooNew`] say what is wrong with a file that is there.
     pub fn open(path: &Path, key: &DatabaseKey, salt: [u8; 16]) -> Result<Self, StoreError> {
+        check_file(path)?;
         let literal = key.literal(Some(path), salt)?;
         let conn = Connection::open(path)?;
         Self::prepare(conn, literal)
@@ -129,14 +131,20 @@ impl Store {
         drop(literal);
         // The first read shows whether the key fits.
         conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
+        // Exclusive, so that no second process steps on the same state: two of them would encrypt
+        // different messages with the same keys.
         conn.execute_batch(
-            "PRAGMA journal_mode = WAL;
+            "PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA secure_delete = ON;
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;",
         )?;
         let store = Self { conn, fault: Cell::new(None), written: Cell::new(false) };
+        // The lock is taken by the first transaction, and kept until the file is closed.
+        store.begin()?;
+        store.commit()?;
         store.migrate()?;
         Ok(store)
     }
@@ -241,6 +249,37 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// Looks at what is at `path` before SQLite does, whose errors would say less.
+fn check_file(path: &Path) -> Result<(), StoreError> {
+    let file = |source| StoreError::File { path: path.to_path_buf(), source };
+    let found = match std::fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                Some(parent) if !parent.is_dir() => Err(file(ErrorKind::NotADirectory.into())),
+                _ => Ok(()),
+            };
+        }
+        Err(error) => return Err(file(error)),
+    };
+    if !found.is_file() {
+        return Err(file(ErrorKind::IsADirectory.into()));
+    }
+    if found.permissions().readonly() {
+        return Err(file(ErrorKind::PermissionDenied.into()));
+    }
+    if found.len() == 0 {
+        // A crash before the first write leaves an empty file. But one with a journal beside it had
+        // something in it, and SQLite would throw that away and begin anew.
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        if std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
+            return Err(StoreError::Corrupt);
+        }
+    }
+    Ok(())
 }
 
 /// Values are MessagePack with field names, so that fields can be added later.

@@ -45,6 +45,8 @@ CREATE TABLE deferred (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     grp BLOB NOT NULL,
     hash BLOB NOT NULL,
+    -- 1: a frame, which a member sealed. 0: an envelope that does not open, by whomever.
+    opened INTEGER NOT NULL,
     size INTEGER NOT NULL,
     data BLOB NOT NULL,
     UNIQUE (grp, hash)
