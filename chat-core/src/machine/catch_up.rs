@@ -8,7 +8,8 @@ use super::error::StepError;
 use super::event::Event;
 use super::io::{Inbound, Output, QueryId};
 use crate::params::{
-    CATCH_UP_BUDGET, CATCH_UP_MARGIN, HISTORY_PAGE, HORIZON_AGE, RETRY_MAX, RETRY_MIN,
+    CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, CLOCK_WARNING, HISTORY_MESSAGE_COST,
+    HISTORY_PAGE, HORIZON_AGE, RETRY_MAX, RETRY_MIN, TOPIC_QUERY_BUDGET,
 };
 use crate::time::{Slot, Timestamp};
 
@@ -49,8 +50,13 @@ pub(super) struct CatchUp {
     failures: u32,
     /// Whether an attempt ended since the connection came.
     attempted: bool,
-    /// Up to when everything was fetched.
+    /// Up to when everything was fetched, by the own clock.
     pub(super) synced_to: Option<Timestamp>,
+    /// The same, by the newest message of others: the own clock may be ahead, and what is sent
+    /// after this has then yet to come. Fetching begins here, and no root is deleted beyond.
+    pub(super) proven_to: Option<Timestamp>,
+    /// The newest time that a message was sent at, since the process began.
+    newest: Timestamp,
 }
 
 impl CatchUp {
@@ -87,8 +93,32 @@ impl Machine {
         self.outbox.reset();
         if connected {
             self.watch_changed = true;
-            let from = self.catch_up.synced_to.unwrap_or(self.me.created_at);
-            self.backfill(from);
+            self.backfill(self.catch_up_from());
+        }
+    }
+
+    /// Up to where history is certainly complete.
+    fn catch_up_from(&self) -> Timestamp {
+        match (self.catch_up.synced_to, self.catch_up.proven_to) {
+            (Some(synced), Some(proven)) => synced.min(proven),
+            _ => self.me.created_at.min(self.now),
+        }
+    }
+
+    /// After a step that failed: a page that it was to take in will not come again.
+    pub(super) fn restart_catch_up(&mut self) {
+        self.catch_up.query = None;
+        self.catch_up.by_topic.clear();
+        if self.connected {
+            self.catch_up.not_before = self.now + RETRY_MIN;
+            self.backfill(self.catch_up_from());
+        }
+    }
+
+    /// Notes that something was sent at a time, as far as the own clock has come.
+    pub(super) fn note_time(&mut self, at: Timestamp) {
+        if at <= self.now + CATCH_UP_MARGIN {
+            self.catch_up.newest = self.catch_up.newest.max(at);
         }
     }
 
@@ -113,10 +143,14 @@ impl Machine {
             return;
         }
         let interval = Duration::from_secs(self.params.slot_secs.saturating_mul(RESYNC_SLOTS));
-        if let Some(synced) = self.catch_up.synced_to
-            && self.now.since(synced) >= interval
-        {
-            self.backfill(synced);
+        if let Some(synced) = self.catch_up.synced_to {
+            if synced > self.now + CATCH_UP_MARGIN {
+                // The clock was set back: how far it was ahead until then, nobody knows.
+                self.catch_up.synced_to = self.catch_up.proven_to;
+            }
+            if self.now.since(synced) >= interval {
+                self.backfill(self.catch_up_from());
+            }
         }
         if self.now < self.catch_up.not_before {
             return;
@@ -147,7 +181,11 @@ impl Machine {
             query: query.id,
             topics: query.topics.iter().take(TOPICS_PER_QUERY).cloned().collect(),
             start: query.start,
-            end: query.end,
+            // Messages of our future, if there are any, tell that our clock is behind.
+            end: match query.topics.is_empty() {
+                true => query.end + CLOCK_PROBE,
+                false => query.end,
+            },
             cursor: query.cursor,
             limit: HISTORY_PAGE,
         });
@@ -161,16 +199,26 @@ impl Machine {
         messages: Vec<Inbound>,
         cursor: Option<[u8; 32]>,
     ) -> Result<(), StepError> {
-        let Some(mut query) = self.catch_up.query.take().filter(|query| query.id == id) else {
+        // A page of an older query leaves the present one alone.
+        let Some(mut query) = self.catch_up.query.take_if(|query| query.id == id) else {
             return Ok(());
         };
         // A Store that answers more than was asked for is not read further than that.
         let empty = messages.is_empty();
         let mut position = query.position;
         for message in messages.into_iter().take(HISTORY_PAGE as usize) {
-            query.bytes = query.bytes.saturating_add(message.payload.len() + message.topic.len());
+            let size = message.payload.len().saturating_add(message.topic.len());
+            query.bytes = query.bytes.saturating_add(size.max(HISTORY_MESSAGE_COST));
             if let Ok(ns) = u64::try_from(message.timestamp_ns) {
-                position = position.max(Timestamp(ns / 1_000_000).min(query.end));
+                let at = Timestamp(ns / 1_000_000);
+                if at > self.now + CLOCK_WARNING {
+                    self.observe_time(message.timestamp_ns)?;
+                }
+                // What lies outside of what was asked for moves nothing.
+                if (query.start..=query.end).contains(&at) {
+                    position = position.max(at);
+                    self.note_time(at);
+                }
             }
             self.receive(message, false)?;
         }
@@ -180,6 +228,12 @@ impl Machine {
         if next.is_some() {
             query.cursor = next;
             query.id = self.next_query();
+            if !query.topics.is_empty() && query.bytes > TOPIC_QUERY_BUDGET {
+                let id = query.id;
+                self.catch_up.query = Some(query);
+                let reason = "the Store's answer has no end".into();
+                return self.on_history_failed(id, reason, false);
+            }
             if query.topics.is_empty() && query.bytes > CATCH_UP_BUDGET {
                 tracing::info!("much history: the rest is asked for by topic");
                 let from = Slot::at(query.position, self.params.slot_secs);
@@ -243,7 +297,12 @@ impl Machine {
         if first {
             self.catch_up.synced_to = Some(until);
             self.store.set_meta("synced_to", &until)?;
-            self.forget_roots_before(until)?;
+        }
+        let proven = until.min(self.catch_up.newest);
+        if self.catch_up.proven_to.is_none_or(|known| known < proven) {
+            self.catch_up.proven_to = Some(proven);
+            self.store.set_meta("proven_to", &proven)?;
+            self.forget_roots_before(proven)?;
         }
         if self.catch_up.wanted.is_none() {
             self.tell(Event::CaughtUp { until })?;
@@ -295,7 +354,6 @@ impl Machine {
 
     /// Something was lost on the way to the machine: what the last minutes brought is asked for.
     pub(super) fn on_missed(&mut self) {
-        let from = self.catch_up.synced_to.unwrap_or(self.me.created_at);
-        self.backfill(from.max(self.now - HORIZON_AGE));
+        self.backfill(self.catch_up_from().max(self.now - HORIZON_AGE));
     }
 }

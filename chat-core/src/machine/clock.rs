@@ -48,11 +48,13 @@ impl Clock {
 }
 
 impl Machine {
-    /// Takes in the timestamp of something that was published just now.
+    /// Takes in the timestamp of something that was published just now; or of history that lies in
+    /// our future, which is not old either way.
     pub(super) fn observe_time(&mut self, timestamp_ns: i64) -> Result<(), StepError> {
         let Ok(ns) = u64::try_from(timestamp_ns) else {
             return Ok(());
         };
+        self.note_time(Timestamp(ns / 1_000_000));
         match self.clock.observe(self.now, Timestamp(ns / 1_000_000)) {
             Some(ahead_ms) => {
                 tracing::warn!(ahead_ms, "the clock of this device differs from those of others");

@@ -274,6 +274,17 @@ impl Machine {
                 return Ok(());
             }
         };
+        let same = |intent: &Intent| {
+            let Intent::Leave { wish } = intent else { return false };
+            LeaveWish::decode_and_verify(wish, &self.network).is_ok_and(|known| {
+                known.installation == verified.installation
+                    && known.membership_start == verified.membership_start
+            })
+        };
+        if self.intents.values().any(|record| record.group == group_id && same(&record.intent)) {
+            // Said once more: it changes nothing, and must not fill the list.
+            return Ok(());
+        }
         let Some(group) = self.groups.get(&group_id) else {
             return Ok(());
         };

@@ -110,6 +110,8 @@ pub struct Machine {
     catch_up: CatchUp,
     index: TopicIndex,
     watched: BTreeSet<String>,
+    /// What is watched once the step that says so has succeeded.
+    next_watched: Option<BTreeSet<String>>,
     watched_slot: Slot,
     watch_changed: bool,
     doorbells: Budget,
@@ -217,6 +219,7 @@ impl Machine {
             catch_up: CatchUp::default(),
             index: TopicIndex::default(),
             watched: BTreeSet::new(),
+            next_watched: None,
             watched_slot: Slot(0),
             watch_changed: false,
             doorbells: Budget::default(),
@@ -248,6 +251,7 @@ impl Machine {
         self.intents = intents.into_iter().map(|intent| (intent.id, intent)).collect();
         self.load_outbox()?;
         self.catch_up.synced_to = self.store.meta("synced_to")?;
+        self.catch_up.proven_to = self.store.meta("proven_to")?;
         self.index.clear();
         self.watch_changed = true;
         Ok(())
@@ -266,9 +270,17 @@ impl Machine {
         self.store.begin()?;
         let done = self.dispatch(input).and_then(|()| self.housekeeping());
         match done.and_then(|()| Ok(self.store.commit()?)) {
-            Ok(()) => Ok(std::mem::take(&mut self.out)),
+            Ok(()) => {
+                if let Some(watched) = self.next_watched.take() {
+                    self.watched = watched;
+                }
+                Ok(std::mem::take(&mut self.out))
+            }
             Err(error) => {
+                // Nobody hears of what was to be watched or fetched: it is said again.
                 self.out.clear();
+                self.next_watched = None;
+                self.restart_catch_up();
                 self.back_out()?;
                 Err(error)
             }

@@ -153,7 +153,8 @@ impl Budget {
         let gained =
             now.since(self.at).as_secs_f64() * f64::from(crate::params::DOORBELL_PER_SECOND);
         self.left = (self.left + gained).min(f64::from(crate::params::DOORBELL_BURST));
-        self.at = self.at.max(now);
+        // Also where the clock was set back: it must not starve until it is there again.
+        self.at = now;
         if self.left < 1.0 {
             return false;
         }
@@ -164,9 +165,15 @@ impl Budget {
 
 impl Machine {
     /// Deletes private keys whose time is over. New ones are made when they are asked for.
+    ///
+    /// The own clock alone ends nothing: one that is weeks ahead would take keys that are in use.
     pub(super) fn expire_keys(&mut self) -> Result<(), StepError> {
-        self.store.prune_timed(Timed::KeyPackage, self.now - KEY_PACKAGE_KEEP)?;
-        if self.store.prune_timed(Timed::InboxKey, self.now - INBOX_KEY_KEEP)? > 0 {
+        let Some(now) = self.catch_up.proven_to.map(|proven| proven.min(self.now)) else {
+            return Ok(());
+        };
+        self.store.prune_timed(Timed::KeyPackage, now - KEY_PACKAGE_KEEP)?;
+        self.store.prune_used_packages(now - INBOX_KEY_KEEP.max(KEY_PACKAGE_KEEP))?;
+        if self.store.prune_timed(Timed::InboxKey, now - INBOX_KEY_KEEP)? > 0 {
             self.load_inbox_keys()?;
         }
         Ok(())

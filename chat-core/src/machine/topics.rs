@@ -116,7 +116,7 @@ impl Machine {
         if !stale.is_empty() {
             self.out.push(Output::Unwatch(stale));
         }
-        self.watched = wanted;
+        self.next_watched = Some(wanted);
         self.watched_slot = slot;
     }
 }
