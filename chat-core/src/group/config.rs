@@ -17,9 +17,9 @@ use crate::identity::credential::CREDENTIAL_TYPE;
 use crate::params::{RATCHET_FORWARD, RATCHET_OUT_OF_ORDER};
 
 /// GroupInfo extension with what a joiner needs beyond MLS; signed by the inviter's leaf.
-pub const JOIN_INFO_EXTENSION: u16 = 0xF002;
+pub(super) const JOIN_INFO_EXTENSION: u16 = 0xF002;
 /// Leaf extension with the installation's inbox key, as long-lived as the leaf.
-pub const LEAF_INBOX_EXTENSION: u16 = 0xF003;
+pub(super) const LEAF_INBOX_EXTENSION: u16 = 0xF003;
 
 const EXTENSIONS: [ExtensionType; 4] = [
     ExtensionType::LastResort,

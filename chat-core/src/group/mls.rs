@@ -2,8 +2,8 @@
 
 use openmls::group::{MlsGroup, StagedCommit};
 use openmls::prelude::{
-    ContentType, Credential, CredentialType, CredentialWithKey, LeafNode, LeafNodeIndex,
-    MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage, Sender,
+    ContentType, Credential, CredentialType, CredentialWithKey, LeafNode, MlsMessageBodyIn,
+    MlsMessageIn, ProcessedMessageContent, ProtocolMessage, Sender,
 };
 use openmls_traits::OpenMlsProvider as _;
 use tls_codec::DeserializeBytes as _;
@@ -218,11 +218,6 @@ impl Mls {
             }
             _ => Err(GroupError::Format("not an application message")),
         }
-    }
-
-    /// The leaf at an index.
-    pub(super) fn leaf(&self, index: u32) -> Option<&LeafNode> {
-        self.group.public_group().leaf(LeafNodeIndex::new(index))
     }
 
     pub(super) fn merge(&mut self, staged: StagedCommit) -> Result<(), GroupError> {

@@ -127,6 +127,9 @@ pub(crate) struct Quota {
     pub(crate) bytes: u64,
 }
 
+/// A root as stored: its id, the slot of its value, and the value.
+pub(crate) type StoredRoot = ([u8; 16], Slot, Zeroizing<[u8; 32]>);
+
 /// A row of the outbox.
 #[derive(Debug)]
 pub struct OutboxRow<T> {
@@ -334,7 +337,7 @@ impl Store {
     pub(crate) fn root_lines(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<([u8; 16], Slot, Zeroizing<[u8; 32]>)>, StoreError> {
+    ) -> Result<Vec<StoredRoot>, StoreError> {
         let mut statement =
             self.conn.prepare_cached("SELECT id, slot, value FROM root_line WHERE grp = ?1")?;
         let mut rows = statement.query(params![group.0])?;
@@ -458,20 +461,6 @@ impl Store {
         self.write("DELETE FROM intent WHERE id = ?1", params![id]).map(drop)
     }
 
-    /// The chain of an installation in a group.
-    pub(crate) fn chain<T: DeserializeOwned>(
-        &self,
-        group: &GroupId,
-        installation: &InstallationId,
-    ) -> Result<Option<T>, StoreError> {
-        self.blob(
-            "SELECT data FROM chain WHERE grp = ?1 AND installation = ?2",
-            params![group.0, installation.0],
-        )?
-        .map(|bytes| decode("chain", &bytes))
-        .transpose()
-    }
-
     /// All chains of a group.
     pub(crate) fn chains<T: DeserializeOwned>(
         &self,
@@ -575,7 +564,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Deletes the states, commits and roots of a group, before it is joined anew. What was
+    /// Deletes the states, commits, roots and chains of a group, before it is joined anew. What was
     /// received stays, and so do the marks of what was sent.
     pub(crate) fn forget_branch(&self, group: &GroupId) -> Result<(), StoreError> {
         self.write(
@@ -586,6 +575,8 @@ impl Store {
             "DELETE FROM state WHERE grp = ?1",
             "DELETE FROM commit_node WHERE grp = ?1",
             "DELETE FROM root_line WHERE grp = ?1",
+            "DELETE FROM chain WHERE grp = ?1",
+            "DELETE FROM gaps WHERE grp = ?1",
         ] {
             self.write(sql, params![group.0])?;
         }
