@@ -52,8 +52,9 @@ pub(crate) struct Driver {
     /// Inputs that wait for the machine.
     pending: VecDeque<NetworkInput>,
     publishes: FuturesUnordered<BoxFuture<'static, NetworkInput>>,
-    /// The page that is being fetched; further queries wait for their turn.
+    /// The page that is being fetched, and of which query; further queries wait for their turn.
     page: Option<BoxFuture<'static, NetworkInput>>,
+    asked: Option<QueryId>,
     fetches: VecDeque<Fetch>,
     /// Ticks that the machine will have dealt with once the last one is done.
     ticks: u64,
@@ -78,6 +79,7 @@ impl Driver {
             pending: VecDeque::new(),
             publishes: FuturesUnordered::new(),
             page: None,
+            asked: None,
             fetches: VecDeque::new(),
             ticks: 0,
             connected: false,
@@ -114,14 +116,17 @@ impl Driver {
                 Some(result) = self.publishes.next() => self.pending.push_back(result),
                 result = wait(&mut self.page) => {
                     self.pending.push_back(result);
-                    self.page = self.fetches.pop_front().map(|next| self.fetch(next));
+                    self.page = None;
+                    if let Some(next) = self.fetches.pop_front() {
+                        self.fetch(next);
+                    }
                 }
                 event = events.next(), if listening && self.pending.len() < PENDING => match event {
                     Some(event) => self.event(event),
                     None => {
                         tracing::warn!("the transport was closed");
                         listening = false;
-                        self.pending.push_back(NetworkInput::Connection(false));
+                        self.lost();
                     }
                 },
                 () = tokio::time::sleep(sleep.unwrap_or(SLEEP_MAX)), if self.pending.len() < PENDING => {
@@ -179,7 +184,7 @@ impl Driver {
                     },
                 };
                 if self.page.is_none() {
-                    self.page = Some(self.fetch(fetch));
+                    self.fetch(fetch);
                 } else {
                     self.fetches.push_back(fetch);
                 }
@@ -224,9 +229,10 @@ impl Driver {
         })
     }
 
-    fn fetch(&self, Fetch { query, question }: Fetch) -> BoxFuture<'static, NetworkInput> {
+    fn fetch(&mut self, Fetch { query, question }: Fetch) {
         let transport = Arc::clone(&self.transport);
-        Box::pin(async move {
+        self.asked = Some(query);
+        self.page = Some(Box::pin(async move {
             let result = tokio::time::timeout(HISTORY_TIMEOUT, transport.history(question)).await;
             let error = match result {
                 Ok(Ok(page)) => {
@@ -245,11 +251,26 @@ impl Driver {
                 reason: error.to_string(),
                 no_store: error == HistoryError::NoStore,
             }
-        })
+        }));
+    }
+
+    /// Tells that the connection is gone, and gives up on all history queries: the next connection
+    /// is not to wait for them.
+    fn lost(&mut self) {
+        self.connected = false;
+        self.pending.push_back(NetworkInput::Connection(false));
+        let asked = self.page.take().and(self.asked.take());
+        let waiting = self.fetches.drain(..).map(|fetch| fetch.query);
+        let failed = asked.into_iter().chain(waiting).map(|query| NetworkInput::HistoryFailed {
+            query,
+            reason: "the connection was lost".to_owned(),
+            no_store: false,
+        });
+        self.pending.extend(failed);
     }
 
     fn event(&mut self, event: Event) {
-        self.pending.push_back(match event {
+        let input = match event {
             Event::Message(message) => NetworkInput::Envelope(message.into()),
             Event::Missed { count } => {
                 tracing::warn!(count, "messages were dropped; history is fetched");
@@ -264,10 +285,11 @@ impl Driver {
             }
             Event::Disconnected => {
                 tracing::info!("disconnected");
-                self.connected = false;
-                NetworkInput::Connection(false)
+                self.lost();
+                return;
             }
-        });
+        };
+        self.pending.push_back(input);
     }
 
     /// Tells the machine what other senders on the shard think that the time is.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chat_core::machine::{CommandError, OpenError, StepError};
+use chat_core::params::ParamsError;
 use chat_core::store::StoreError;
 
 /// Why a call of the client failed.
@@ -18,6 +19,9 @@ pub enum Error {
     /// The account was made for a network with other parameters.
     #[error("the account belongs to another network")]
     OtherNetwork,
+    /// The parameters make no network.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -61,6 +65,7 @@ impl Error {
             Error::NoAccount => "no_account",
             Error::AccountExists => "account_exists",
             Error::OtherNetwork => "other_network",
+            Error::Params(_) => "params",
             Error::Store(StoreError::Full) => "store_full",
             Error::Store(StoreError::Busy) => "store_busy",
             Error::Store(StoreError::Corrupt) => "store_corrupt",
@@ -104,6 +109,7 @@ impl From<OpenError> for Error {
             OpenError::NoAccount => Error::NoAccount,
             OpenError::AccountExists => Error::AccountExists,
             OpenError::OtherNetwork => Error::OtherNetwork,
+            OpenError::Params(error) => error.into(),
             OpenError::Step(error) => error.into(),
         }
     }

@@ -11,8 +11,10 @@ use waku_chat::NetworkParams;
 use super::observer::{Seen, Statistics};
 use crate::text;
 
-/// Waku messages that invite one account: a doorbell and an invitation.
+/// Waku messages of one invitation: a doorbell, and the invitation itself.
 const PER_INVITATION: usize = 2;
+/// Accounts that one doorbell rings for.
+const PER_DOORBELL: usize = 8;
 
 /// A message that was sent.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ struct View {
 pub(super) struct Ledger {
     said: Vec<Said>,
     views: Vec<View>,
-    invited: usize,
+    invitations: usize,
     items: BTreeSet<String>,
     checks: Vec<Check>,
 }
@@ -63,20 +65,20 @@ impl Ledger {
         Self {
             said: Vec::new(),
             views: names.iter().map(view).collect(),
-            invited: 0,
+            invitations: 0,
             items: BTreeSet::new(),
             checks: Vec::new(),
         }
     }
 
-    /// Accounts were invited.
-    pub(super) fn invited(&mut self, count: usize) {
-        self.invited += count;
+    /// Accounts were invited at once.
+    pub(super) fn invited(&mut self, accounts: usize) {
+        self.invitations += accounts.div_ceil(PER_DOORBELL);
     }
 
     /// Waku messages that it took to invite them.
     pub(super) fn invitations(&self) -> usize {
-        self.invited * PER_INVITATION
+        self.invitations * PER_INVITATION
     }
 
     /// Somebody has sent a message.
@@ -216,10 +218,10 @@ impl Ledger {
             "one Waku message for each message and commit of the group",
             waku.messages == self.waku_messages(),
             format!(
-                "{} Waku messages = {messages} messages + {commits} commits + {} for {} invitations",
+                "{} Waku messages = {messages} messages + {commits} commits + {} for {} invitation",
                 waku.messages,
                 self.invitations(),
-                self.invited
+                self.invitations
             ),
         );
         self.check(
@@ -246,7 +248,7 @@ impl Ledger {
             members: self.views,
             messages,
             commits,
-            invitations: self.invited,
+            invitations: self.invitations,
             waku,
             seconds: 0.0,
         }
@@ -263,7 +265,7 @@ pub(super) struct Summary {
     messages: usize,
     /// Commits that changed it.
     commits: usize,
-    /// Accounts that were invited.
+    /// Invitations, each of up to eight accounts.
     invitations: usize,
     /// What the outsider counted.
     waku: Statistics,
