@@ -14,6 +14,8 @@ mod error;
 mod event;
 mod group;
 mod inbound;
+#[cfg(feature = "test-access")]
+mod insider;
 mod intents;
 mod io;
 mod joining;

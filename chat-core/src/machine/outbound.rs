@@ -550,7 +550,7 @@ impl Machine {
     }
 
     /// What a joiner needs beyond MLS.
-    fn join_info(
+    pub(super) fn join_info(
         &self,
         group_id: &GroupId,
         parent: &StateInfo,

@@ -203,6 +203,25 @@ impl Store {
         self.written.get()
     }
 
+    /// Rows in each table, for tests of what can grow.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    #[cfg(feature = "test-access")]
+    pub fn rows(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
+        let mut names = self.conn.prepare(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+        )?;
+        let names = names.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        let mut out = std::collections::BTreeMap::new();
+        for name in names {
+            let sql = format!("SELECT count(*) FROM {name}");
+            let count: i64 = self.conn.query_row(&sql, [], |row| row.get(0))?;
+            out.insert(name, u64::try_from(count).unwrap_or(0));
+        }
+        Ok(out)
+    }
+
     fn spend_fault(&self) -> Result<(), StoreError> {
         match self.fault.get() {
             None => Ok(()),
