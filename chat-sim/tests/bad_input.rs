@@ -1,0 +1,18 @@
+//! Bad input, by everybody who can send some: each gets a typed disposition or error, nothing panics
+//! or grows without bound, and the group lives on.
+
+mod common;
+
+#[path = "bad_input/kit.rs"]
+mod kit;
+
+#[path = "bad_input/clocks.rs"]
+mod clocks;
+#[path = "bad_input/insiders.rs"]
+mod insiders;
+#[path = "bad_input/invitations.rs"]
+mod invitations;
+#[path = "bad_input/outsiders.rs"]
+mod outsiders;
+#[path = "bad_input/stores.rs"]
+mod stores;

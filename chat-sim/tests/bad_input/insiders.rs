@@ -1,0 +1,543 @@
+//! Members that do not keep to the rules: they hold all keys of the group, and sign as themselves.
+
+use std::time::Duration;
+
+use chat_core::group::commit::CommitPlan;
+use chat_core::group::policy::GroupPolicy;
+use chat_core::identity::leave::LeaveWish;
+use chat_core::ids::{AccountId, EpochId, GroupId, IntentId, ItemHash};
+use chat_core::machine::{Command, Deferred, Disposition, Event, Membership, Refused};
+use chat_core::params::{MAX_DEFERRED_PER_GROUP, MAX_SLOT_ADVANCE};
+use chat_core::time::{Slot, Timestamp};
+use chat_core::wire::chain::{ChainLink, HeadRef};
+use chat_core::wire::content::{Body, Content};
+use chat_core::wire::frame::{Frame, FrameKind};
+use chat_core::wire::header::{CommitHeader, Cut, Warrant};
+use chat_sim::world::World;
+
+use crate::common::*;
+use crate::kit::*;
+
+/// A numbered text with any link, as device 2 signs it: what becomes of it at device 1.
+fn text(
+    world: &mut World,
+    group: GroupId,
+    chain: Option<ChainLink>,
+    text: &str,
+) -> Vec<Disposition> {
+    let body = Body::Text(text.into());
+    content(world, group, Content { chain, sent_at: world.now, body })
+}
+
+fn content(world: &mut World, group: GroupId, content: Content) -> Vec<Disposition> {
+    let plaintext = content.encode();
+    let message = hostile(world, 2).insider_message(&group, &plaintext).unwrap();
+    let frame = Frame::new(FrameKind::Message, message).encode();
+    inside(world, 2, group, &frame, 1)
+}
+
+#[test]
+fn sealed_bytes_of_any_kind_are_refused_or_kept_within_limits() {
+    let mut world = world(3, 20);
+    let group = group(&mut world, "hikers");
+    let mut frames = Vec::new();
+    for kind in FrameKind::ALL {
+        for len in [0, 1, 100, 5000] {
+            let body = bytes(&mut world, len);
+            frames.push(Frame::new(kind, body).encode());
+        }
+    }
+    for len in [0, 1, 50, 400, 100_000] {
+        frames.push(bytes(&mut world, len));
+    }
+    // A real message and a real commit, cut short and with bits turned.
+    let plaintext = bytes(&mut world, 50);
+    let message = hostile(&mut world, 2).insider_message(&group, &plaintext).unwrap();
+    let state = world.machine(2).insider_state(&group).unwrap();
+    let commit = commit(&mut world, 2, group, |_, _, plan| plan.self_update = true);
+    for real in
+        [Frame::new(FrameKind::Message, message), Frame::commit(state.epoch.prefix(), commit)]
+    {
+        let real = real.encode();
+        for cut in [1, 2, 10, real.len() / 2, real.len() - 1] {
+            frames.push(real[..cut].to_vec());
+        }
+        for _ in 0..60 {
+            let bit = world.below(real.len() as u64 * 8) as usize;
+            let mut turned = real.clone();
+            turned[bit / 8] ^= 1 << (bit % 8);
+            frames.push(turned);
+        }
+    }
+    let count = frames.len();
+    let mut judged = Vec::new();
+    for frame in frames {
+        judged.extend(inside(&mut world, 2, group, &frame, 1));
+    }
+    assert_eq!(judged.len(), count);
+    let dropped = |found: &&Disposition| {
+        let deferred = Disposition::Deferred(Deferred::UnknownEpoch);
+        matches!(found, Disposition::Refused(_) | Disposition::Stale | Disposition::Duplicate)
+            || **found == deferred
+    };
+    // A turned bit in a hint or in the frame's own fields may change nothing that counts.
+    let others: Vec<_> = judged.iter().filter(|found| !dropped(found)).collect();
+    assert!(others.len() <= 8, "{others:?}");
+    assert!(rows(&world, 1, "deferred") <= MAX_DEFERRED_PER_GROUP as u64);
+    let state = world.machine(0).insider_state(&group).unwrap().epoch;
+    assert_eq!(world.machine(1).insider_state(&group).unwrap().epoch, state);
+    settle(&mut world);
+    say(&mut world, 0, group, "still here");
+    settle(&mut world);
+    assert_eq!(texts(&world, 1, group).last().unwrap(), "still here");
+    assert_no_failures(&world);
+}
+
+#[test]
+fn links_that_contradict_themselves_are_refused() {
+    let mut world = world(3, 21);
+    let group = group(&mut world, "hikers");
+    let link = world.machine(2).insider_link(&group).unwrap();
+    let some = Some(ItemHash([9; 32]));
+    for broken in [
+        ChainLink { seq: 0, ..link.clone() },
+        ChainLink { seq: 1, previous: some, ..link.clone() },
+        ChainLink { seq: 5, previous: some, prev_in_epoch: Some(5), heads: Vec::new() },
+        ChainLink { seq: 5, previous: some, prev_in_epoch: Some(0), heads: Vec::new() },
+        ChainLink { seq: 5, previous: None, prev_in_epoch: Some(3), heads: Vec::new() },
+        ChainLink { seq: u64::MAX, previous: None, prev_in_epoch: Some(u64::MAX), heads: vec![] },
+    ] {
+        let found = text(&mut world, group, Some(broken.clone()), "broken");
+        assert_eq!(found, refused(Refused::Content), "{broken:?}");
+    }
+    assert!(texts(&world, 1, group).is_empty());
+    assert!(world.machine(1).missing(&group).unwrap().is_empty());
+    assert_works(&mut world, &[0, 1, 2], group);
+}
+
+#[test]
+fn numbers_that_leap_or_come_twice_are_told_and_cost_little() {
+    let mut world = world(3, 22);
+    let group = group(&mut world, "hikers");
+    let link = |seq| ChainLink { seq, previous: Some(ItemHash([9; 32])), ..ChainLink::default() };
+    let first = ChainLink { seq: 1, ..ChainLink::default() };
+    assert!(matches!(
+        text(&mut world, group, Some(first.clone()), "a")[..],
+        [Disposition::Message(_)]
+    ));
+    assert!(matches!(text(&mut world, group, Some(first), "b")[..], [Disposition::Message(_)]));
+    let twice = |e: &&Event| matches!(e, Event::Equivocation { seq: 1, .. });
+    assert_eq!(events(&world, 1).into_iter().filter(twice).count(), 1);
+    // Every other number, then a number at the end of all.
+    for seq in (3..900).step_by(2).chain([u64::MAX]) {
+        let found = text(&mut world, group, Some(link(seq)), "x");
+        assert!(matches!(found[..], [Disposition::Message(_)]), "{seq}: {found:?}");
+    }
+    let missing = world.machine(1).missing(&group).unwrap();
+    assert!(!missing.is_empty() && missing.len() < 2000, "{}", missing.len());
+    let told = events(&world, 1).len();
+    assert!(told < 3000, "{told} events");
+    // Unnumbered contents and heads that claim anything of anybody.
+    let heads: Vec<HeadRef> = (0..8)
+        .map(|at| HeadRef { leaf: at, epoch: None, seq: u64::MAX - u64::from(at), hash: [1; 8] })
+        .collect();
+    let chain = Some(ChainLink { seq: 2, heads, ..ChainLink::default() });
+    let body = Body::Heartbeat;
+    content(&mut world, group, Content { chain, sent_at: Timestamp(u64::MAX), body });
+    let lone = world.machine(1).missing(&group).unwrap();
+    assert!(lone.iter().all(|missing| missing.sender == world.account(2)), "one claim is no loss");
+    // The others do not suffer from it.
+    assert_no_failures(&world);
+    say(&mut world, 0, group, "never mind");
+    settle(&mut world);
+    assert_eq!(texts(&world, 1, group).last().unwrap(), "never mind");
+}
+
+#[test]
+fn a_flood_of_frames_for_unknown_states_is_bounded() {
+    let mut world = world(3, 23);
+    let group = group(&mut world, "hikers");
+    let plaintext = bytes(&mut world, 20);
+    let real = hostile(&mut world, 2).insider_message(&group, &plaintext).unwrap();
+    let mut refusals = 0;
+    for count in 0..MAX_DEFERRED_PER_GROUP as u64 + 50 {
+        let mut message = real.clone();
+        let at = message.len() - 8;
+        message[at..].copy_from_slice(&count.to_be_bytes());
+        let frame = Frame::new(FrameKind::Message, message).encode();
+        let found = inside(&mut world, 2, group, &frame, 1);
+        refusals += u32::from(found == refused(Refused::Budget));
+    }
+    assert!(refusals >= 50);
+    assert_eq!(rows(&world, 1, "deferred"), MAX_DEFERRED_PER_GROUP as u64);
+    assert_works(&mut world, &[0, 1, 2], group);
+}
+
+#[test]
+fn a_wish_to_leave_for_somebody_else_moves_nobody() {
+    let mut world = world(3, 24);
+    let group = group(&mut world, "hikers");
+    let state = world.machine(2).insider_state(&group).unwrap();
+    let network = network(&world);
+    let wish_of = |world: &World, device: usize, start: EpochId, id: GroupId| {
+        let key = world.machine(device).insider_key();
+        let wish = LeaveWish {
+            group: id,
+            installation: key.id(),
+            membership_start: start,
+            last_seq: 0,
+            last_hash: None,
+        };
+        wish.sign(&key, &network)
+    };
+    let since = |device: usize| {
+        let id = world.machine(device).insider_key().id();
+        state.leaf_of(&id).unwrap().since.unwrap()
+    };
+    let (mine, theirs) = (since(2), since(0));
+    // Signed by another member; of another membership; of another group; no wish at all.
+    let mut forged = wish_of(&world, 2, mine, group);
+    let end = forged.len() - 1;
+    forged[end] ^= 1;
+    for wish in [
+        wish_of(&world, 0, theirs, group),
+        wish_of(&world, 2, EpochId([7; 32]), group),
+        wish_of(&world, 2, mine, GroupId([7; 32])),
+        forged,
+        vec![1; 200],
+        Vec::new(),
+    ] {
+        let chain = Some(world.machine(2).insider_link(&group).unwrap());
+        let before = world.machine(1).counters().refused.get(&Refused::Content).copied();
+        let body = Body::LeaveWish(wish);
+        content(&mut world, group, Content { chain, sent_at: Timestamp(0), body });
+        let after = world.machine(1).counters().refused.get(&Refused::Content).copied();
+        assert_eq!(after.unwrap_or(0), before.unwrap_or(0) + 1);
+    }
+    settle(&mut world);
+    assert_eq!(view(&world, 1, group).accounts, 3);
+    // One that holds, many times over: one intent, one commit.
+    let wish = wish_of(&world, 2, mine, group);
+    for seq in 1..60 {
+        let chain = Some(ChainLink { seq, ..ChainLink::default() });
+        let body = Body::LeaveWish(wish.clone());
+        let now = world.now;
+        let plaintext = Content { chain, sent_at: now, body }.encode();
+        let message = hostile(&mut world, 2).insider_message(&group, &plaintext).unwrap();
+        let frame = Frame::new(FrameKind::Message, message).encode();
+        let roots = roots(&world, 2, group);
+        let sealed = sealed(&mut world, &roots, &frame, 2);
+        world.inject(sealed);
+    }
+    world.run_for(Duration::from_millis(100));
+    assert!(rows(&world, 1, "intent") <= 2, "{}", rows(&world, 1, "intent"));
+    settle(&mut world);
+    assert_eq!(view(&world, 1, group).accounts, 2);
+    assert_works(&mut world, &[0, 1], group);
+}
+
+/// A commit by `by`, made as `change` says of the honest beginning.
+fn commit(
+    world: &mut World,
+    by: usize,
+    group: GroupId,
+    change: impl FnOnce(&World, &mut CommitHeader, &mut CommitPlan),
+) -> Vec<u8> {
+    let machine = world.machine(by);
+    let parent = machine.insider_state(&group).unwrap();
+    let mut header = CommitHeader {
+        chain: machine.insider_link(&group).unwrap(),
+        slot: Slot::at(world.now, world.params.slot_secs).max(parent.slot),
+        intents: vec![IntentId([1; 16])],
+        ..CommitHeader::default()
+    };
+    let mut plan = CommitPlan::default();
+    change(world, &mut header, &mut plan);
+    if plan.header.is_empty() {
+        plan.header = header.encode();
+    }
+    hostile(world, by).insider_commit(&group, plan).unwrap().message
+}
+
+fn leaf(world: &World, group: GroupId, device: usize) -> (u32, Cut) {
+    let installation = world.machine(device).insider_key().id();
+    let state = world.machine(device).insider_state(&group).unwrap();
+    (state.leaf_of(&installation).unwrap().leaf, Cut { installation, seq: 0, hash: None })
+}
+
+fn policy(world: &World, group: GroupId) -> GroupPolicy {
+    world.machine(1).insider_state(&group).unwrap().policy().unwrap()
+}
+
+#[test]
+fn commits_that_break_a_rule_are_refused_by_all_and_leave_no_trace() {
+    type Change = Box<dyn Fn(&World, GroupId, &mut CommitHeader, &mut CommitPlan)>;
+    let removes = |whom: usize| {
+        move |world: &World, group: GroupId, header: &mut CommitHeader, plan: &mut CommitPlan| {
+            let (leaf, cut) = leaf(world, group, whom);
+            plan.removes = vec![leaf];
+            header.cuts = vec![cut];
+            header.rotate = true;
+        }
+    };
+    let with = |base: fn(&World, GroupId) -> GroupPolicy| -> Change {
+        Box::new(move |world, group, _, plan| plan.policy = Some(base(world, group)))
+    };
+    let wish = |signer: usize, last_seq: u64, start: Option<EpochId>| -> Change {
+        Box::new(move |world, group, header, plan| {
+            removes(3)(world, group, header, plan);
+            let key = world.machine(signer).insider_key();
+            let state = world.machine(3).insider_state(&group).unwrap();
+            let (_, cut) = leaf(world, group, 3);
+            let since = state.leaf_of(&cut.installation).unwrap().since.unwrap();
+            let wish = LeaveWish {
+                group,
+                installation: key.id(),
+                membership_start: start.unwrap_or(since),
+                last_seq,
+                last_hash: None,
+            };
+            header.warrants = vec![Warrant::Leave(wish.sign(&key, &network(world)))];
+        })
+    };
+    // Who, what, why it is refused. 0 is the admin, 2 a plain member.
+    let cases: Vec<(&str, usize, Change, Refused)> = vec![
+        ("a removal by no admin", 2, Box::new(removes(0)), Refused::Policy),
+        (
+            "a removal without rotation",
+            0,
+            Box::new(move |w, g, h, p| {
+                removes(3)(w, g, h, p);
+                h.rotate = false;
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a removal without a cut",
+            0,
+            Box::new(move |w, g, h, p| {
+                removes(3)(w, g, h, p);
+                h.cuts.clear();
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a cut of somebody who stays",
+            0,
+            Box::new(move |w, g, h, p| {
+                removes(3)(w, g, h, p);
+                h.cuts.push(leaf(w, g, 2).1);
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a cut without a removal",
+            2,
+            Box::new(|w, g, h, p| {
+                p.self_update = true;
+                h.cuts = vec![leaf(w, g, 0).1];
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a slot before the parent's",
+            2,
+            Box::new(|_, _, h, p| {
+                p.self_update = true;
+                h.slot = Slot(1);
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a slot that is absurd",
+            2,
+            Box::new(|_, _, h, p| {
+                p.self_update = true;
+                h.slot = Slot(h.slot.0 + MAX_SLOT_ADVANCE + 1);
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a slot at the end of time",
+            2,
+            Box::new(|_, _, h, p| {
+                p.self_update = true;
+                h.slot = Slot(u64::MAX);
+            }),
+            Refused::Policy,
+        ),
+        (
+            "an admin by its own grace",
+            2,
+            with(|w, g| {
+                let mut policy = policy(w, g);
+                policy.admins.insert(w.account(2), policy.next_admin);
+                policy.next_admin += 1;
+                policy
+            }),
+            Refused::Policy,
+        ),
+        (
+            "the admin deposed by a member",
+            2,
+            with(|w, g| {
+                let mut policy = policy(w, g);
+                policy.admins = [(w.account(2), 0)].into();
+                policy
+            }),
+            Refused::Policy,
+        ),
+        (
+            "another network",
+            2,
+            with(|w, g| GroupPolicy {
+                network: chat_core::params::NetworkId([9; 32]),
+                ..policy(w, g)
+            }),
+            Refused::Policy,
+        ),
+        (
+            "an admin who is no member",
+            0,
+            with(|w, g| {
+                let mut policy = policy(w, g);
+                policy.admins.insert(AccountId([5; 32]), policy.next_admin);
+                policy.next_admin += 1;
+                policy
+            }),
+            Refused::Policy,
+        ),
+        (
+            "an admin number out of turn",
+            0,
+            with(|w, g| {
+                let mut policy = policy(w, g);
+                policy.admins.insert(w.account(2), 7);
+                policy.next_admin = 8;
+                policy
+            }),
+            Refused::Policy,
+        ),
+        (
+            "an admin number given again",
+            0,
+            with(|w, g| {
+                let mut policy = policy(w, g);
+                policy.admins = [(w.account(0), 1)].into();
+                policy.next_admin = 2;
+                policy
+            }),
+            Refused::Policy,
+        ),
+        ("a wish signed by another", 2, wish(2, 0, None), Refused::Policy),
+        ("a wish of another membership", 2, wish(3, 0, Some(EpochId([6; 32]))), Refused::Replay),
+        ("a wish with another cut", 2, wish(3, 9, None), Refused::Policy),
+        (
+            "a wish that is none",
+            2,
+            Box::new(move |w, g, h, p| {
+                removes(3)(w, g, h, p);
+                h.warrants = vec![Warrant::Leave(vec![1; 40])];
+            }),
+            Refused::Authentication,
+        ),
+        (
+            "a revocation that cannot be checked",
+            2,
+            Box::new(move |w, g, h, p| {
+                removes(3)(w, g, h, p);
+                h.warrants = vec![Warrant::Revoke(vec![1; 40])];
+            }),
+            Refused::Policy,
+        ),
+        (
+            "a header that is none",
+            2,
+            Box::new(|_, _, _, p| {
+                p.self_update = true;
+                p.header = vec![0xff; 30];
+            }),
+            Refused::Content,
+        ),
+        (
+            "no header",
+            2,
+            Box::new(|_, _, h, p| {
+                p.self_update = true;
+                h.chain.seq = 0;
+            }),
+            Refused::Content,
+        ),
+    ];
+    let mut world = world(4, 25);
+    let group = group(&mut world, "hikers");
+    let before = world.machine(1).insider_state(&group).unwrap().epoch;
+    let states = rows(&world, 1, "state");
+    for (name, by, change, why) in cases {
+        let message = commit(&mut world, by, group, |world, header, plan| {
+            change(world, group, header, plan);
+        });
+        let parent = world.machine(by).insider_state(&group).unwrap().epoch;
+        let frame = Frame::commit(parent.prefix(), message).encode();
+        let found = inside(&mut world, by, group, &frame, 1);
+        assert_eq!(found, refused(why), "{name}");
+        for device in 0..4 {
+            let epoch = world.machine(device).insider_state(&group).unwrap().epoch;
+            assert_eq!(epoch, before, "{name}: device {device}");
+        }
+    }
+    assert_eq!(rows(&world, 1, "state"), states);
+    assert_eq!(view(&world, 1, group).accounts, 4);
+    assert_works(&mut world, &[0, 1, 2, 3], group);
+}
+
+#[test]
+fn a_commit_far_in_the_future_stops_nobody() {
+    let mut world = world(3, 26);
+    let group = group(&mut world, "hikers");
+    // Valid, since validity knows no clock: a rotation by a member, years ahead.
+    let parent = world.machine(2).insider_state(&group).unwrap();
+    let far = |_: &World, header: &mut CommitHeader, plan: &mut CommitPlan| {
+        plan.self_update = true;
+        header.rotate = true;
+        header.slot = Slot(parent.slot.0 + MAX_SLOT_ADVANCE);
+    };
+    let parent = &parent.epoch;
+    let message = commit(&mut world, 2, group, far);
+    let frame = Frame::commit(parent.prefix(), message).encode();
+    let found = inside(&mut world, 2, group, &frame, 1);
+    assert!(matches!(found[..], [Disposition::Commit(_)]), "{found:?}");
+    // Who made it did not apply it: it is not of this world any more.
+    assert_works(&mut world, &[0, 1], group);
+    // And the group can still be changed.
+    let accounts = vec![world.account(2)];
+    world.command(0, Command::RemoveMembers { group, accounts }).unwrap();
+    assert_works(&mut world, &[0, 1], group);
+    assert_eq!(view(&world, 1, group).accounts, 2);
+}
+
+#[test]
+fn somebody_elses_message_and_commit_cannot_be_signed() {
+    let mut world = world(3, 27);
+    let group = group(&mut world, "hikers");
+    // A frame of one group in another one, properly sealed there.
+    let others = vec![world.account(1), world.account(2)];
+    let second = create(&mut world, 0, "others", others);
+    settle(&mut world);
+    let plaintext = Content {
+        chain: Some(world.machine(2).insider_link(&group).unwrap()),
+        sent_at: world.now,
+        body: Body::Text("elsewhere".into()),
+    }
+    .encode();
+    let message = hostile(&mut world, 2).insider_message(&group, &plaintext).unwrap();
+    let frame = Frame::new(FrameKind::Message, message).encode();
+    assert_eq!(inside(&mut world, 2, second, &frame, 1), refused(Refused::Mls));
+    let message = commit(&mut world, 2, group, |_, _, plan| plan.self_update = true);
+    let parent = world.machine(2).insider_state(&second).unwrap().epoch;
+    let frame = Frame::commit(parent.prefix(), message).encode();
+    assert_eq!(inside(&mut world, 2, second, &frame, 1), refused(Refused::Mls));
+    assert!(texts(&world, 1, second).is_empty());
+    assert_eq!(view(&world, 1, group).membership, Membership::Active);
+    assert_works(&mut world, &[0, 1, 2], second);
+}
