@@ -76,6 +76,13 @@ pub(super) fn state_error(error: impl std::fmt::Display) -> StepError {
     StepError::State(error.to_string())
 }
 
+impl Record {
+    /// Whether this device is a member.
+    pub(super) fn is_member(&self) -> bool {
+        matches!(self.membership, Membership::Active | Membership::Leaving)
+    }
+}
+
 impl Group {
     /// A group that begins here, in one state.
     pub(super) fn new(record: Record, state: StateInfo, lines: RootLines, mls: Mls) -> Self {
@@ -141,7 +148,20 @@ impl Group {
 
     /// Whether this device is a member.
     pub(super) fn is_member(&self) -> bool {
-        matches!(self.record.membership, Membership::Active | Membership::Leaving)
+        self.record.is_member()
+    }
+
+    /// Whether nothing has happened since this device was let in: it is in the state that it was
+    /// invited to, and heard nobody but its inviter.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.record.tip == self.record.first_epoch
+            && self.current().is_ok_and(|state| {
+                self.chains.keys().all(|installation| {
+                    state
+                        .leaf_of(installation)
+                        .is_some_and(|leaf| leaf.account == self.record.invited_by)
+                })
+            })
     }
 
     /// The state that is followed, or the last one before this device was removed.

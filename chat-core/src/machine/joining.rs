@@ -7,8 +7,8 @@ use super::disposition::{Disposition, Refused};
 use super::error::StepError;
 use super::event::Event;
 use super::group::{Group, Record};
-use super::people::PackageRecord;
-use super::view::Membership;
+use super::people::{PackageRecord, RequestRecord};
+use super::view::{Membership, RequestState};
 use crate::contact::invitation::Invitation;
 use crate::group::error::GroupError;
 use crate::group::join::{Joined, join};
@@ -20,6 +20,9 @@ use crate::time::Slot;
 use crate::wire::frame::{Frame, FrameKind};
 use crate::wire::labels::Label;
 use crate::wire::roots::Root;
+
+/// Frames on an invitation's topic that are none, after which it is given up.
+const MAX_FAILURES: u32 = 8;
 
 impl Machine {
     /// An envelope on the topic of an accepted invitation.
@@ -49,9 +52,7 @@ impl Machine {
             Ok(joined) => joined,
             Err(error) => {
                 tracing::warn!(%error, "an invitation cannot be joined");
-                self.forget_request(&request)?;
-                let reason = error.to_string();
-                self.tell(Event::RequestFailed { request, reason })?;
+                self.invitation_failed(request, error.to_string())?;
                 return refused(match error {
                     GroupError::Leaf(_) => Refused::Credential,
                     GroupError::Content(_) => Refused::Content,
@@ -64,33 +65,50 @@ impl Machine {
             .position(|package| package.reference == joined.reference)
             .and_then(|at| inboxes.get(at).cloned());
         let verdict = match inbox {
-            Some(inbox) => self.enter(joined, from, inbox)?,
+            Some(inbox) => self.enter(request, joined, from, inbox)?,
             None => Err(Refused::Content),
         };
         match verdict {
-            Ok(group) => {
+            Ok(Some(group)) => {
                 self.forget_request(&request)?;
                 Ok(Disposition::Joined(group))
             }
+            // It asks the user first now.
+            Ok(None) => Ok(Disposition::Doorbell(request)),
             Err(why) => {
-                self.forget_request(&request)?;
                 let reason = match why {
                     Refused::Replay => "it was used before, or the group is known already",
                     Refused::Authentication => "it was made by somebody else than who rang",
                     _ => "it is not valid",
                 };
-                self.tell(Event::RequestFailed { request, reason: reason.into() })?;
+                self.invitation_failed(request, reason.into())?;
                 refused(why)
             }
         }
     }
 
+    /// Counts something on an invitation's topic that is none. Everybody who was invited with it
+    /// can write there, so the real one is still waited for; but not through any number of others.
+    fn invitation_failed(&mut self, id: RequestId, reason: String) -> Result<(), StepError> {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return Ok(());
+        };
+        request.failures = request.failures.saturating_add(1);
+        if request.failures >= MAX_FAILURES {
+            self.forget_request(&id)?;
+            return self.tell(Event::RequestFailed { request: id, reason });
+        }
+        let request = request.clone();
+        Ok(self.store.set_timed(Timed::Request, id.as_bytes(), request.received_at, &request)?)
+    }
+
     fn enter(
         &mut self,
+        request: RequestId,
         joined: Joined,
         from: AccountId,
         inbox: zeroize::Zeroizing<[u8; 32]>,
-    ) -> Result<Result<GroupId, Refused>, StepError> {
+    ) -> Result<Result<Option<GroupId>, Refused>, StepError> {
         let Joined { mls, info, leaves, inviter, policy, reference } = joined;
         let id = mls.id()?;
         if leaves.iter().find(|leaf| leaf.leaf == inviter).map(|leaf| leaf.account) != Some(from) {
@@ -99,17 +117,37 @@ impl Machine {
         if !leaves.iter().any(|leaf| leaf.installation == self.me.key.id()) {
             return Ok(Err(Refused::Content));
         }
+        let Some(offer) = self.requests.get(&request).cloned() else {
+            return Ok(Err(Refused::Content));
+        };
+        // The commit is made when the doorbell rings: another slot would only cause ratcheting.
+        if info.slot < offer.slot.previous() || info.slot > self.slot().next() {
+            return Ok(Err(Refused::Content));
+        }
+        let old = self.groups.get(&id).map(|group| (group.record.clone(), group.is_untouched()));
+        match &old {
+            // Only who let us in may put us elsewhere, and only while nothing else tells that we are
+            // in the right place; else a former member could take us out of the group unnoticed.
+            Some((old, untouched)) if old.is_member() && (old.invited_by != from || !untouched) => {
+                return Ok(Err(Refused::Replay));
+            }
+            // Whoever left, or was removed, is asked: also where a contact invites.
+            Some((old, _)) if !old.is_member() && !offer.asked => {
+                let offer = RequestRecord { state: RequestState::Pending, ..offer };
+                self.store.set_timed(Timed::Request, request.as_bytes(), offer.received_at, &offer)?;
+                self.requests.insert(request, offer.clone());
+                self.index.clear();
+                self.watch_changed = true;
+                let view = self.request_view(&offer)?;
+                self.tell(Event::RequestReceived { request: view })?;
+                return Ok(Ok(None));
+            }
+            _ => {}
+        }
+        let old = old.map(|(record, _)| record);
         let epoch = mls.epoch_id(&self.network);
         let mark = [reference.as_slice(), id.as_bytes(), epoch.as_bytes()].concat();
         if !self.store.mark_package(&mark, self.now)? {
-            return Ok(Err(Refused::Replay));
-        }
-        let old = self.groups.get(&id).map(|group| group.record.clone());
-        if let Some(old) = &old
-            && old.membership == Membership::Active
-            && old.invited_by != from
-        {
-            // Only who let us in may put us elsewhere; anybody else could take us out of the group.
             return Ok(Err(Refused::Replay));
         }
 
@@ -172,10 +210,10 @@ impl Machine {
             heads: Default::default(),
             joined_at: self.now,
         };
-        let mut group = Group::new(record, state, lines, mls);
-        if let Some(mut before) = self.groups.remove(&id) {
-            group.chains = std::mem::take(&mut before.chains);
-            group.gaps = std::mem::take(&mut before.gaps);
+        let group = Group::new(record, state, lines, mls);
+        if self.groups.remove(&id).is_some() {
+            // Chains begin anew too: what others sent while we were away does not count, and what
+            // was missing before cannot come any more.
             self.store.forget_branch(&id)?;
         }
         let slot = info.slot;
@@ -185,6 +223,6 @@ impl Machine {
         self.tell(Event::GroupJoined { group: id, name })?;
         // What was said since the invitation was made.
         self.backfill(slot.start(self.params.slot_secs));
-        Ok(Ok(id))
+        Ok(Ok(Some(id)))
     }
 }

@@ -133,6 +133,12 @@ pub(super) struct RequestRecord {
     pub(super) group_name: String,
     pub(super) received_at: Timestamp,
     pub(super) state: RequestState,
+    /// Whether the user was asked and said yes; not so where a contact invites.
+    #[serde(default)]
+    pub(super) asked: bool,
+    /// What came in its place and was none.
+    #[serde(default)]
+    pub(super) failures: u32,
 }
 
 /// How many doorbells may be tried, refilled with time.
@@ -358,6 +364,8 @@ impl Machine {
             group_name: offer.group_name.clone(),
             received_at: self.now,
             state: if is_contact { RequestState::Accepted } else { RequestState::Pending },
+            asked: false,
+            failures: 0,
         };
         self.make_room_for_request()?;
         self.store.set_timed(Timed::Request, request.id.as_bytes(), self.now, &request)?;
@@ -405,7 +413,7 @@ impl Machine {
         let request = self.requests.get(id).cloned().ok_or(CommandError::UnknownRequest)?;
         match answer {
             Reply::Accept => {
-                let request = RequestRecord { state: RequestState::Accepted, ..request };
+                let request = RequestRecord { state: RequestState::Accepted, asked: true, ..request };
                 self.store.set_timed(Timed::Request, id.as_bytes(), self.now, &request)?;
                 self.requests.insert(*id, request.clone());
                 self.await_invitation(&request);
