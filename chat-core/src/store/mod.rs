@@ -20,6 +20,9 @@ pub use key::DatabaseKey;
 pub(crate) use tables::{Kept, Keyed, Quota, Timed};
 pub use tables::{MessageRow, OutboxRow};
 
+/// Bytes of a page, SQLCipher's default.
+const PAGE_SIZE: u64 = 4096;
+
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -127,6 +130,8 @@ impl Store {
     fn prepare(conn: Connection, literal: Zeroizing<String>) -> Result<Self, StoreError> {
         conn.busy_timeout(std::time::Duration::from_secs(2))?;
         conn.set_prepared_statement_cache_capacity(128);
+        // What SQLCipher writes to standard error comes back as an error as well.
+        conn.execute_batch("PRAGMA cipher_log_level = NONE")?;
         conn.pragma_update(None, "key", literal.as_str())?;
         drop(literal);
         // The first read shows whether the key fits.
@@ -196,6 +201,21 @@ impl Store {
     /// killed there: for tests of what survives a crash.
     pub fn inject_fault_after(&self, writes: Option<u64>) {
         self.fault.set(writes);
+    }
+
+    /// Marks a place within the transaction to which it can be taken back.
+    pub(crate) fn savepoint(&self) -> Result<(), StoreError> {
+        Ok(self.conn.execute_batch("SAVEPOINT part")?)
+    }
+
+    /// Keeps what was done since [`Store::savepoint`].
+    pub(crate) fn release(&self) -> Result<(), StoreError> {
+        Ok(self.conn.execute_batch("RELEASE part")?)
+    }
+
+    /// Undoes what was done since [`Store::savepoint`].
+    pub(crate) fn rollback_to_savepoint(&self) -> Result<(), StoreError> {
+        Ok(self.conn.execute_batch("ROLLBACK TO part; RELEASE part")?)
     }
 
     /// Whether anything was written since [`Store::begin`].
@@ -289,14 +309,20 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
     if found.permissions().readonly() {
         return Err(file(ErrorKind::PermissionDenied.into()));
     }
-    if found.len() == 0 {
-        // A crash before the first write leaves an empty file. But one with a journal beside it had
-        // something in it, and SQLite would throw that away and begin anew.
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        if std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
-            return Err(StoreError::Corrupt);
-        }
+    // SQLite takes what is shorter than a page for a new file, and throws a journal away that lies
+    // beside it. A crash before the first write leaves an empty file, and during it a rollback
+    // journal; anything else had something in it.
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).is_ok_and(|file| file.len() > 0)
+    };
+    let lost = match found.len() {
+        0 => beside("-wal"),
+        length => length < PAGE_SIZE && !beside("-journal"),
+    };
+    if lost {
+        return Err(StoreError::Corrupt);
     }
     Ok(())
 }
