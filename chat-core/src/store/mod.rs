@@ -6,6 +6,8 @@
 mod key;
 mod schema;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::io::ErrorKind;

@@ -41,6 +41,8 @@ CREATE TABLE message (
     UNIQUE (grp, hash)
 );
 CREATE INDEX message_by_sender ON message (grp, installation, seq);
+-- The history is read backwards, a screen at a time.
+CREATE INDEX message_by_group ON message (grp, id);
 CREATE TABLE deferred (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     grp BLOB NOT NULL,

@@ -156,6 +156,10 @@ pub struct MessageRow<T> {
     pub data: T,
 }
 
+/// A screen of a group's history, backwards.
+pub(super) const MESSAGES: &str = "SELECT id, hash, flagged, data FROM message
+     WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+
 fn int(value: u64) -> i64 {
     // SQLite has signed integers; no time or count of ours comes near 2^63.
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -334,10 +338,7 @@ impl Store {
     }
 
     /// The root lines of a group: id, slot and value.
-    pub(crate) fn root_lines(
-        &self,
-        group: &GroupId,
-    ) -> Result<Vec<StoredRoot>, StoreError> {
+    pub(crate) fn root_lines(&self, group: &GroupId) -> Result<Vec<StoredRoot>, StoreError> {
         let mut statement =
             self.conn.prepare_cached("SELECT id, slot, value FROM root_line WHERE grp = ?1")?;
         let mut rows = statement.query(params![group.0])?;
@@ -591,10 +592,7 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<MessageRow<T>>, StoreError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT id, hash, flagged, data FROM message
-             WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-        )?;
+        let mut statement = self.conn.prepare_cached(MESSAGES)?;
         let before = before.map_or(i64::MAX, int);
         let mut rows = statement.query(params![group.0, before, limit])?;
         let mut out = Vec::new();
@@ -652,6 +650,14 @@ impl Store {
             params![group.0, hash.0, quota.opened, int(size as u64), encode(value)?.as_slice()],
         )?;
         Ok(Kept::Yes)
+    }
+
+    /// Whether something is kept for later.
+    pub(crate) fn is_deferred(&self, group: &GroupId, hash: &ItemHash) -> Result<bool, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT 1 FROM deferred WHERE grp = ?1 AND hash = ?2")?
+            .exists(params![group.0, hash.0])?)
     }
 
     /// What is kept for later of a group, oldest first.
