@@ -213,9 +213,7 @@ impl Mls {
             ProcessedMessageContent::ApplicationMessage(message) => {
                 Ok(Opened { leaf: leaf.u32(), plaintext: Zeroizing::new(message.into_bytes()) })
             }
-            ProcessedMessageContent::OwnPrivateMessage => {
-                Err(GroupError::Format("an own message that was not sent from here"))
-            }
+            ProcessedMessageContent::OwnPrivateMessage => Err(GroupError::OwnLeaf),
             _ => Err(GroupError::Format("not an application message")),
         }
     }

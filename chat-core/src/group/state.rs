@@ -55,6 +55,8 @@ pub struct StateInfo {
     pub seal: LineId,
     /// When this device came to know the state.
     pub created_at: Timestamp,
+    /// When it came to know the state that the roots come from.
+    pub rooted_at: Timestamp,
     /// The last number that counts of each installation that its commit removed.
     pub cuts: Vec<(InstallationId, u64)>,
     /// Whether its commit removed somebody who had asked for it.
@@ -93,6 +95,7 @@ impl StateInfo {
             topics,
             seal,
             created_at,
+            rooted_at: created_at,
             cuts: Vec::new(),
             left: false,
         })

@@ -1,5 +1,13 @@
 //! Catching up from Store: the shard by time range, without naming topics, up to a budget of bytes;
 //! beyond it by topic. A device catches up before it sends.
+//!
+//! One mark is kept in the database: everything before it was fetched, and nothing before it is
+//! wanted again. Whatever wants older history lowers it, every run of queries begins at it, and what
+//! such a run has fetched raises it again, up to the oldest wish that is left. So nothing that was
+//! wanted is forgotten, whenever the process ends, and no root is deleted that is needed still.
+//!
+//! The one exception is an invitation that is accepted long after it was offered: the time in which
+//! it can lie is fetched alone, without all that came after it.
 
 use std::time::Duration;
 
@@ -7,9 +15,10 @@ use super::Machine;
 use super::error::StepError;
 use super::event::Event;
 use super::io::{Inbound, Output, QueryId};
+use crate::ids::RequestId;
 use crate::params::{
     CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, CLOCK_WARNING, HISTORY_MESSAGE_COST,
-    HISTORY_PAGE, HORIZON_AGE, RETRY_MAX, RETRY_MIN, TOPIC_QUERY_BUDGET,
+    HISTORY_PAGE, RETRY_MAX, RETRY_MIN, TOPIC_QUERY_BUDGET,
 };
 use crate::time::{Slot, Timestamp};
 
@@ -18,21 +27,39 @@ use crate::time::{Slot, Timestamp};
 const RESYNC_SLOTS: u64 = 24;
 /// Topics in one query with a cursor (nwaku takes ten).
 const TOPICS_PER_QUERY: usize = 8;
-/// Slots behind the time up to which everything was fetched for which roots are kept: others'
-/// clocks may be off by one, and a page may come late.
+/// Slots behind the mark for which roots are kept: others' clocks may be off by one, and a page may
+/// come late.
 const KEPT_SLOTS: u64 = 2;
+/// The mark, in the database.
+const MARK: &str = "complete_to";
+
+/// A run of queries, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// The request whose invitation is looked for. None: everything since the mark is fetched.
+    seeks: Option<RequestId>,
+    /// When it began.
+    began: Timestamp,
+    /// Up to when it fetches.
+    end: Timestamp,
+    /// The slot whose topics are asked for next. None: it does not ask by topic.
+    next_slot: Option<Slot>,
+}
 
 /// A query that is under way.
 #[derive(Debug)]
 struct Query {
     id: QueryId,
+    run: Run,
+    /// Whether it was put; before that it waits for its time.
+    asked: bool,
     start: Timestamp,
     end: Timestamp,
     /// Topics still to be asked for by name; empty: the whole shard.
     topics: Vec<String>,
     cursor: Option<[u8; 32]>,
     bytes: usize,
-    /// Up to where messages were seen.
+    /// Up to where everything was seen.
     position: Timestamp,
 }
 
@@ -41,43 +68,56 @@ struct Query {
 pub(super) struct CatchUp {
     query: Option<Query>,
     next_id: u64,
-    /// From when on history is to be fetched, once nothing is under way.
+    /// From when on history is to be fetched, once nothing is under way: never before the mark.
     wanted: Option<Timestamp>,
-    /// Stretches that are fetched by topic: from, to.
-    by_topic: Vec<(Slot, Timestamp)>,
     /// No attempt before this.
     not_before: Timestamp,
+    /// No query before this: what the last page brought has yet to be made up for.
+    paced_until: Timestamp,
     failures: u32,
     /// Whether an attempt ended since the connection came.
     attempted: bool,
     /// Up to when everything was fetched, by the own clock.
     pub(super) synced_to: Option<Timestamp>,
-    /// The same, by the newest message of others: the own clock may be ahead, and what is sent
-    /// after this has then yet to come. Fetching begins here, and no root is deleted beyond.
-    pub(super) proven_to: Option<Timestamp>,
+    /// The mark: everything before it was fetched. It goes by the newest message that was seen, since
+    /// the own clock may be ahead, and what is sent after that message has then yet to come.
+    pub(super) complete_to: Timestamp,
+    /// The mark as it is in the database.
+    saved: Option<Timestamp>,
     /// The newest time that a message was sent at, since the process began.
     newest: Timestamp,
-}
-
-impl CatchUp {
-    /// When there is something to do next.
-    pub(super) fn next_due(&self, slot_secs: u64) -> Option<Timestamp> {
-        if self.query.is_some() {
-            return None;
-        }
-        match self.wanted {
-            Some(_) => Some(self.not_before),
-            None => self
-                .synced_to
-                .map(|at| at + Duration::from_secs(slot_secs.saturating_mul(RESYNC_SLOTS))),
-        }
-    }
 }
 
 impl Machine {
     /// Whether the device may send: it has caught up, or found that it cannot now.
     pub(super) fn may_send(&self) -> bool {
         self.catch_up.attempted
+    }
+
+    /// Reads the marks from the database.
+    pub(super) fn load_catch_up(&mut self) -> Result<(), StepError> {
+        self.catch_up.synced_to = self.store.meta("synced_to")?;
+        self.catch_up.saved = self.store.meta(MARK)?;
+        let first = self.me.created_at.min(self.now);
+        self.catch_up.complete_to = self.catch_up.saved.unwrap_or(first);
+        Ok(())
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next_catch_up_due(&self) -> Option<Timestamp> {
+        let it = &self.catch_up;
+        match &it.query {
+            Some(query) if query.asked => None,
+            Some(_) => Some(it.paced_until),
+            None if it.wanted.is_some() || self.next_to_seek().is_some() => {
+                Some(it.not_before.max(it.paced_until))
+            }
+            None => it.synced_to.map(|at| at + self.resync_interval()),
+        }
+    }
+
+    fn resync_interval(&self) -> Duration {
+        Duration::from_secs(self.params.slot_secs.saturating_mul(RESYNC_SLOTS))
     }
 
     pub(super) fn on_connection(&mut self, connected: bool) {
@@ -88,30 +128,23 @@ impl Machine {
         self.catch_up.query = None;
         self.catch_up.attempted = false;
         self.catch_up.failures = 0;
-        self.catch_up.not_before = self.now;
         self.watched.clear();
         self.outbox.reset();
         if connected {
             self.watch_changed = true;
-            self.backfill(self.catch_up_from());
+            self.want(self.catch_up.complete_to);
         }
+        self.catch_up.not_before = self.now;
     }
 
-    /// Up to where history is certainly complete.
-    fn catch_up_from(&self) -> Timestamp {
-        match (self.catch_up.synced_to, self.catch_up.proven_to) {
-            (Some(synced), Some(proven)) => synced.min(proven),
-            _ => self.me.created_at.min(self.now),
-        }
-    }
-
-    /// After a step that failed: a page that it was to take in will not come again.
-    pub(super) fn restart_catch_up(&mut self) {
+    /// After a step that failed, and was taken back: a page that it was to take in will not come
+    /// again. `attempted` is what [`Machine::may_send`] said before it.
+    pub(super) fn restart_catch_up(&mut self, attempted: bool) {
         self.catch_up.query = None;
-        self.catch_up.by_topic.clear();
+        self.catch_up.attempted = attempted;
         if self.connected {
+            self.want(self.catch_up.complete_to);
             self.catch_up.not_before = self.now + RETRY_MIN;
-            self.backfill(self.catch_up_from());
         }
     }
 
@@ -124,51 +157,101 @@ impl Machine {
 
     /// Wants history from a moment on.
     pub(super) fn backfill(&mut self, from: Timestamp) {
+        // What is older than this installation cannot be for it, whatever slot others wrote; its
+        // clock may have been off then.
+        let from = from.max(self.me.created_at.min(self.now) - CLOCK_PROBE);
+        self.catch_up.complete_to = self.catch_up.complete_to.min(from);
         if let Some(query) = &self.catch_up.query
-            && query.topics.is_empty()
-            && query.start <= from
+            && query.run.seeks.is_none()
+            && query.run.next_slot.is_none()
             && query.position <= from
+            && self.now <= query.run.end
         {
             // What is under way has yet to come there.
             return;
         }
-        let wanted = self.catch_up.wanted.map_or(from, |known| known.min(from));
-        self.catch_up.wanted = Some(wanted);
-        self.catch_up.not_before = self.catch_up.not_before.min(self.now + RETRY_MAX);
+        self.want(from);
     }
 
-    /// Starts a query if one is wanted and none is under way.
-    pub(super) fn drive_catch_up(&mut self) {
-        if !self.connected || self.catch_up.query.is_some() {
-            return;
+    fn want(&mut self, from: Timestamp) {
+        let wanted = self.catch_up.wanted.map_or(from, |known| known.min(from));
+        self.catch_up.wanted = Some(wanted);
+    }
+
+    /// Something was lost on the way to the machine: what the last minutes brought is asked for,
+    /// also where a query is under way, since that was put before.
+    pub(super) fn on_missed(&mut self) {
+        let from = self.slot().previous().start(self.params.slot_secs);
+        self.catch_up.complete_to = self.catch_up.complete_to.min(from);
+        self.want(from);
+    }
+
+    /// Everything before a moment was fetched. The mark follows, as far as others confirm that the
+    /// moment has come, and never past what is wanted again.
+    fn raise_mark(&mut self, to: Timestamp) {
+        let it = &mut self.catch_up;
+        let to = to.min(it.newest).min(it.wanted.unwrap_or(to));
+        it.complete_to = it.complete_to.max(to);
+    }
+
+    /// Starts a query if one is wanted and none is under way, and writes down how far it is.
+    pub(super) fn drive_catch_up(&mut self) -> Result<(), StepError> {
+        if self.connected {
+            self.next_run();
         }
-        let interval = Duration::from_secs(self.params.slot_secs.saturating_mul(RESYNC_SLOTS));
+        let mark = self.catch_up.complete_to;
+        if self.catch_up.saved != Some(mark) {
+            self.store.set_meta(MARK, &mark)?;
+            self.catch_up.saved = Some(mark);
+        }
+        Ok(())
+    }
+
+    fn next_run(&mut self) {
+        // No pause is longer; one that is comes from a clock that was ahead then.
+        let latest = self.now + RETRY_MAX;
+        self.catch_up.not_before = self.catch_up.not_before.min(latest);
+        self.catch_up.paced_until = self.catch_up.paced_until.min(latest);
+        if self.catch_up.query.is_some() {
+            return self.put_query();
+        }
         if let Some(synced) = self.catch_up.synced_to {
             if synced > self.now + CATCH_UP_MARGIN {
                 // The clock was set back: how far it was ahead until then, nobody knows.
-                self.catch_up.synced_to = self.catch_up.proven_to;
+                self.catch_up.synced_to = Some(self.catch_up.complete_to.min(self.now));
             }
-            if self.now.since(synced) >= interval {
-                self.backfill(self.catch_up_from());
+            if self.now.since(synced) >= self.resync_interval() {
+                self.want(self.catch_up.complete_to);
             }
         }
-        if self.now < self.catch_up.not_before {
+        if self.now < self.catch_up.not_before.max(self.catch_up.paced_until) {
             return;
         }
-        let Some(from) = self.catch_up.wanted.take() else {
-            return;
-        };
+        if let Some(wanted) = self.catch_up.wanted.take() {
+            let mark = self.catch_up.complete_to.min(wanted).min(self.now);
+            self.catch_up.complete_to = mark;
+            self.start_run(mark, self.now + CATCH_UP_MARGIN, None);
+        } else if let Some((request, from, until)) = self.next_to_seek() {
+            self.start_run(from, until.min(self.now + CATCH_UP_MARGIN), Some(request));
+        }
+    }
+
+    fn start_run(&mut self, from: Timestamp, end: Timestamp, seeks: Option<RequestId>) {
         let start = from - CATCH_UP_MARGIN;
-        let query = Query {
-            id: self.next_query(),
-            start,
-            end: self.now + CATCH_UP_MARGIN,
-            topics: Vec::new(),
-            cursor: None,
-            bytes: 0,
-            position: start,
-        };
+        let run = Run { seeks, began: self.now, end, next_slot: None };
+        let query = self.new_query(run, start, end, Vec::new());
         self.ask(query);
+    }
+
+    fn new_query(
+        &mut self,
+        run: Run,
+        start: Timestamp,
+        end: Timestamp,
+        topics: Vec<String>,
+    ) -> Query {
+        let id = self.next_query();
+        Query { id, run, asked: false, start, end, topics, cursor: None, bytes: 0, position: start }
     }
 
     fn next_query(&mut self) -> QueryId {
@@ -176,20 +259,34 @@ impl Machine {
         QueryId(self.catch_up.next_id)
     }
 
+    /// Puts a query, or lets it wait for its time.
     fn ask(&mut self, query: Query) {
+        self.catch_up.query = Some(Query { asked: false, ..query });
+        self.put_query();
+    }
+
+    fn put_query(&mut self) {
+        let Some(query) = self.catch_up.query.as_mut().filter(|query| !query.asked) else {
+            return;
+        };
+        if self.now < self.catch_up.paced_until {
+            if self.now.since(query.run.began) > RETRY_MAX {
+                // Whoever rings without end is not to keep the device from sending.
+                self.catch_up.attempted = true;
+            }
+            return;
+        }
+        query.asked = true;
+        // Messages of our future, if there are any, tell that our clock is behind.
+        let probes = query.topics.is_empty() && query.run.seeks.is_none();
         self.out.push(Output::FetchHistory {
             query: query.id,
             topics: query.topics.iter().take(TOPICS_PER_QUERY).cloned().collect(),
             start: query.start,
-            // Messages of our future, if there are any, tell that our clock is behind.
-            end: match query.topics.is_empty() {
-                true => query.end + CLOCK_PROBE,
-                false => query.end,
-            },
+            end: if probes { query.end + CLOCK_PROBE } else { query.end },
             cursor: query.cursor,
             limit: HISTORY_PAGE,
         });
-        self.catch_up.query = Some(query);
     }
 
     /// Takes in a page.
@@ -200,12 +297,13 @@ impl Machine {
         cursor: Option<[u8; 32]>,
     ) -> Result<(), StepError> {
         // A page of an older query leaves the present one alone.
-        let Some(mut query) = self.catch_up.query.take_if(|query| query.id == id) else {
+        let Some(mut query) = self.catch_up.query.take_if(|query| query.asked && query.id == id)
+        else {
             return Ok(());
         };
         // A Store that answers more than was asked for is not read further than that.
         let empty = messages.is_empty();
-        let mut position = query.position;
+        let by_topic = query.run.next_slot.is_some();
         for message in messages.into_iter().take(HISTORY_PAGE as usize) {
             let size = message.payload.len().saturating_add(message.topic.len());
             query.bytes = query.bytes.saturating_add(size.max(HISTORY_MESSAGE_COST));
@@ -216,103 +314,101 @@ impl Machine {
                 }
                 // What lies outside of what was asked for moves nothing.
                 if (query.start..=query.end).contains(&at) {
-                    position = position.max(at);
+                    if !by_topic {
+                        query.position = query.position.max(at);
+                    }
                     self.note_time(at);
                 }
             }
             self.receive(message, false)?;
         }
-        query.position = position;
+        self.catch_up.paced_until = self.doorbells.recovers_at(self.now);
+        if !by_topic && query.run.seeks.is_none() {
+            self.raise_mark(query.position);
+        }
         // A cursor that does not move, or leads on from nothing, is a Store that goes in circles.
         let next = cursor.filter(|next| !empty && query.cursor != Some(*next));
         if next.is_some() {
             query.cursor = next;
             query.id = self.next_query();
-            if !query.topics.is_empty() && query.bytes > TOPIC_QUERY_BUDGET {
+            if by_topic && query.bytes > TOPIC_QUERY_BUDGET {
                 let id = query.id;
                 self.catch_up.query = Some(query);
                 let reason = "the Store's answer has no end".into();
                 return self.on_history_failed(id, reason, false);
             }
-            if query.topics.is_empty() && query.bytes > CATCH_UP_BUDGET {
+            if !by_topic && query.bytes > CATCH_UP_BUDGET {
                 tracing::info!("much history: the rest is asked for by topic");
-                let from = Slot::at(query.position, self.params.slot_secs);
-                self.catch_up.by_topic.push((from, query.end));
-                return self.next_by_topic();
+                let slot = Slot::at(query.position, self.params.slot_secs);
+                return self.ask_by_topic(query.run, slot);
             }
             self.ask(query);
             return Ok(());
         }
         if query.topics.len() > TOPICS_PER_QUERY {
+            // The same stretch, for the next topics.
             query.topics.drain(..TOPICS_PER_QUERY);
             query.cursor = None;
+            query.bytes = 0;
             query.id = self.next_query();
             self.ask(query);
             return Ok(());
         }
-        if !self.catch_up.by_topic.is_empty() {
-            return self.next_by_topic();
+        match query.run.next_slot {
+            Some(slot) => self.ask_by_topic(query.run, slot),
+            None => self.finish(query.run),
         }
-        self.caught_up_to(query.end)
     }
 
-    /// Asks for the topics of the next slot that is fetched by name.
-    fn next_by_topic(&mut self) -> Result<(), StepError> {
-        let Some((slot, end)) = self.catch_up.by_topic.pop() else {
-            return Ok(());
-        };
-        let slot_secs = self.params.slot_secs;
-        if slot.start(slot_secs) > end {
-            return if self.catch_up.by_topic.is_empty() {
-                self.caught_up_to(end)
-            } else {
-                self.next_by_topic()
-            };
+    /// Asks for the topics of a slot by name; everything before it was fetched.
+    fn ask_by_topic(&mut self, run: Run, slot: Slot) -> Result<(), StepError> {
+        let start = slot.start(self.params.slot_secs);
+        if start > run.end {
+            return self.finish(run);
         }
-        self.catch_up.by_topic.push((slot.next(), end));
+        if run.seeks.is_none() {
+            self.raise_mark(start);
+        }
         let mut topics = self.own_topics(slot);
         // Shuffled, so that a Store cannot tell which topics belong to one group.
         for at in (1..topics.len()).rev() {
             topics.swap(at, self.rng.below(at as u64 + 1) as usize);
         }
-        let start = slot.start(slot_secs);
-        let query = Query {
-            id: self.next_query(),
-            start: start - CATCH_UP_MARGIN,
-            end: slot.next().start(slot_secs) + CATCH_UP_MARGIN,
-            topics,
-            cursor: None,
-            bytes: 0,
-            position: start,
-        };
+        let end = slot.next().start(self.params.slot_secs) + CATCH_UP_MARGIN;
+        let run = Run { next_slot: Some(slot.next()), ..run };
+        let query = self.new_query(run, start - CATCH_UP_MARGIN, end, topics);
         self.ask(query);
         Ok(())
     }
 
-    fn caught_up_to(&mut self, end: Timestamp) -> Result<(), StepError> {
+    fn finish(&mut self, run: Run) -> Result<(), StepError> {
         self.catch_up.failures = 0;
+        match run.seeks {
+            Some(request) => self.was_sought(&request),
+            None => self.caught_up_to(run.end),
+        }
+    }
+
+    fn caught_up_to(&mut self, end: Timestamp) -> Result<(), StepError> {
         self.catch_up.attempted = true;
         let until = (end - CATCH_UP_MARGIN).min(self.now);
-        let first = self.catch_up.synced_to.is_none_or(|known| known < until);
-        if first {
+        self.raise_mark(until);
+        self.forget_roots()?;
+        if self.catch_up.wanted.is_some() {
+            return Ok(());
+        }
+        if self.catch_up.synced_to.is_none_or(|known| known < until) {
             self.catch_up.synced_to = Some(until);
             self.store.set_meta("synced_to", &until)?;
         }
-        let proven = until.min(self.catch_up.newest);
-        if self.catch_up.proven_to.is_none_or(|known| known < proven) {
-            self.catch_up.proven_to = Some(proven);
-            self.store.set_meta("proven_to", &proven)?;
-            self.forget_roots_before(proven)?;
-        }
-        if self.catch_up.wanted.is_none() {
-            self.tell(Event::CaughtUp { until })?;
-        }
-        Ok(())
+        self.tell(Event::CaughtUp { until })
     }
 
-    /// Deletes the values of roots that nothing can need any more: everything before was fetched.
-    fn forget_roots_before(&mut self, until: Timestamp) -> Result<(), StepError> {
-        let slot = Slot::at(until, self.params.slot_secs).back(KEPT_SLOTS);
+    /// Deletes the values of roots that nothing can need any more: everything that lies before the
+    /// mark was fetched. Queries begin a margin before it.
+    fn forget_roots(&mut self) -> Result<(), StepError> {
+        let from = self.catch_up.complete_to - CATCH_UP_MARGIN;
+        let slot = Slot::at(from, self.params.slot_secs).back(KEPT_SLOTS);
         for group in self.groups.values_mut() {
             for id in group.lines.advance(slot, &self.network) {
                 if let Some(root) = group.lines.get(&id) {
@@ -332,7 +428,6 @@ impl Machine {
         let Some(query) = self.catch_up.query.take_if(|query| query.id == id) else {
             return Ok(());
         };
-        self.catch_up.by_topic.clear();
         self.catch_up.attempted = true;
         self.catch_up.failures = self.catch_up.failures.saturating_add(1);
         let failures = self.catch_up.failures;
@@ -341,19 +436,15 @@ impl Machine {
         } else {
             RETRY_MIN.saturating_mul(1 << failures.min(10)).min(RETRY_MAX)
         };
-        // It goes on from where it was; the horizon never limits that.
-        let from = query.position.max(query.start + CATCH_UP_MARGIN);
-        let wanted = self.catch_up.wanted.map_or(from, |known| known.min(from));
-        self.catch_up.wanted = Some(wanted);
+        if query.run.seeks.is_none() {
+            // It goes on from the mark, which went with what was fetched; the horizon never limits
+            // that.
+            self.want(self.catch_up.complete_to);
+        }
         self.catch_up.not_before = self.now + pause;
         if failures == 1 {
             self.tell(Event::CatchUpFailed { reason })?;
         }
         Ok(())
-    }
-
-    /// Something was lost on the way to the machine: what the last minutes brought is asked for.
-    pub(super) fn on_missed(&mut self) {
-        self.backfill(self.catch_up_from().max(self.now - HORIZON_AGE));
     }
 }

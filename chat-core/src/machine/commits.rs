@@ -135,6 +135,11 @@ impl Machine {
             }
         }
         match found {
+            // Whoever follows a slot that is still to come sends on topics that nobody else watches
+            // yet. It is valid, and waits until the clock is there.
+            Some((_, staged)) if staged.header.slot > self.slot().next() => {
+                Ok(Disposition::Deferred(Deferred::FutureSlot))
+            }
             Some((parent, staged)) => {
                 let parent = parent.clone();
                 self.apply_commit(group_id, id, &parent, staged, frame_bytes)

@@ -1,5 +1,5 @@
 //! Which branch is followed: commits go into the tree, `choose` names the tip, and what changed for
-//! the application is told. States beyond the horizon are deleted.
+//! the application is told.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,7 @@ use crate::convergence::tree::CommitNode;
 use crate::group::mls::Mls;
 use crate::group::policy::GroupPolicy;
 use crate::group::state::{Leaf, StateInfo};
-use crate::ids::{AccountId, CommitId, EpochId, GroupId};
-use crate::params::{HORIZON_AGE, HORIZON_COMMITS, PUBLIC_COMMITS};
+use crate::ids::{AccountId, CommitId, GroupId};
 use crate::wire::header::CommitHeader;
 use crate::wire::labels::Label;
 use crate::wire::roots::Root;
@@ -40,11 +39,12 @@ impl Machine {
         let Some(group) = self.groups.get_mut(&group_id) else {
             return Ok(());
         };
-        self.store.add_commit_node(&group_id, node.id.as_bytes(), node.depth, &node, frame)?;
-        if let Err(error) = group.tree.insert(node) {
+        if let Err(error) = group.tree.insert(node.clone()) {
             // Its parent lies before the tree's root: it cannot change what is followed.
             tracing::debug!(%error, "a commit has no place in the tree");
+            return Ok(());
         }
+        self.store.add_commit_node(&group_id, node.id.as_bytes(), node.depth, &node, frame)?;
         Ok(())
     }
 
@@ -81,6 +81,9 @@ impl Machine {
             seal,
             self.now,
         )?;
+        if !header.rotate {
+            state.rooted_at = parent.rooted_at;
+        }
         state.cuts = header.cuts.iter().map(|cut| (cut.installation, cut.seq)).collect();
         state.left = header
             .warrants
@@ -114,6 +117,8 @@ impl Machine {
         if to != from {
             let turn = switch(&group.tree, from, to);
             group.record.tip = to;
+            group.supersede(&self.store, from, self.now)?;
+            group.resume(&self.store, &to)?;
             if group.states.contains_key(&to) {
                 group.record.last_state = to;
             }
@@ -132,7 +137,26 @@ impl Machine {
             self.watch_changed = true;
         }
         self.review_intents(group_id)?;
+        self.last_out(group_id)?;
         self.prune(group_id)
+    }
+
+    /// Who is leaving, and has nobody left who stays, is gone: there is no one to wait for.
+    pub(super) fn last_out(&mut self, group_id: GroupId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get_mut(&group_id) else { return Ok(()) };
+        if group.record.membership != Membership::Leaving {
+            return Ok(());
+        }
+        let going = self.leaving(&group_id);
+        let own = self.me.account;
+        let Some(group) = self.groups.get_mut(&group_id) else { return Ok(()) };
+        let stays = |leaf: &Leaf| leaf.account != own && !going.contains(&leaf.installation);
+        if group.current()?.leaves.iter().any(stays) {
+            return Ok(());
+        }
+        group.record.membership = Membership::Left;
+        group.save_record(&self.store)?;
+        self.tell(Event::GroupLeft { group: group_id, removed: false })
     }
 
     /// Takes back the cuts of commits that no longer count.
@@ -174,8 +198,11 @@ impl Machine {
             return self.tell(Event::GroupLeft { group: group_id, removed: !left });
         }
         if matches!(group.record.membership, Membership::Removed | Membership::Left) {
-            // The removal lost: this device is a member after all.
-            group.record.membership = Membership::Active;
+            // The removal lost: this device is a member after all, or is leaving still.
+            group.record.membership = match group.record.membership {
+                Membership::Left => Membership::Leaving,
+                _ => Membership::Active,
+            };
             group.save_record(&self.store)?;
         }
         let (Some(before), Some(after)) =
@@ -226,70 +253,6 @@ impl Machine {
             let admins = admins.into_iter().map(|(account, _)| *account).collect();
             self.tell(Event::AdminsChanged { group, admins })?;
         }
-        Ok(())
-    }
-
-    /// Deletes states beyond the horizon, and the roots that no state uses any more.
-    fn prune(&mut self, group_id: GroupId) -> Result<(), StepError> {
-        let Some(group) = self.groups.get_mut(&group_id) else {
-            return Ok(());
-        };
-        let tip = group.current()?.clone();
-        let floor = tip.number.saturating_sub(HORIZON_COMMITS);
-        let caught_up = self.catch_up.synced_to.is_some_and(|at| at + HORIZON_AGE > self.now);
-        let gone: Vec<EpochId> = group
-            .states
-            .values()
-            .filter(|state| state.epoch != tip.epoch && !self.outbox.uses(&state.epoch))
-            .filter(|state| {
-                let old = caught_up && self.now.since(state.created_at) > HORIZON_AGE;
-                // A parent that was just made a parent is still needed, however old it is.
-                state.number < floor || (old && Some(state.epoch) != tip.parent)
-            })
-            .map(|state| state.epoch)
-            .collect();
-        for epoch in &gone {
-            group.states.remove(epoch);
-            group.record.last_in_epoch.remove(epoch);
-            self.store.delete_state(&group_id, epoch)?;
-        }
-        if !gone.is_empty() {
-            let mut used = BTreeSet::new();
-            for state in group.states.values() {
-                used.insert(state.seal);
-                used.extend(state.topics.iter().map(|(_, line)| *line));
-            }
-            for line in group.lines.retain(|line| used.contains(line)) {
-                self.store.delete_root_line(&group_id, &line)?;
-            }
-            group.save_record(&self.store)?;
-            self.index.clear();
-        }
-        if group.tree.len() > PUBLIC_COMMITS {
-            self.prune_tree(group_id)?;
-        }
-        Ok(())
-    }
-
-    /// Cuts the tree back to half of what is kept at most.
-    fn prune_tree(&mut self, group_id: GroupId) -> Result<(), StepError> {
-        let Some(group) = self.groups.get_mut(&group_id) else {
-            return Ok(());
-        };
-        let root = group.tree.root();
-        let Some(path) = group.tree.path(&root, &group.record.tip) else {
-            return Ok(());
-        };
-        let keep = PUBLIC_COMMITS / 2;
-        let Some(node) =
-            path.len().checked_sub(keep).and_then(|at| group.tree.get(path.get(at)?)).cloned()
-        else {
-            return Ok(());
-        };
-        group.tree.prune_to(&node.epoch).map_err(super::group::state_error)?;
-        group.record.root = (node.epoch, node.depth);
-        group.save_record(&self.store)?;
-        self.store.prune_commit_nodes(&group_id, node.depth.saturating_add(1))?;
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ pub enum Deferred {
     UnknownRoot,
     /// Its state is not known: a commit is missing.
     UnknownEpoch,
+    /// It names a slot that is still to come.
+    FutureSlot,
 }
 
 /// Why something was dropped.

@@ -86,6 +86,21 @@ pub enum Event {
         /// Whether somebody else removed it.
         removed: bool,
     },
+    /// A change to a group that this account had made lost to somebody else's, and cannot be made
+    /// again.
+    ChangeFailed {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: String,
+    },
+    /// Something cannot be published: the transport refuses it for good.
+    PublishFailed {
+        /// The group.
+        group: GroupId,
+        /// Its hash.
+        item: ItemHash,
+    },
     /// Commits met, and this installation follows another branch now.
     BranchChanged {
         /// The group.

@@ -63,6 +63,8 @@ pub(super) struct Group {
     pub(super) lines: RootLines,
     pub(super) chains: BTreeMap<InstallationId, Chain>,
     pub(super) gaps: Gaps,
+    /// When states ceased to be the one that is followed.
+    pub(super) superseded: BTreeMap<EpochId, Timestamp>,
     cache: Vec<(EpochId, Mls)>,
 }
 
@@ -94,6 +96,7 @@ impl Group {
             lines,
             chains: BTreeMap::new(),
             gaps: Gaps::default(),
+            superseded: BTreeMap::new(),
         }
     }
 
@@ -115,6 +118,7 @@ impl Group {
             lines: RootLines::load(store.root_lines(&id)?),
             chains: store.chains(&id)?.into_iter().collect(),
             gaps: store.keyed(Keyed::Gaps, id.as_bytes())?.unwrap_or_default(),
+            superseded: store.superseded(&id)?.into_iter().collect(),
             cache: Vec::new(),
             record,
         })
@@ -191,15 +195,62 @@ impl Group {
         self.cache.truncate(CACHED_STATES);
     }
 
+    /// Notes that a state is no longer the one that is followed.
+    pub(super) fn supersede(
+        &mut self,
+        store: &Store,
+        epoch: EpochId,
+        now: Timestamp,
+    ) -> Result<(), StepError> {
+        if self.states.contains_key(&epoch) {
+            self.superseded.insert(epoch, now);
+            store.set_superseded(&self.record.id, &epoch, now)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a state is followed, perhaps again.
+    pub(super) fn resume(&mut self, store: &Store, epoch: &EpochId) -> Result<(), StepError> {
+        if self.superseded.remove(epoch).is_some() {
+            store.delete_superseded(epoch)?;
+        }
+        Ok(())
+    }
+
+    /// When a state was last followed; one that never was: when it came.
+    pub(super) fn in_use_until(&self, epoch: &EpochId) -> Option<Timestamp> {
+        let came = self.states.get(epoch).map(|state| state.created_at);
+        self.superseded.get(epoch).copied().or(came)
+    }
+
+    /// Deletes a state with its keys.
+    pub(super) fn forget_state(&mut self, store: &Store, epoch: &EpochId) -> Result<(), StepError> {
+        self.forget_keys(store, epoch)?;
+        self.superseded.remove(epoch);
+        self.record.last_in_epoch.remove(epoch);
+        if let Some(commit) = self.states.remove(epoch).and_then(|state| state.commit) {
+            // Nobody can be given it any more either: the roots that it was sealed under go too.
+            store.delete_commit_frame(&self.record.id, commit.as_bytes())?;
+        }
+        Ok(store.delete_state(&self.record.id, epoch)?)
+    }
+
+    /// Deletes the keys of a state.
+    pub(super) fn forget_keys(&mut self, store: &Store, epoch: &EpochId) -> Result<(), StepError> {
+        self.cache.retain(|(id, _)| id != epoch);
+        Ok(store.delete_mls_rows(epoch)?)
+    }
+
+    /// The states of the branch that is followed, from its tip back.
+    pub(super) fn path(&self) -> Vec<&StateInfo> {
+        let back = |state: &&StateInfo| self.states.get(&state.parent?);
+        std::iter::successors(self.current().ok(), back).collect()
+    }
+
     /// The states from which something may come, best first: the one that is followed, the way
     /// back from it, then other branches, the deepest first.
     pub(super) fn ranked(&self) -> Vec<&StateInfo> {
-        let mut out: Vec<&StateInfo> = Vec::new();
-        let mut next = self.current().ok();
-        while let Some(state) = next {
-            out.push(state);
-            next = state.parent.and_then(|parent| self.states.get(&parent));
-        }
+        let mut out = self.path();
         let mut others: Vec<&StateInfo> = self
             .states
             .values()

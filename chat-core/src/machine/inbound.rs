@@ -92,7 +92,7 @@ impl Machine {
         }
         match self.target(topic.as_str(), slot) {
             None => Ok(Disposition::NotForUs),
-            Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, slot),
+            Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, timestamp, live),
             Some(Target::Invitation(request)) => {
                 let roots = self
                     .requests
@@ -117,18 +117,22 @@ impl Machine {
         &mut self,
         topic: &ContentTopic,
         payload: &[u8],
-        slot: Slot,
+        sent_at: Timestamp,
+        live: bool,
     ) -> Result<Disposition, StepError> {
         if payload.len() != crate::params::DOORBELL_SIZE {
             return Ok(Disposition::Refused(Refused::Envelope));
         }
+        let slot = Slot::at(sent_at, self.params.slot_secs);
         let roots = inbox_roots(&self.network, slot);
         let key = EnvelopeKey::derive(&roots.seal, &self.network);
         let Ok(frame) = envelope::open(&key, topic, payload) else {
             return Ok(Disposition::Refused(Refused::Seal));
         };
         match Frame::decode(&frame) {
-            Ok(frame) if frame.kind == FrameKind::Doorbell => self.on_doorbell(&frame.body),
+            Ok(frame) if frame.kind == FrameKind::Doorbell => {
+                self.on_doorbell(&frame.body, sent_at, live)
+            }
             _ => Ok(Disposition::Refused(Refused::Frame)),
         }
     }
@@ -193,6 +197,11 @@ impl Machine {
     }
 
     fn on_group_frame(&mut self, group: GroupId, bytes: &[u8]) -> Result<Disposition, StepError> {
+        // What is kept is tried again when something comes that could open it, not when it is sent
+        // again.
+        if self.store.is_deferred(&group, &item_hash(bytes))? {
+            return Ok(Disposition::Duplicate);
+        }
         let disposition = self.judge_frame(group, bytes)?;
         if let Disposition::Deferred(why) = disposition {
             let later = Later::Frame { frame: bytes.to_vec(), kept_at: self.now };

@@ -15,6 +15,7 @@ use crate::identity::installation::InstallationKey;
 use crate::ids::{AccountId, GroupId};
 use crate::time::{Slot, Timestamp};
 use crate::wire::chain::ChainLink;
+use crate::wire::header::CommitHeader;
 use crate::wire::roots::Roots;
 
 fn failed(fail: Fail) -> StepError {
@@ -138,6 +139,7 @@ impl Machine {
         slot: Slot,
     ) -> Result<Zeroizing<Vec<u8>>, StepError> {
         let parent = self.insider_state(id)?;
-        Ok(self.join_info(id, &parent, slot, false).map_err(failed)?.encode())
+        let header = CommitHeader { slot, ..CommitHeader::default() };
+        Ok(self.join_info(id, &parent, &header, &[]).map_err(failed)?.encode())
     }
 }

@@ -1,29 +1,38 @@
 //! What a commit is for, kept until it cannot be undone: when its branch loses, the intent is
 //! checked anew against the winner and committed again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::disposition::Refused;
 use super::error::{CommandError, StepError};
+use super::event::Event;
+use super::group::Group;
 use super::outbound::Change;
 use super::outbox::serde_bytes_vec;
+use super::view::Membership;
 use super::{Done, Fail, Machine};
 use crate::group::policy::{ParentView, admins_after};
 use crate::group::state::{Leaf, StateInfo};
 use crate::identity::leave::LeaveWish;
-use crate::ids::{AccountId, CommitId, EpochId, GroupId, IntentId};
-use crate::params::HORIZON_COMMITS;
+use crate::ids::{AccountId, CommitId, EpochId, GroupId, InstallationId, IntentId, ItemHash};
+use crate::params::{HORIZON_COMMITS, RETRY_MAX, RETRY_MIN, ROOT_MAX_AGE};
 use crate::time::Timestamp;
+
+/// Attempts to commit an intent that would lose, after which it is given up: whatever it loses to
+/// does not go away.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// What somebody wants of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Intent {
     /// These accounts are to be members.
     Add(Vec<AccountId>),
-    /// These accounts are to be members no longer.
-    Remove(Vec<AccountId>),
+    /// These memberships are to end: installations, and the states that they began in. Whoever was
+    /// added anew meanwhile is not meant.
+    Remove(Vec<(InstallationId, EpochId)>),
     /// The group is to be called so, if it is still called as it was.
     Describe { name: Option<(String, String)>, description: Option<(String, String)> },
     /// This account is to be an admin, or not.
@@ -32,9 +41,13 @@ pub(super) enum Intent {
     Leave {
         #[serde(with = "serde_bytes_vec")]
         wish: Vec<u8>,
+        /// The message that carried it, which is the last one that counts.
+        hash: ItemHash,
     },
     /// A new path, since the state must not be used to send.
     Update,
+    /// A new path and new roots, since the roots are old.
+    Rotate,
 }
 
 /// An intent with what became of it so far.
@@ -47,6 +60,9 @@ pub(super) struct IntentRecord {
     pub(super) done_by: Option<(CommitId, EpochId)>,
     /// When it is to be committed, while nothing does it.
     pub(super) due_at: Timestamp,
+    /// Attempts that came to nothing.
+    #[serde(default)]
+    pub(super) attempts: u32,
 }
 
 impl Machine {
@@ -59,6 +75,21 @@ impl Machine {
     fn drop_intent(&mut self, id: &IntentId) -> Result<(), StepError> {
         self.intents.remove(id);
         Ok(self.store.delete_intent(id.as_bytes())?)
+    }
+
+    /// The installations whose wish to leave a group is known.
+    pub(super) fn leaving(&self, group: &GroupId) -> BTreeSet<InstallationId> {
+        self.intents
+            .values()
+            .filter(|record| record.group == *group)
+            .filter_map(|record| match &record.intent {
+                Intent::Leave { wish, .. } => {
+                    LeaveWish::decode_and_verify(wish, &self.network).ok()
+                }
+                _ => None,
+            })
+            .map(|wish| wish.installation)
+            .collect()
     }
 
     /// When an intent is to be committed next.
@@ -97,7 +128,7 @@ impl Machine {
             // A random pause, or two that met would meet again.
             let pause = self.rng.below(self.params.rank_delay_ms.saturating_add(1));
             let due_at = self.now + Duration::from_millis(pause);
-            self.save_intent(IntentRecord { done_by: None, due_at, ..record })?;
+            self.save_intent(IntentRecord { done_by: None, due_at, attempts: 0, ..record })?;
         }
         Ok(())
     }
@@ -114,16 +145,30 @@ impl Machine {
             .cloned()
             .collect();
         for record in due {
+            self.store.savepoint()?;
+            let told = self.out.len();
             match self.pursue(record.clone()) {
-                Ok(true) => {}
-                Ok(false) => self.drop_intent(&record.id)?,
-                Err(Fail::Refused(CommandError::WouldLose)) => {
-                    let pause = Duration::from_millis(self.params.rank_delay_ms.max(1));
-                    self.save_intent(IntentRecord { due_at: self.now + pause, ..record })?;
+                Ok(true) => self.store.release()?,
+                Ok(false) => {
+                    self.store.release()?;
+                    self.drop_intent(&record.id)?;
                 }
                 Err(Fail::Refused(reason)) => {
-                    tracing::info!(%reason, "an intent is void now");
-                    self.drop_intent(&record.id)?;
+                    // What was begun is taken back, here and in memory; the rest of the step stays.
+                    self.store.rollback_to_savepoint()?;
+                    self.out.truncate(told);
+                    self.load()?;
+                    let attempts = record.attempts.saturating_add(1);
+                    if reason == CommandError::WouldLose && attempts < MAX_ATTEMPTS {
+                        let pause = RETRY_MIN.saturating_mul(1 << attempts).min(RETRY_MAX);
+                        let due_at = self.now + pause;
+                        self.save_intent(IntentRecord { due_at, attempts, ..record })?;
+                    } else {
+                        tracing::info!(%reason, "an intent is void now");
+                        self.drop_intent(&record.id)?;
+                        let group = record.group;
+                        self.tell(Event::ChangeFailed { group, reason: reason.to_string() })?;
+                    }
                 }
                 Err(Fail::Step(error)) => return Err(error),
             }
@@ -134,7 +179,9 @@ impl Machine {
     /// Commits an intent; false: there is nothing to do any more.
     pub(super) fn pursue(&mut self, record: IntentRecord) -> Done<bool> {
         let group = self.groups.get(&record.group);
-        let Some(group) = group.filter(|group| group.is_member()) else {
+        // Who is leaving has said its last word: commits of its own would come after it.
+        let active = |group: &&Group| group.record.membership == Membership::Active;
+        let Some(group) = group.filter(active) else {
             return Ok(false);
         };
         let state = group.current()?.clone();
@@ -169,9 +216,14 @@ impl Machine {
                     return Ok(None);
                 }
             }
-            Intent::Remove(accounts) => {
-                let leaves: Vec<Leaf> =
-                    accounts.iter().flat_map(|account| state.leaves_of(account).cloned()).collect();
+            Intent::Remove(memberships) => {
+                let leaves: Vec<Leaf> = memberships
+                    .iter()
+                    .filter_map(|(installation, since)| {
+                        state.leaf_of(installation).filter(|leaf| leaf.since == Some(*since))
+                    })
+                    .cloned()
+                    .collect();
                 if leaves.is_empty() {
                     return Ok(None);
                 }
@@ -219,7 +271,7 @@ impl Machine {
                 }
                 change.policy = Some(policy);
             }
-            Intent::Leave { wish } => {
+            Intent::Leave { wish, hash } => {
                 let verified = LeaveWish::decode_and_verify(wish, &self.network)
                     .map_err(|error| StepError::State(error.to_string()))?;
                 let Some(leaf) = state.leaf_of(&verified.installation) else {
@@ -231,9 +283,16 @@ impl Machine {
                     return Ok(None);
                 }
                 change.removes = vec![leaf.clone()];
-                change.wish = Some((wish.clone(), verified));
+                change.wish = Some((wish.clone(), verified, *hash));
             }
             Intent::Update => change.self_update = true,
+            Intent::Rotate => {
+                if self.now.since(state.rooted_at) < ROOT_MAX_AGE {
+                    return Ok(None);
+                }
+                change.self_update = true;
+                change.rotate = true;
+            }
         }
         if !change.removes.is_empty() {
             // Whoever is gone is no admin, and somebody always is: the rules want it in the commit.
@@ -253,18 +312,57 @@ impl Machine {
         Ok(Some(change))
     }
 
+    /// Roots that are old are renewed by whoever is first in rank, so that a copy of a device's
+    /// database is worth little a week later.
+    pub(super) fn renew_roots(&mut self) -> Result<(), StepError> {
+        let own = self.me.key.id();
+        let mut due = Vec::new();
+        for group in self.groups.values() {
+            let state = group.current()?;
+            let old = self.now.since(state.rooted_at) >= ROOT_MAX_AGE;
+            if group.record.membership != Membership::Active || !old || state.leaves.len() < 2 {
+                continue;
+            }
+            let id = group.record.id;
+            let known = |record: &IntentRecord| {
+                record.group == id && record.intent == Intent::Rotate && record.done_by.is_none()
+            };
+            if !self.intents.values().any(known) {
+                let rank = state.leaves.iter().position(|leaf| leaf.installation == own);
+                due.push((id, rank.unwrap_or(0) as u64));
+            }
+        }
+        for (group, rank) in due {
+            let pause = self.params.rank_delay_ms.saturating_mul(rank);
+            let record = IntentRecord {
+                id: IntentId(self.rng.bytes()),
+                group,
+                intent: Intent::Rotate,
+                done_by: None,
+                due_at: self.now + Duration::from_millis(pause),
+                attempts: 0,
+            };
+            self.save_intent(record)?;
+        }
+        Ok(())
+    }
+
     /// Somebody wishes to leave: any member turns that into a Remove, the first in rank first.
     pub(super) fn on_leave_wish(
         &mut self,
         group_id: GroupId,
         author: &Leaf,
         wish: &[u8],
+        seq: u64,
+        hash: ItemHash,
     ) -> Result<(), StepError> {
         let verified = match LeaveWish::decode_and_verify(wish, &self.network) {
             Ok(verified)
                 if verified.group == group_id
                     && verified.installation == author.installation
-                    && author.since == Some(verified.membership_start) =>
+                    && author.since == Some(verified.membership_start)
+                    // The wish is the last thing that its author says; its number is the cut.
+                    && verified.last_seq == seq =>
             {
                 verified
             }
@@ -275,7 +373,7 @@ impl Machine {
             }
         };
         let same = |intent: &Intent| {
-            let Intent::Leave { wish } = intent else { return false };
+            let Intent::Leave { wish, .. } = intent else { return false };
             LeaveWish::decode_and_verify(wish, &self.network).is_ok_and(|known| {
                 known.installation == verified.installation
                     && known.membership_start == verified.membership_start
@@ -301,9 +399,11 @@ impl Machine {
         self.save_intent(IntentRecord {
             id: IntentId(self.rng.bytes()),
             group: group_id,
-            intent: Intent::Leave { wish: wish.to_vec() },
+            intent: Intent::Leave { wish: wish.to_vec(), hash },
+            attempts: 0,
             done_by: None,
             due_at: self.now + Duration::from_millis(pause),
-        })
+        })?;
+        self.last_out(group_id)
     }
 }

@@ -134,7 +134,12 @@ impl Machine {
             // Whoever left, or was removed, is asked: also where a contact invites.
             Some((old, _)) if !old.is_member() && !offer.asked => {
                 let offer = RequestRecord { state: RequestState::Pending, ..offer };
-                self.store.set_timed(Timed::Request, request.as_bytes(), offer.received_at, &offer)?;
+                self.store.set_timed(
+                    Timed::Request,
+                    request.as_bytes(),
+                    offer.received_at,
+                    &offer,
+                )?;
                 self.requests.insert(request, offer.clone());
                 self.index.clear();
                 self.watch_changed = true;

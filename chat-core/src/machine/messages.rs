@@ -8,6 +8,7 @@ use super::disposition::{Deferred, Disposition, Refused};
 use super::error::StepError;
 use super::event::Event;
 use super::view::{MessageView, MissingView};
+use crate::group::error::GroupError;
 use crate::group::mls::read_message;
 use crate::group::state::Leaf;
 use crate::history::gaps::Claim;
@@ -18,6 +19,9 @@ use crate::time::Timestamp;
 use crate::wire::chain::ChainLink;
 use crate::wire::content::{Body, Content};
 use crate::wire::item::{MessageView as MlsView, message_hash};
+
+/// The generation mark of a state that must not be used to send any more.
+const SPENT: u64 = i64::MAX as u64;
 
 /// A message of the history, as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,6 +98,7 @@ impl Machine {
                     opened = Some((epoch, message));
                     break;
                 }
+                Err(GroupError::OwnLeaf) => return self.on_own_leaf(group_id, epoch, hash),
                 // A failed attempt may leave the group in memory ahead of its rows: it is dropped.
                 Err(error) => tracing::debug!(%error, "a message does not open in this state"),
             }
@@ -126,6 +131,23 @@ impl Machine {
         Ok(Disposition::Message(hash))
     }
 
+    /// A message in the name of this device that was not sent from here, as far as is remembered.
+    /// Either this database was restored from a backup, or somebody copied the device, or a member
+    /// lies: the claim is not signed. In all cases the keys of that state are not used again.
+    fn on_own_leaf(
+        &mut self,
+        group: GroupId,
+        epoch: EpochId,
+        hash: ItemHash,
+    ) -> Result<Disposition, StepError> {
+        self.store.mark_seen(&group, &hash, self.now)?;
+        if self.store.next_generation(&epoch)? < SPENT {
+            self.store.set_next_generation(&epoch, SPENT)?;
+            self.tell(Event::CloneAlarm { group })?;
+        }
+        Ok(Disposition::Refused(Refused::Authentication))
+    }
+
     fn record(
         &mut self,
         group_id: GroupId,
@@ -138,7 +160,9 @@ impl Machine {
         let text = match &content.body {
             Body::Text(text) => Some(text.clone()),
             Body::Unknown(_) => None,
-            Body::LeaveWish(wish) => return self.on_leave_wish(group_id, leaf, wish),
+            Body::LeaveWish(wish) => {
+                return self.on_leave_wish(group_id, leaf, wish, seq, hash);
+            }
             Body::Heartbeat => return Ok(()),
         };
         let flagged = self

@@ -23,6 +23,7 @@ mod messages;
 mod outbound;
 mod outbox;
 mod people;
+mod prune;
 mod query;
 mod topics;
 mod view;
@@ -56,7 +57,7 @@ use inbound::Later;
 use intents::IntentRecord;
 use outbox::Outbox;
 use people::{Budget, Identity, Me, RequestRecord};
-use topics::{INVITATION_SLOTS, TopicIndex};
+use topics::TopicIndex;
 
 /// Why something that was asked for is not done: it is refused, or something local failed.
 enum Fail {
@@ -106,6 +107,7 @@ pub struct Machine {
     intents: BTreeMap<IntentId, IntentRecord>,
     outbox: Outbox,
     // What does not outlive the process.
+    loaded: bool,
     now: Timestamp,
     out: Vec<Output>,
     connected: bool,
@@ -216,6 +218,7 @@ impl Machine {
             intents: BTreeMap::new(),
             outbox: Outbox::default(),
             now,
+            loaded: false,
             out: Vec::new(),
             connected: false,
             catch_up: CatchUp::default(),
@@ -241,6 +244,8 @@ impl Machine {
 
     /// Reads everything from the database: when opened, and after a step that failed.
     fn load(&mut self) -> Result<(), StepError> {
+        // Until all of it was read, nothing may be done with a part.
+        self.loaded = false;
         self.me = Self::load_identity(&self.store, &self.network)?;
         self.load_inbox_keys()?;
         self.groups.clear();
@@ -252,10 +257,10 @@ impl Machine {
         let intents = self.store.intents::<IntentRecord>()?;
         self.intents = intents.into_iter().map(|intent| (intent.id, intent)).collect();
         self.load_outbox()?;
-        self.catch_up.synced_to = self.store.meta("synced_to")?;
-        self.catch_up.proven_to = self.store.meta("proven_to")?;
+        self.load_catch_up()?;
         self.index.clear();
         self.watch_changed = true;
+        self.loaded = true;
         Ok(())
     }
 
@@ -269,7 +274,11 @@ impl Machine {
     pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
         self.now = now;
         self.out.clear();
+        if !self.loaded {
+            self.load()?;
+        }
         self.store.begin()?;
+        let may_send = self.may_send();
         let done = self.dispatch(input).and_then(|()| self.housekeeping());
         match done.and_then(|()| Ok(self.store.commit()?)) {
             Ok(()) => {
@@ -282,9 +291,9 @@ impl Machine {
                 // Nobody hears of what was to be watched or fetched: it is said again.
                 self.out.clear();
                 self.next_watched = None;
-                self.restart_catch_up();
-                self.back_out()?;
-                Err(error)
+                let backed_out = self.back_out();
+                self.restart_catch_up(may_send);
+                backed_out.and(Err(error))
             }
         }
     }
@@ -338,7 +347,7 @@ impl Machine {
         if self.slot() != self.watched_slot {
             self.new_slot()?;
         }
-        self.drive_catch_up();
+        self.drive_catch_up()?;
         self.drive_intents()?;
         if std::mem::take(&mut self.watch_changed) {
             self.refresh_watch();
@@ -350,19 +359,7 @@ impl Machine {
         self.watch_changed = true;
         self.watched_slot = self.slot();
         self.expire_keys()?;
-        let slot = self.slot();
-        let over: Vec<RequestId> = self
-            .requests
-            .values()
-            .filter(|request| request.state == RequestState::Accepted)
-            .filter(|request| request.slot.0 + INVITATION_SLOTS < slot.0 && self.may_send())
-            .map(|request| request.id)
-            .collect();
-        for request in over {
-            self.forget_request(&request)?;
-            let reason = "it was not found: ask for another one".into();
-            self.tell(Event::RequestFailed { request, reason })?;
-        }
+        self.expire_requests()?;
         let groups: Vec<GroupId> = self.groups.keys().copied().collect();
         for group in groups {
             for (id, later) in self.store.deferred::<Later>(&group)? {
@@ -370,8 +367,11 @@ impl Machine {
                     self.store.delete_deferred(id)?;
                 }
             }
+            // The slot that something waited for may be this one.
+            self.retry_deferred(group)?;
         }
-        Ok(())
+        self.prune_all()?;
+        self.renew_roots()
     }
 
     /// When [`Input::Tick`] is due, if nothing else comes before. None: never, while disconnected
@@ -384,7 +384,7 @@ impl Machine {
         let sending = self.may_send();
         [
             Some(slot),
-            self.catch_up.next_due(self.params.slot_secs),
+            self.next_catch_up_due(),
             self.outbox.next_due().filter(|_| sending),
             self.next_intent_due().filter(|_| sending),
         ]

@@ -16,7 +16,7 @@ use super::messages::Stored;
 use super::outbox::{Address, Parcel};
 use super::people::{Reply, check_length};
 use super::view::Membership;
-use super::{Done, Machine};
+use super::{Done, Fail, Machine};
 use crate::contact::doorbell::{DoorbellContent, InvitationOffer, Purpose, ring};
 use crate::contact::inbox::InboxKey;
 use crate::contact::invitation::Invitation;
@@ -28,10 +28,10 @@ use crate::group::package::{read_package, reference};
 use crate::group::policy::{self, AddedView, GroupPolicy, ParentView, Refusal};
 use crate::group::stage::leaves_after;
 use crate::group::state::{Leaf, LineId, RootLines, StateInfo};
+use crate::history::Head;
 use crate::identity::leave::LeaveWish;
 use crate::ids::{AccountId, CommitId, EpochId, GroupId, IntentId, ItemHash};
 use crate::params::{DOORBELL_WRAPS, MAX_DESCRIPTION, MAX_NAME, MAX_OUTBOX, MAX_TEXT};
-use crate::time::Slot;
 use crate::wire::chain::{ChainLink, HeadRef};
 use crate::wire::content::{Body, Content};
 use crate::wire::envelope::{SealError, class_for};
@@ -50,8 +50,9 @@ pub(super) struct Change {
     pub(super) inboxes: Vec<[u8; 32]>,
     pub(super) removes: Vec<Leaf>,
     pub(super) policy: Option<GroupPolicy>,
-    pub(super) wish: Option<(Vec<u8>, LeaveWish)>,
+    pub(super) wish: Option<(Vec<u8>, LeaveWish, ItemHash)>,
     pub(super) self_update: bool,
+    pub(super) rotate: bool,
 }
 
 impl Default for Change {
@@ -64,8 +65,13 @@ impl Default for Change {
             policy: None,
             wish: None,
             self_update: false,
+            rotate: false,
         }
     }
+}
+
+fn not_allowed(reason: impl std::fmt::Display) -> Fail {
+    CommandError::NotAllowed { reason: reason.to_string() }.into()
 }
 
 fn too_large(error: SealError) -> CommandError {
@@ -100,6 +106,7 @@ impl Machine {
             }
             Command::RemoveMembers { group, accounts } => {
                 let state = self.active(&group)?;
+                let mut memberships = Vec::new();
                 for account in &accounts {
                     if *account == self.me.account {
                         return Err(CommandError::OwnAccount.into());
@@ -107,8 +114,13 @@ impl Machine {
                     if !state.has_account(account) {
                         return Err(CommandError::NotAMember { account: *account }.into());
                     }
+                    memberships.extend(
+                        state
+                            .leaves_of(account)
+                            .map(|leaf| (leaf.installation, leaf.since.unwrap_or(state.epoch))),
+                    );
                 }
-                self.intend(group, Intent::Remove(accounts))
+                self.intend(group, Intent::Remove(memberships))
             }
             Command::LeaveGroup { group } => self.leave_group(group),
             Command::DescribeGroup { group, name, description } => {
@@ -166,6 +178,7 @@ impl Machine {
             intent,
             done_by: None,
             due_at: self.now,
+            attempts: 0,
         };
         if self.pursue(record)? { Ok(Answer::Done) } else { Err(CommandError::NothingToDo.into()) }
     }
@@ -279,14 +292,17 @@ impl Machine {
     }
 
     /// The number, chain and heads of the next own item, sent in a state.
-    fn next_link(&mut self, group_id: &GroupId, state: &StateInfo) -> Result<ChainLink, StepError> {
-        let group = self.groups.get_mut(group_id).ok_or_else(|| state_error("no such group"))?;
+    fn next_link(
+        &self,
+        group_id: &GroupId,
+        state: &StateInfo,
+    ) -> Result<(ChainLink, Vec<Head>), StepError> {
+        let group = self.groups.get(group_id).ok_or_else(|| state_error("no such group"))?;
         let mut tips = group.tips();
         // A head names a leaf: of those who are gone nothing can be said.
         tips.retain(|installation, _| state.leaf_of(installation).is_some());
         let heads = group.record.heads.select(&tips, &self.me.key.id());
-        group.record.heads.sent(&heads);
-        Ok(ChainLink {
+        let link = ChainLink {
             seq: group.record.next_seq,
             previous: group.record.last_hash,
             prev_in_epoch: group.record.last_in_epoch.get(&state.epoch).copied(),
@@ -301,7 +317,8 @@ impl Machine {
                     })
                 })
                 .collect(),
-        })
+        };
+        Ok((link, heads))
     }
 
     /// Notes that an own item has its number now.
@@ -311,8 +328,10 @@ impl Machine {
         epoch: EpochId,
         seq: u64,
         hash: ItemHash,
+        said: &[Head],
     ) -> Result<(), StepError> {
         let group = self.groups.get_mut(group_id).ok_or_else(|| state_error("no such group"))?;
+        group.record.heads.sent(said);
         group.record.next_seq = seq.saturating_add(1);
         group.record.last_hash = Some(hash);
         group.record.last_in_epoch.insert(epoch, seq);
@@ -340,7 +359,7 @@ impl Machine {
             self.intend(group_id, Intent::Update)?;
             state = self.active(&group_id)?;
         }
-        let link = self.next_link(&group_id, &state)?;
+        let (link, said) = self.next_link(&group_id, &state)?;
         let seq = link.seq;
         let text = match &body {
             Body::Text(text) => Some(text.clone()),
@@ -357,7 +376,7 @@ impl Machine {
         group.save_rows(&self.store, &state.epoch)?;
         self.store.set_next_generation(&state.epoch, sent)?;
         let hash = message_hash(&bytes).map_err(state_error)?;
-        self.numbered(&group_id, state.epoch, seq, hash)?;
+        self.numbered(&group_id, state.epoch, seq, hash, &said)?;
         if text.is_some() {
             let stored = Stored {
                 sender: self.me.account,
@@ -426,13 +445,16 @@ impl Machine {
         parent: &StateInfo,
         change: Change,
     ) -> Done<(CommitId, EpochId)> {
-        let link = self.next_link(&group_id, parent)?;
+        let (link, heads) = self.next_link(&group_id, parent)?;
         let seq = link.seq;
         let header = self.header(&group_id, parent, &change, link)?;
-        let rotate = header.rotate;
+        // What others would refuse is not made: its author alone would follow it.
+        if CommitHeader::decode(&header.encode()).as_ref() != Ok(&header) {
+            return Err(not_allowed("the commit cannot be written as others read it"));
+        }
 
         let mut facts = facts(&group_id, parent, self.own_leaf(parent)?, &header, &self.network)
-            .map_err(|why| CommandError::NotAllowed { reason: format!("{why:?}") })?;
+            .map_err(|why| not_allowed(format!("{why:?}")))?;
         facts.added = change
             .adds
             .iter()
@@ -457,7 +479,10 @@ impl Machine {
 
         let join_info = match change.adds.is_empty() {
             true => None,
-            false => Some(self.join_info(&group_id, parent, header.slot, rotate)?.encode()),
+            false => {
+                let info = self.join_info(&group_id, parent, &header, &change.removes)?;
+                Some(info.encode())
+            }
         };
         let (packages, added): (Vec<KeyPackage>, Vec<Leaf>) = change.adds.into_iter().unzip();
         let plan = CommitPlan {
@@ -473,7 +498,8 @@ impl Machine {
         let mls = group.take_mls(&self.store, &self.rng, &parent.epoch)?;
         let built = build(&mls, &self.rng, &self.me.key, &self.network, plan);
         group.put_mls(parent.epoch, mls);
-        let built = built.map_err(StepError::from)?;
+        // What MLS refuses to build from what others gave us is no fault of our own state.
+        let built = built.map_err(not_allowed)?;
 
         let epoch = built.mls.epoch_id(&self.network);
         let node = node(built.id, epoch, parent, &effect);
@@ -490,7 +516,7 @@ impl Machine {
         let group_name = policy.name.clone();
         let new = NewState { node, parent: parent.clone(), mls: built.mls, leaves, policy, header };
         let hash = ItemHash::from(built.id);
-        self.numbered(&group_id, parent.epoch, seq, hash)?;
+        self.numbered(&group_id, parent.epoch, seq, hash, &heads)?;
         self.adopt(group_id, new, &frame)?;
         let parcel = Parcel {
             address: Address::Group { group: group_id, epoch: parent.epoch },
@@ -521,20 +547,18 @@ impl Machine {
         let cuts = change
             .removes
             .iter()
-            .map(|leaf| {
-                let tip = group.chains.get(&leaf.installation).and_then(|chain| chain.tip());
-                match &change.wish {
-                    // Who leaves says itself what its last number is.
-                    Some((_, wish)) => Cut {
-                        installation: leaf.installation,
-                        seq: wish.last_seq,
-                        hash: tip.filter(|tip| tip.seq == wish.last_seq).map(|tip| tip.hash),
-                    },
-                    None => Cut {
+            .map(|leaf| match &change.wish {
+                // Who leaves says itself what its last number is.
+                Some((_, wish, hash)) => {
+                    Cut { installation: leaf.installation, seq: wish.last_seq, hash: Some(*hash) }
+                }
+                None => {
+                    let tip = group.chains.get(&leaf.installation).and_then(|chain| chain.tip());
+                    Cut {
                         installation: leaf.installation,
                         seq: tip.map_or(0, |tip| tip.seq),
                         hash: tip.map(|tip| tip.hash),
-                    },
+                    }
                 }
             })
             .collect();
@@ -542,9 +566,9 @@ impl Machine {
             chain,
             // Never before the parent's, even where the own clock is behind.
             slot: self.slot().max(parent.slot),
-            rotate: !change.removes.is_empty(),
+            rotate: change.rotate || !change.removes.is_empty(),
             intents: vec![change.intent],
-            warrants: change.wish.iter().map(|(wish, _)| Warrant::Leave(wish.clone())).collect(),
+            warrants: change.wish.iter().map(|(wish, ..)| Warrant::Leave(wish.clone())).collect(),
             cuts,
         })
     }
@@ -554,14 +578,15 @@ impl Machine {
         &self,
         group_id: &GroupId,
         parent: &StateInfo,
-        slot: Slot,
-        rotate: bool,
+        header: &CommitHeader,
+        removes: &[Leaf],
     ) -> Done<JoinInfo> {
+        let slot = header.slot;
         let group =
             self.groups.get(group_id).ok_or(CommandError::UnknownGroup { group: *group_id })?;
-        let at = |line: &LineId| -> Result<Root, StepError> {
+        let at = |line: &LineId| -> Done<Root> {
             let root = group.lines.get(line).ok_or_else(|| state_error("a root is missing"))?;
-            root.at(slot, &self.network).map_err(state_error)
+            Ok(root.at(slot, &self.network).map_err(not_allowed)?)
         };
         // Only what holds from this slot on; nothing of the past goes with an invitation.
         let current = parent.topic_line(slot);
@@ -570,7 +595,9 @@ impl Machine {
             topics.push((*from, at(line)?));
         }
         let mut since: Vec<(EpochId, Vec<u32>)> = Vec::new();
-        for leaf in &parent.leaves {
+        // A leaf that the commit removes may be somebody else's after it.
+        let stays = |leaf: &&Leaf| removes.iter().all(|gone| gone.leaf != leaf.leaf);
+        for leaf in parent.leaves.iter().filter(stays) {
             let epoch = leaf.since.unwrap_or(parent.epoch);
             match since.iter_mut().find(|(known, _)| *known == epoch) {
                 Some((_, leaves)) => leaves.push(leaf.leaf),
@@ -585,7 +612,7 @@ impl Machine {
                 Some(JoinHead { leaf, seq: tip.seq, hash: tip.hash.prefix() })
             })
             .collect();
-        let seal = if rotate { None } else { Some(at(&parent.seal)?) };
+        let seal = if header.rotate { None } else { Some(at(&parent.seal)?) };
         Ok(JoinInfo { slot, topics, seal, since, heads })
     }
 

@@ -15,6 +15,7 @@ use crate::ids::{EpochId, GroupId, ItemHash};
 use crate::params::{RETRY_MAX, RETRY_MIN};
 use crate::time::{Slot, Timestamp};
 use crate::wire::envelope::{SizeClass, seal};
+use crate::wire::frame::{Frame, FrameKind};
 use crate::wire::roots::{Roots, inbox_roots, invitation_roots};
 use crate::wire::topic;
 
@@ -49,6 +50,12 @@ pub(super) struct Parcel {
     pub(super) frame: Vec<u8>,
     /// The item whose publication the application is told of.
     pub(super) item: Option<(GroupId, ItemHash)>,
+}
+
+impl Parcel {
+    fn is_commit(&self) -> bool {
+        Frame::decode(&self.frame).is_ok_and(|frame| frame.kind == FrameKind::Commit)
+    }
 }
 
 /// Bytes as bytes, which MessagePack would otherwise write as a list of numbers.
@@ -188,10 +195,8 @@ impl Machine {
                     });
                 }
                 Err(reason) => {
-                    // Nothing that could be done later would make it go.
-                    tracing::warn!(%reason, "something in the outbox cannot be sealed; dropped");
-                    self.store.delete_outbox(id)?;
-                    self.outbox.0.remove(&id);
+                    tracing::warn!(%reason, "something in the outbox cannot be sealed");
+                    self.on_published(OutboxId(id), Some(PublishFailure::Refused))?;
                 }
             }
         }
@@ -244,10 +249,15 @@ impl Machine {
             return Ok(());
         };
         waiting.in_flight = false;
-        if failure == Some(PublishFailure::Retry) {
-            waiting.attempts += 1;
+        // This device is in the state after its commit already: without it, it would be there alone.
+        let must_go = waiting.parcel.is_commit();
+        if failure == Some(PublishFailure::Retry) || (failure.is_some() && must_go) {
+            waiting.attempts = waiting.attempts.saturating_add(1);
             let attempts = waiting.attempts;
-            let pause = RETRY_MIN.saturating_mul(1 << attempts.min(10)).min(RETRY_MAX);
+            let pause = match failure {
+                Some(PublishFailure::Refused) => RETRY_MAX,
+                _ => RETRY_MIN.saturating_mul(1 << attempts.min(10)).min(RETRY_MAX),
+            };
             // Devices that lost the same relay do not come back at the same instant.
             let jitter = Duration::from_millis(self.rng.below(RETRY_MIN.as_millis() as u64));
             let due_at = self.now + pause + jitter;
@@ -261,7 +271,8 @@ impl Machine {
         self.store.delete_outbox(id.0)?;
         match (failure, waiting.and_then(|waiting| waiting.parcel.item)) {
             (None, Some((group, item))) => self.tell(Event::Published { group, item })?,
-            (Some(_), _) => tracing::error!("the transport refuses something for good; dropped"),
+            (Some(_), Some((group, item))) => self.tell(Event::PublishFailed { group, item })?,
+            (Some(_), None) => tracing::error!("an invitation cannot be published; dropped"),
             _ => {}
         }
         Ok(())

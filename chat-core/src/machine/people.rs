@@ -1,5 +1,7 @@
 //! The own account and installation, its keys that come and go by schedule, contacts, and requests.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -8,6 +10,7 @@ use super::disposition::{Disposition, Refused};
 use super::error::{CommandError, StepError};
 use super::event::Event;
 use super::outbox::serde_bytes_vec;
+use super::topics::INVITATION_SLOTS;
 use super::view::{ContactView, RequestState, RequestView};
 use super::{Done, Machine};
 use crate::contact::card::{Card, CardContent, CardKeyPackage, InboxPublic};
@@ -20,8 +23,8 @@ use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::ids::{AccountId, RequestId};
 use crate::params::{
-    INBOX_KEY_KEEP, INBOX_KEY_PERIOD, KEY_PACKAGE_KEEP, KEY_PACKAGE_PERIOD, KEY_PACKAGE_USE,
-    MAX_NAME, MAX_REQUESTS, NetworkId,
+    CATCH_UP_MARGIN, INBOX_KEY_KEEP, INBOX_KEY_PERIOD, KEY_PACKAGE_KEEP, KEY_PACKAGE_PERIOD,
+    KEY_PACKAGE_USE, MAX_NAME, MAX_REQUESTS, NetworkId,
 };
 use crate::store::{Keyed, Timed};
 use crate::time::{Slot, Timestamp};
@@ -139,6 +142,9 @@ pub(super) struct RequestRecord {
     /// What came in its place and was none.
     #[serde(default)]
     pub(super) failures: u32,
+    /// Whether the time that the invitation can lie in has yet to be fetched, apart from all else.
+    #[serde(default)]
+    pub(super) seek: bool,
 }
 
 /// How many doorbells may be tried, refilled with time.
@@ -155,17 +161,35 @@ impl Default for Budget {
 }
 
 impl Budget {
-    fn take(&mut self, now: Timestamp) -> bool {
+    fn refill(&mut self, now: Timestamp) {
         let gained =
             now.since(self.at).as_secs_f64() * f64::from(crate::params::DOORBELL_PER_SECOND);
         self.left = (self.left + gained).min(f64::from(crate::params::DOORBELL_BURST));
         // Also where the clock was set back: it must not starve until it is there again.
         self.at = now;
+    }
+
+    /// For one that came just now; false: it is not to be tried now.
+    fn take(&mut self, now: Timestamp) -> bool {
+        self.refill(now);
         if self.left < 1.0 {
             return false;
         }
         self.left -= 1.0;
         true
+    }
+
+    /// For one of history, which does not come again: it is tried in any case, and what follows it
+    /// waits until the budget has recovered.
+    fn owe(&mut self, now: Timestamp) {
+        self.refill(now);
+        self.left -= 1.0;
+    }
+
+    /// When nothing is owed any more.
+    pub(super) fn recovers_at(&self, now: Timestamp) -> Timestamp {
+        let owed = (-self.left).max(0.0);
+        now + Duration::from_secs_f64(owed / f64::from(crate::params::DOORBELL_PER_SECOND))
     }
 }
 
@@ -174,9 +198,7 @@ impl Machine {
     ///
     /// The own clock alone ends nothing: one that is weeks ahead would take keys that are in use.
     pub(super) fn expire_keys(&mut self) -> Result<(), StepError> {
-        let Some(now) = self.catch_up.proven_to.map(|proven| proven.min(self.now)) else {
-            return Ok(());
-        };
+        let now = self.catch_up.complete_to.min(self.now);
         self.store.prune_timed(Timed::KeyPackage, now - KEY_PACKAGE_KEEP)?;
         self.store.prune_used_packages(now - INBOX_KEY_KEEP.max(KEY_PACKAGE_KEEP))?;
         if self.store.prune_timed(Timed::InboxKey, now - INBOX_KEY_KEEP)? > 0 {
@@ -322,9 +344,18 @@ impl Machine {
         Ok(self.store.keyed(Keyed::Contact, account.as_bytes())?)
     }
 
-    /// Tries to open a doorbell: everybody does, within a budget.
-    pub(super) fn on_doorbell(&mut self, body: &[u8]) -> Result<Disposition, StepError> {
-        if !self.doorbells.take(self.now) {
+    /// Tries to open a doorbell that was sent at a moment: everybody does, within a budget.
+    pub(super) fn on_doorbell(
+        &mut self,
+        body: &[u8],
+        sent_at: Timestamp,
+        live: bool,
+    ) -> Result<Disposition, StepError> {
+        if !live {
+            self.doorbells.owe(self.now);
+        } else if !self.doorbells.take(self.now) {
+            // History has it, and is fetched no faster than the budget allows.
+            self.backfill(sent_at);
             return Ok(Disposition::Refused(Refused::Budget));
         }
         let doorbell = match doorbell::answer(body, &self.inbox_keys, &self.network) {
@@ -347,13 +378,15 @@ impl Machine {
         if contact.as_ref().is_some_and(|contact| contact.blocked) {
             return Ok(Disposition::Refused(Refused::Blocked));
         }
+        let Purpose::Invitation(offer) = doorbell.purpose;
+        // History is fetched from the offer's slot on, so that is not any that somebody names.
+        let sent_in = Slot::at(sent_at, self.params.slot_secs);
+        if !(sent_in.back(INVITATION_SLOTS)..=sent_in.next()).contains(&offer.slot) {
+            return Ok(Disposition::Refused(Refused::Content));
+        }
         let mark = [b"doorbell".as_slice(), doorbell.id.as_bytes()].concat();
         if !self.store.mark_package(&mark, self.now)? {
             return Ok(Disposition::Duplicate);
-        }
-        let Purpose::Invitation(offer) = doorbell.purpose;
-        if offer.slot > self.slot().next() {
-            return Ok(Disposition::Refused(Refused::Content));
         }
         let is_contact = contact.is_some_and(|contact| contact.secret.is_some());
         let request = RequestRecord {
@@ -366,13 +399,13 @@ impl Machine {
             state: if is_contact { RequestState::Accepted } else { RequestState::Pending },
             asked: false,
             failures: 0,
+            seek: false,
         };
         self.make_room_for_request()?;
-        self.store.set_timed(Timed::Request, request.id.as_bytes(), self.now, &request)?;
-        self.requests.insert(request.id, request.clone());
         if is_contact {
-            self.await_invitation(&request);
+            self.await_invitation(request)?;
         } else {
+            self.save_request(&request)?;
             let view = self.request_view(&request)?;
             self.tell(Event::RequestReceived { request: view })?;
         }
@@ -402,21 +435,75 @@ impl Machine {
         Ok(self.store.delete_timed(Timed::Request, id.as_bytes())?)
     }
 
+    fn save_request(&mut self, request: &RequestRecord) -> Result<(), StepError> {
+        self.requests.insert(request.id, request.clone());
+        let at = request.received_at;
+        Ok(self.store.set_timed(Timed::Request, request.id.as_bytes(), at, request)?)
+    }
+
+    /// Between when and when an invitation may be sent.
+    fn invitation_time(&self, request: &RequestRecord) -> (Timestamp, Timestamp) {
+        let last = Slot(request.slot.0.saturating_add(INVITATION_SLOTS));
+        let slot_secs = self.params.slot_secs;
+        (request.slot.previous().start(slot_secs), last.next().start(slot_secs) + CATCH_UP_MARGIN)
+    }
+
     /// Listens for an invitation, and looks for it in what was already sent.
-    fn await_invitation(&mut self, request: &RequestRecord) {
+    fn await_invitation(&mut self, request: RequestRecord) -> Result<(), StepError> {
         self.index.clear();
         self.watch_changed = true;
-        self.backfill(request.slot.start(self.params.slot_secs));
+        let (from, until) = self.invitation_time(&request);
+        // Long after its time, all that was sent since is not fetched again for it.
+        let seek = until <= self.catch_up.complete_to;
+        if !seek {
+            self.backfill(from);
+        }
+        self.save_request(&RequestRecord { seek, ..request })
+    }
+
+    /// The next invitation whose time is to be fetched apart: between when and when.
+    pub(super) fn next_to_seek(&self) -> Option<(RequestId, Timestamp, Timestamp)> {
+        let request = self
+            .requests
+            .values()
+            .find(|request| request.seek && request.state == RequestState::Accepted)?;
+        let (from, until) = self.invitation_time(request);
+        Some((request.id, from, until))
+    }
+
+    /// The time that an invitation can lie in was fetched.
+    pub(super) fn was_sought(&mut self, id: &RequestId) -> Result<(), StepError> {
+        match self.requests.get(id).cloned() {
+            Some(request) => self.save_request(&RequestRecord { seek: false, ..request }),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up invitations that were accepted and cannot come any more: everything that was sent in
+    /// their time was fetched.
+    pub(super) fn expire_requests(&mut self) -> Result<(), StepError> {
+        let over: Vec<RequestId> = self
+            .requests
+            .values()
+            .filter(|request| request.state == RequestState::Accepted && !request.seek)
+            .filter(|request| self.invitation_time(request).1 <= self.catch_up.complete_to)
+            .map(|request| request.id)
+            .collect();
+        for request in over {
+            self.forget_request(&request)?;
+            let reason = "it was not found: ask for another one".into();
+            self.tell(Event::RequestFailed { request, reason })?;
+        }
+        Ok(())
     }
 
     pub(super) fn answer_request(&mut self, id: &RequestId, answer: Reply) -> Done<Answer> {
         let request = self.requests.get(id).cloned().ok_or(CommandError::UnknownRequest)?;
         match answer {
             Reply::Accept => {
-                let request = RequestRecord { state: RequestState::Accepted, asked: true, ..request };
-                self.store.set_timed(Timed::Request, id.as_bytes(), self.now, &request)?;
-                self.requests.insert(*id, request.clone());
-                self.await_invitation(&request);
+                let request =
+                    RequestRecord { state: RequestState::Accepted, asked: true, ..request };
+                self.await_invitation(request)?;
             }
             Reply::Decline => self.forget_request(id)?,
             Reply::Block => {

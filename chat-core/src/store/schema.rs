@@ -17,6 +17,8 @@ CREATE TABLE used_package (mark BLOB PRIMARY KEY, used_at INTEGER NOT NULL) WITH
 -- Groups. A state is what an epoch id names; its MLS rows are its own (DESIGN 7).
 CREATE TABLE grp (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE state (grp BLOB NOT NULL, epoch BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, epoch)) WITHOUT ROWID;
+-- When a state ceased to be the one that is followed: from then on its age counts.
+CREATE TABLE superseded (epoch BLOB PRIMARY KEY, grp BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 -- In pages, of which a message changes few.
 CREATE TABLE mls_row (epoch BLOB NOT NULL, key BLOB NOT NULL, page INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, key, page)) WITHOUT ROWID;
 CREATE TABLE root_line (grp BLOB NOT NULL, id BLOB NOT NULL, slot INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (grp, id)) WITHOUT ROWID;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Store, StoreError, decode, encode};
 use crate::group::rows::{RawRows, RowChange};
-use crate::ids::{EpochId, GroupId, InstallationId, ItemHash};
+use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::time::{Slot, Timestamp};
 
 /// Tables of the form (key, data), all with the same three statements.
@@ -292,7 +292,48 @@ impl Store {
     /// Deletes a state with its MLS rows.
     pub(crate) fn delete_state(&self, group: &GroupId, epoch: &EpochId) -> Result<(), StoreError> {
         self.write("DELETE FROM state WHERE grp = ?1 AND epoch = ?2", params![group.0, epoch.0])?;
+        self.delete_superseded(epoch)?;
+        self.delete_mls_rows(epoch)
+    }
+
+    /// Deletes the MLS rows of a state.
+    pub(crate) fn delete_mls_rows(&self, epoch: &EpochId) -> Result<(), StoreError> {
         self.write("DELETE FROM mls_row WHERE epoch = ?1", params![epoch.0]).map(drop)
+    }
+
+    /// When the states of a group ceased to be the one that is followed.
+    pub(crate) fn superseded(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<(EpochId, Timestamp)>, StoreError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT epoch, at FROM superseded WHERE grp = ?1")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push((EpochId(row.get(0)?), Timestamp(uint(row.get(1)?))));
+        }
+        Ok(out)
+    }
+
+    /// Sets when a state ceased to be the one that is followed.
+    pub(crate) fn set_superseded(
+        &self,
+        group: &GroupId,
+        epoch: &EpochId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO superseded (epoch, grp, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (epoch) DO UPDATE SET at = ?3",
+            params![epoch.0, group.0, int(at.0)],
+        )
+        .map(drop)
+    }
+
+    /// Notes that a state is followed again, or gone.
+    pub(crate) fn delete_superseded(&self, epoch: &EpochId) -> Result<(), StoreError> {
+        self.write("DELETE FROM superseded WHERE epoch = ?1", params![epoch.0]).map(drop)
     }
 
     /// The MLS rows of a state.
@@ -407,11 +448,30 @@ impl Store {
         .map(drop)
     }
 
-    /// Deletes commits below a depth, which are beyond what `choose` looks at.
-    pub(crate) fn prune_commit_nodes(&self, group: &GroupId, below: u64) -> Result<(), StoreError> {
+    /// Deletes commits that `choose` has no use for.
+    pub(crate) fn delete_commit_nodes(
+        &self,
+        group: &GroupId,
+        ids: &[CommitId],
+    ) -> Result<(), StoreError> {
+        for id in ids {
+            self.write(
+                "DELETE FROM commit_node WHERE grp = ?1 AND id = ?2",
+                params![group.0, id.0],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the frame of a commit; its public part stays.
+    pub(crate) fn delete_commit_frame(
+        &self,
+        group: &GroupId,
+        id: &[u8; 32],
+    ) -> Result<(), StoreError> {
         self.write(
-            "DELETE FROM commit_node WHERE grp = ?1 AND depth < ?2",
-            params![group.0, int(below)],
+            "UPDATE commit_node SET frame = NULL WHERE grp = ?1 AND id = ?2",
+            params![group.0, id],
         )
         .map(drop)
     }
@@ -574,6 +634,7 @@ impl Store {
         )?;
         for sql in [
             "DELETE FROM state WHERE grp = ?1",
+            "DELETE FROM superseded WHERE grp = ?1",
             "DELETE FROM commit_node WHERE grp = ?1",
             "DELETE FROM root_line WHERE grp = ?1",
             "DELETE FROM chain WHERE grp = ?1",

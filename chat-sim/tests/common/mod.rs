@@ -11,7 +11,12 @@ use chat_sim::world::World;
 
 /// A world of `count` devices, each a contact of all others.
 pub(crate) fn world(count: usize, seed: u64) -> World {
-    let mut world = World::new(NetworkParams::fast(), seed);
+    world_on(NetworkParams::fast(), count, seed)
+}
+
+/// The same on a network with other parameters.
+pub(crate) fn world_on(params: NetworkParams, count: usize, seed: u64) -> World {
+    let mut world = World::new(params, seed);
     for _ in 0..count {
         world.add_device();
     }
