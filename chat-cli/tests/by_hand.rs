@@ -1,0 +1,68 @@
+//! The main job by hand, with one command at a time, over a real relay.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Running, account, relay, run};
+
+#[test]
+fn two_people_meet_and_talk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, address) = relay(dir.path());
+    let (alice, _) = account(dir.path(), "alice", Some(&address));
+    let (bob, bob_id) = account(dir.path(), "bob", Some(&address));
+
+    let link = run(&bob, &["--json", "contact", "link"]).json();
+    let link = link["link"].as_str().unwrap();
+    let added = run(&alice, &["--json", "contact", "add", link, "--name", "Bob"]).json();
+    assert_eq!(added["account"], bob_id.as_str());
+
+    let created = run(&alice, &["--json", "group", "create", "Picnic", "Bob"]).json();
+    let group = created["group"]["id"].as_str().unwrap().to_owned();
+    let requests = run(&bob, &["--json", "requests", "list"]).json();
+    assert_eq!(requests[0]["group_name"], "Picnic");
+    let joined = run(&bob, &["--json", "requests", "accept", "Picnic"]).json();
+    assert_eq!(joined["group"]["id"], group.as_str());
+
+    // By name, by the end of the id, and with words that need no quotes.
+    let end = &group[group.len() - 8..];
+    assert_eq!(
+        run(&alice, &["--json", "send", "Picnic", "Who", "comes?"]).json()["published"],
+        true
+    );
+    assert_eq!(run(&bob, &["--json", "send", end, "I do"]).json()["published"], true);
+    assert_eq!(run(&alice, &["group", "rename", "Picnic", "Big picnic"]).code, 0);
+
+    let history = run(&bob, &["--json", "history", "Big picnic"]).json();
+    let texts: Vec<_> =
+        history["messages"].as_array().unwrap().iter().map(|m| &m["text"]).collect();
+    assert_eq!(texts, ["Who comes?", "I do"]);
+    assert_eq!(history["missing"].as_array().unwrap().len(), 0);
+    let shown = run(&alice, &["history", "Big picnic"]);
+    assert!(shown.out.contains("you: Who comes?") && shown.out.contains("Bob: I do"));
+
+    // A conversation, and events that are told once.
+    let mut chat = Running::start(&bob, &["--quiet", "chat", "Big picnic"]);
+    chat.until(|line| line.contains("I do"));
+    chat.write("/members");
+    chat.until(|line| line.contains("you"));
+    chat.write("See you there");
+    chat.write("/nonsense");
+    chat.until(|line| line.contains("no such command"));
+    chat.write("/quit");
+    assert_eq!(chat.finish().0, 0);
+    let history = run(&alice, &["--json", "history", &group, "-n", "1"]).json();
+    assert_eq!(history["messages"][0]["text"], "See you there");
+    let heard = Running::start(&alice, &["--json", "listen", "--count", "1"]).json();
+    let cursor = heard["cursor"].as_u64().unwrap();
+    assert!(heard["event"]["type"].is_string());
+    let next = run(&alice, &["--json", "listen", "--count", "1", "--keep"]).json();
+    assert!(next["cursor"].as_u64().unwrap() >= cursor);
+
+    // The last admin makes the other one an admin, and leaves.
+    assert_eq!(run(&alice, &["group", "promote", &group, "Bob"]).code, 0);
+    let members = run(&bob, &["--json", "group", "members", &group]).json();
+    assert!(members.as_array().unwrap().iter().all(|member| member["admin"].is_u64()));
+    assert_eq!(run(&alice, &["--json", "group", "leave", &group]).code, 0);
+    assert_eq!(node.finish().0, 0);
+}

@@ -1,0 +1,238 @@
+//! The program on its own: accounts, errors, exit codes, JSON.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::net::TcpListener;
+
+use common::{Running, account, program, run, run_with};
+use serde_json::Value;
+
+#[test]
+fn init_makes_a_private_home_and_shows_the_phrase_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("deep/home");
+    let made = run(&home, &["--json", "init", "--network", "fast"]).json();
+    let phrase = made["phrase"].as_str().unwrap();
+    assert_eq!(phrase.split(' ').count(), 24);
+    let who = run(&home, &["--json", "whoami"]).json();
+    assert_eq!(who["account"], made["account"]);
+    assert_eq!(who["network"], "waku-chat-fast");
+
+    let word = phrase.split(' ').next().unwrap().as_bytes();
+    for entry in std::fs::read_dir(&home).unwrap() {
+        let path = entry.unwrap().path();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+        }
+        let content = std::fs::read(&path).unwrap();
+        let all = phrase.as_bytes();
+        assert!(!content.windows(all.len()).any(|part| part == all), "{}", path.display());
+        assert!(!word.is_empty());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&home).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    let again = run(&home, &["--json", "init", "--network", "fast"]);
+    assert_eq!((again.code, again.error()["code"].as_str()), (6, Some("account_exists")));
+    assert_eq!(run(&home, &["--json", "whoami"]).json()["account"], made["account"]);
+
+    // For people: numbered words and a warning.
+    let shown = run(&dir.path().join("other"), &["init"]);
+    assert_eq!(shown.code, 0);
+    assert!(shown.out.contains(" 1 ") && shown.out.contains("24 "), "{}", shown.out);
+    assert!(shown.out.contains("one time") && shown.err.contains("--peer"), "{}", shown.err);
+}
+
+#[test]
+fn passphrases_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = account(dir.path(), "a", None);
+    let wrong = program(&home)
+        .env("WAKU_CHAT_PASSPHRASE", "wrong")
+        .args(["--json", "whoami"])
+        .output()
+        .unwrap();
+    let wrong = common::Ran::from(wrong);
+    assert_eq!((wrong.code, wrong.error()["code"].as_str()), (4, Some("store_wrong_key")));
+    assert!(!wrong.err.contains("wrong\""));
+
+    // A file wins over the environment; the editor's line break is no part of it.
+    let file = dir.path().join("passphrase");
+    std::fs::write(&file, format!("{}\n", common::PASSPHRASE)).unwrap();
+    let file = file.to_str().unwrap();
+    let right = program(&home)
+        .env("WAKU_CHAT_PASSPHRASE", "wrong")
+        .args(["whoami", "--passphrase-file", file])
+        .output()
+        .unwrap();
+    assert!(right.status.success());
+    std::fs::write(file, "").unwrap();
+    let empty = run(&home, &["--json", "whoami", "--passphrase-file", file]);
+    assert_eq!((empty.code, empty.error()["code"].as_str()), (2, Some("no_passphrase")));
+}
+
+#[test]
+fn a_home_in_use_is_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = account(dir.path(), "a", None);
+    let mut rpc = Running::start(&home, &["rpc", "--offline"]);
+    assert!(rpc.json()["ready"]["account"].is_string());
+    let busy = run(&home, &["--json", "whoami"]);
+    let error = busy.error();
+    assert_eq!((busy.code, error["code"].as_str()), (5, Some("home_busy")));
+    assert_eq!(error["retryable"], true);
+    assert!(error["message"].as_str().unwrap().contains(home.to_str().unwrap()));
+    assert_eq!(rpc.finish().0, 0);
+    assert_eq!(run(&home, &["whoami"]).code, 0);
+}
+
+#[test]
+fn mistakes_have_exit_codes_and_hints() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    let none = run(&nowhere, &["whoami"]);
+    assert_eq!(none.code, 6);
+    assert!(none.err.contains("waku-chat init"), "{}", none.err);
+    assert!(!nowhere.exists());
+
+    let (home, _) = account(dir.path(), "a", None);
+    let no_peers = run(&home, &["group", "list"]);
+    assert_eq!(no_peers.code, 3);
+    assert!(no_peers.err.contains("config.json"), "{}", no_peers.err);
+
+    let unknown = run(&home, &["--json", "--offline", "send", "No such group", "hello"]);
+    assert_eq!((unknown.code, unknown.error()["code"].as_str()), (1, Some("unknown_name")));
+    let link = run(&home, &["--json", "contact", "add", "nonsense"]);
+    assert_eq!((link.code, link.error()["code"].as_str()), (1, Some("bad_link")));
+
+    for usage in [
+        &["no-such-command"][..],
+        &["send", "group"],
+        &["--timeout", "soon", "whoami"],
+        &["init", "--network", "/no/such/file"],
+        &["node", "--retention", "2w"],
+        &["init", "--peer", "not an address"],
+    ] {
+        assert_eq!(run(&dir.path().join("u"), usage).code, 2, "{usage:?}");
+    }
+
+    std::fs::write(home.join("config.json"), "{").unwrap();
+    let config = run(&home, &["--json", "whoami"]);
+    assert_eq!((config.code, config.error()["code"].as_str()), (2, Some("config")));
+}
+
+#[test]
+fn a_peer_that_is_not_there_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port that nobody listens on: it was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let peer = format!("/ip4/127.0.0.1/tcp/{port}");
+    let (home, _) = account(dir.path(), "a", Some(&peer));
+    let away = run(&home, &["--json", "--timeout", "1", "group", "list"]);
+    let error = away.error();
+    assert_eq!((away.code, error["code"].as_str()), (3, Some("not_connected")));
+    assert!(error["hint"].as_str().unwrap().contains("--offline"));
+    assert_eq!(run(&home, &["--json", "--offline", "group", "list"]).json(), Value::Array(vec![]));
+}
+
+#[test]
+fn a_busy_port_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
+    let busy = run(dir.path(), &["node", "--listen", &address]);
+    assert_eq!(busy.code, 1);
+    assert!(busy.err.contains(&address) && busy.err.contains("--listen"), "{}", busy.err);
+}
+
+#[test]
+fn a_node_keeps_its_key_and_ends_with_its_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("node.key");
+    let args = [
+        "--json",
+        "node",
+        "--with-stdin",
+        "--listen",
+        "/ip4/127.0.0.1/tcp/0",
+        "--key",
+        key.to_str().unwrap(),
+    ];
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut node = Running::start(dir.path(), &args);
+        let started = node.json();
+        let id = started["peer_id"].as_str().unwrap().to_owned();
+        assert!(started["listening"][0].as_str().unwrap().ends_with(&id));
+        assert_eq!(node.finish().0, 0);
+        ids.push(id);
+    }
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn text_of_strangers_does_not_reach_the_terminal_raw() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = account(dir.path(), "a", None);
+    let (_, link) = {
+        let (other, account) = account(dir.path(), "b", None);
+        (account, run(&other, &["--json", "contact", "link"]).json())
+    };
+    let link = link["link"].as_str().unwrap();
+    let name = "\u{1b}[2JMallory\u{202e}";
+    let added = run_with(&home, &["contact", "add", "-", "--name", name], link);
+    assert_eq!(added.code, 0, "{}", added.err);
+    let listed = run(&home, &["contact", "list"]);
+    for text in [&added.out, &listed.out] {
+        assert!(text.contains("Mallory"));
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    }
+    // Programs get what was given; JSON escapes control characters by itself.
+    let json = run(&home, &["--json", "contact", "list"]);
+    assert!(!json.out.contains('\u{1b}'));
+    assert_eq!(json.json()[0]["name"], name);
+}
+
+#[test]
+fn rpc_survives_nonsense() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = account(dir.path(), "a", None);
+    let mut rpc = Running::start(&home, &["rpc", "--offline"]);
+    assert!(rpc.json()["ready"].is_object());
+    let long = "x".repeat(2 * 1024 * 1024);
+    for (line, code) in [
+        ("nonsense", "bad_request"),
+        ("[1,2]", "bad_request"),
+        (&long, "bad_request"),
+        (r#"{"id":7,"method":"no_such"}"#, "unknown_method"),
+        (r#"{"id":7,"method":"wait_for_godot"}"#, "unknown_method"),
+        (r#"{"id":7,"method":"send","params":{"text":"hi"}}"#, "bad_params"),
+        (r#"{"id":7,"method":"wait_connected","params":{"timeout_ms":1}}"#, "timeout"),
+    ] {
+        rpc.write(line);
+        let answer = rpc.json();
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+    }
+    rpc.write("");
+    rpc.write(r#"{"id":{"any":"value"},"method":"create_group","params":{"name":"Alone"}}"#);
+    let answer = rpc.json();
+    assert_eq!(answer["id"]["any"], "value");
+    let group = answer["result"]["id"].clone();
+    rpc.write(&format!(r#"{{"id":1,"method":"send","params":{{"group":{group},"text":"hi"}}}}"#));
+    let sent = rpc.json();
+    assert!(sent["result"]["message"].is_string(), "{sent}");
+    rpc.write(&format!(r#"{{"id":2,"method":"history","params":{{"group":{group}}}}}"#));
+    let history = rpc.json();
+    assert_eq!(history["result"][0]["message"], sent["result"]["message"]);
+    rpc.write(r#"{"id":3,"method":"shutdown"}"#);
+    assert_eq!(rpc.json()["id"], 3);
+    assert_eq!(rpc.finish().0, 0);
+}

@@ -1,0 +1,59 @@
+//! The demo: it must come to the right end, and leave nothing behind however it ends.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Running, run};
+
+#[test]
+fn the_demo_does_the_main_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = dir.path().join("kept");
+    let summary = run(dir.path(), &["--json", "demo", "--keep", keep.to_str().unwrap()]).json();
+    assert_eq!(summary["ok"], true, "{summary:#}");
+    let checks = summary["checks"].as_array().unwrap();
+    assert!(checks.len() >= 10 && checks.iter().all(|check| check["ok"] == true));
+    let members = summary["members"].as_array().unwrap();
+    let of = |name: &str| members.iter().find(|member| member["name"] == name).unwrap();
+    assert_eq!(of("Alice")["epoch_id"], of("Carol")["epoch_id"]);
+    assert_ne!(of("Alice")["epoch_id"], of("Bob")["epoch_id"]);
+    assert_eq!(of("Bob")["membership"], "removed");
+    assert!(of("Bob")["messages"].as_u64() < of("Carol")["messages"].as_u64());
+    // One Waku message for each message and each commit, and two for the one invitation.
+    let count = |value: &serde_json::Value| value.as_u64().unwrap();
+    let group = count(&summary["messages"]) + count(&summary["commits"]);
+    assert_eq!(count(&summary["waku"]["messages"]), group + 2);
+    assert!(summary["seconds"].as_f64().unwrap() < 120.0);
+    for log in ["relay.log", "alice.log", "bob.log", "carol.log"] {
+        assert!(keep.join(log).exists(), "{log}");
+    }
+    let again = run(dir.path(), &["demo", "--keep", keep.to_str().unwrap()]);
+    assert_eq!(again.code, 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_demo_that_is_killed_leaves_no_process_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = Running::start(dir.path(), &["demo"]);
+    let mut pids = Vec::new();
+    while pids.len() < 4 {
+        let line = demo.line();
+        if let Some((_, rest)) = line.split_once("(process ") {
+            pids.push(rest.split(')').next().unwrap().parse::<u32>().unwrap());
+        }
+    }
+    demo.child.kill().unwrap();
+    demo.child.wait().unwrap();
+    // Their standard inputs are closed now, and so they end. Nobody tells of the end of processes
+    // that are not one's own children: it is looked for, with a limit.
+    let alive = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.contains("waku-chat"))
+    };
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while pids.iter().any(alive) {
+        assert!(std::time::Instant::now() < limit, "still there: {pids:?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
