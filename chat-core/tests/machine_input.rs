@@ -1,6 +1,8 @@
 //! One machine and its database against all that can come in from outside: damaged files, wrong
 //! keys, a second process, and any sequence of inputs.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "machine_input/harness.rs"]
 mod harness;
 
@@ -20,7 +22,7 @@ use rand_core::SeedableRng as _;
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(128) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(96) })]
 
     #[test]
     fn any_sequence_of_inputs_is_taken(data in prop::collection::vec(any::<u8>(), 0..800)) {

@@ -1,6 +1,8 @@
 //! Bad input, by everybody who can send some: each gets a typed disposition or error, nothing panics
 //! or grows without bound, and the group lives on.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 #[path = "bad_input/kit.rs"]

@@ -29,6 +29,11 @@ impl Choices<'_> {
         *first
     }
 
+    /// True once in so many times.
+    fn once_in(&mut self, times: u8) -> bool {
+        self.byte().is_multiple_of(times)
+    }
+
     fn word(&mut self) -> u16 {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
@@ -295,12 +300,12 @@ impl Harness {
                 let query = self.some_query(choices);
                 let count = choices.byte() % 6;
                 let messages = (0..count).filter_map(|_| self.mutated(choices)).collect();
-                let cursor = (choices.byte() % 2 == 0).then(|| [choices.byte(); 32]);
+                let cursor = (choices.once_in(2)).then(|| [choices.byte(); 32]);
                 self.step(Input::HistoryPage { query, messages, cursor });
             }
             5 => {
                 let query = self.some_query(choices);
-                let (reason, no_store) = (choices.text(), choices.byte() % 2 == 0);
+                let (reason, no_store) = (choices.text(), choices.once_in(2));
                 self.step(Input::HistoryFailed { query, reason, no_store });
             }
             6 => {
@@ -310,7 +315,7 @@ impl Harness {
                 self.step(Input::Published { outbox, failure });
             }
             7 => {
-                self.connected = choices.byte() % 3 != 0;
+                self.connected = !choices.once_in(3);
                 self.step(Input::Connection { connected: self.connected });
             }
             8 => {
@@ -421,7 +426,7 @@ impl Harness {
     }
 
     fn command(&mut self, choices: &mut Choices<'_>) -> Command {
-        let known = choices.byte() % 8 != 0;
+        let known = !choices.once_in(8);
         let group = choices.pick(&self.groups).filter(|_| known);
         let group = group.unwrap_or(GroupId(choices.bytes()));
         let account = choices.pick(&self.accounts).filter(|_| known);
@@ -442,10 +447,10 @@ impl Harness {
             },
             4 => Command::AddMembers { group, accounts: vec![account, account] },
             5 => Command::RemoveMembers { group, accounts: vec![account] },
-            6 if choices.byte() % 4 == 0 => Command::LeaveGroup { group },
+            6 if choices.once_in(4) => Command::LeaveGroup { group },
             7 => Command::DescribeGroup { group, name: Some(text), description: None },
             8 => Command::DescribeGroup { group, name: None, description: Some(text) },
-            9 => Command::SetAdmin { group, account, admin: choices.byte() % 2 == 0 },
+            9 => Command::SetAdmin { group, account, admin: choices.once_in(2) },
             10 => Command::AcceptRequest { request },
             11 => Command::DeclineRequest { request },
             12 => Command::BlockRequest { request },
