@@ -1,0 +1,187 @@
+//! What is forgotten, and when: keys beyond the horizon, groups that were left, branches without
+//! end.
+
+// A test may fail by a panic.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[allow(dead_code)]
+#[path = "bad_input/kit.rs"]
+mod kit;
+
+use std::time::Duration;
+
+use chat_core::group::commit::CommitPlan;
+use chat_core::ids::{GroupId, IntentId};
+use chat_core::machine::{Command, Membership};
+use chat_core::params::NetworkParams;
+use chat_core::time::Slot;
+use chat_core::wire::frame::Frame;
+use chat_core::wire::header::CommitHeader;
+use chat_sim::world::World;
+
+use common::*;
+use kit::*;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// As [`world`], with slots of an hour: weeks pass in no time.
+fn slow_world(count: usize, seed: u64) -> World {
+    let params = NetworkParams { slot_secs: 3600, ..NetworkParams::fast() };
+    let mut world = World::new(params, seed);
+    for _ in 0..count {
+        world.add_device();
+    }
+    for a in 0..count {
+        for b in a + 1..count {
+            world.befriend(a, b);
+        }
+    }
+    world
+}
+
+/// States; those with keys; roots; states that are watched.
+fn kept(world: &World, device: usize, group: GroupId) -> [usize; 4] {
+    world.machine(device).insider_kept(&group).unwrap()
+}
+
+/// Days pass, in which `by` says something in a group every day: others confirm the time.
+fn days(world: &mut World, count: usize, by: usize, group: GroupId) {
+    for day in 0..count {
+        world.run_for(DAY / 2);
+        say(world, by, group, &format!("day {day} of {count}"));
+        world.run_for(DAY / 2);
+    }
+}
+
+fn describe(world: &mut World, by: usize, group: GroupId, text: &str) {
+    let description = Some(text.to_string());
+    world.command(by, Command::DescribeGroup { group, name: None, description }).unwrap();
+}
+
+#[test]
+fn in_a_group_where_nothing_happens_keys_go_after_a_week() {
+    let mut world = slow_world(2, 1);
+    let busy = group(&mut world, "busy");
+    let quiet = create(&mut world, 0, "quiet", vec![]);
+    describe(&mut world, 0, quiet, "one");
+    assert_eq!(kept(&world, 0, quiet)[1], 2);
+    days(&mut world, 6, 1, busy);
+    assert_eq!(kept(&world, 0, quiet)[1], 2);
+    days(&mut world, 3, 1, busy);
+    // Only the state that is followed is left, though no commit came.
+    assert_eq!(kept(&world, 0, quiet)[..2], [1, 1]);
+    // The week begins when something follows on a state, however old it is then.
+    describe(&mut world, 0, quiet, "two");
+    days(&mut world, 6, 1, busy);
+    assert_eq!(kept(&world, 0, quiet)[1], 2);
+    world.stop(0);
+    world.start(0);
+    days(&mut world, 3, 1, busy);
+    assert_eq!(kept(&world, 0, quiet)[..2], [1, 1]);
+    assert_works(&mut world, &[0, 1], busy);
+}
+
+#[test]
+fn a_week_counts_only_once_others_confirm_it() {
+    let mut world = slow_world(2, 2);
+    let group = group(&mut world, "hikers");
+    describe(&mut world, 0, group, "one");
+    say(&mut world, 0, group, "in the new state");
+    settle(&mut world);
+    let before = kept(&world, 1, group)[1];
+    assert!(before > 1);
+    // Device 1 is away for a month: what was sent meanwhile may need every key that it has.
+    world.set_online(1, false);
+    world.run_for(30 * DAY);
+    world.step(1, chat_core::machine::Input::Tick);
+    assert_eq!(kept(&world, 1, group)[1], before);
+}
+
+#[test]
+fn who_was_removed_keeps_the_history_and_no_key() {
+    let mut world = slow_world(3, 3);
+    let left = group(&mut world, "hikers");
+    let other = vec![world.account(1)];
+    let other = create(&mut world, 0, "others", other);
+    settle(&mut world);
+    say(&mut world, 0, left, "before");
+    settle(&mut world);
+    let out = vec![world.account(1)];
+    world.command(0, Command::RemoveMembers { group: left, accounts: out.clone() }).unwrap();
+    world.command(2, Command::LeaveGroup { group: left }).unwrap();
+    settle(&mut world);
+    assert_eq!(view(&world, 1, left).membership, Membership::Removed);
+    assert_eq!(view(&world, 2, left).membership, Membership::Left);
+    days(&mut world, 6, 0, other);
+    // The removal may lose yet.
+    assert!(kept(&world, 1, left).iter().all(|count| *count > 0));
+    days(&mut world, 3, 0, other);
+    for device in 0..3 {
+        // Once more from what is stored.
+        world.stop(device);
+        world.start(device);
+        settle(&mut world);
+    }
+    assert_eq!(kept(&world, 1, left), [1, 0, 0, 0]);
+    assert_eq!(texts(&world, 1, left), ["before"]);
+    let gone = view(&world, 1, left);
+    assert_eq!((gone.membership, gone.name.as_str()), (Membership::Removed, "hikers"));
+    assert_eq!(world.machine(1).groups().unwrap().len(), 2);
+    assert_works(&mut world, &[0, 1], other);
+    // It can be asked in again.
+    world.befriend(0, 1);
+    world.command(0, Command::AddMembers { group: left, accounts: out }).unwrap();
+    settle(&mut world);
+    for request in world.machine(1).requests().unwrap() {
+        world.command(1, Command::AcceptRequest { request: request.id }).unwrap();
+    }
+    settle(&mut world);
+    assert_eq!(view(&world, 1, left).membership, Membership::Active);
+    assert_works(&mut world, &[0, 1], other);
+    say(&mut world, 0, left, "welcome back");
+    settle(&mut world);
+    assert_eq!(texts(&world, 1, left), ["before", "welcome back"]);
+}
+
+/// A self-update on the present state, by a member that does not follow it.
+fn update(world: &mut World, by: usize, group: GroupId) -> Vec<u8> {
+    let machine = world.machine(by);
+    let parent = machine.insider_state(&group).unwrap();
+    let header = CommitHeader {
+        chain: machine.insider_link(&group).unwrap(),
+        slot: Slot::at(world.now, world.params.slot_secs).max(parent.slot),
+        intents: vec![IntentId([1; 16])],
+        ..CommitHeader::default()
+    };
+    let plan = CommitPlan { self_update: true, header: header.encode(), ..CommitPlan::default() };
+    let message = hostile(world, by).insider_commit(&group, plan).unwrap().message;
+    Frame::commit(parent.epoch.prefix(), message).encode()
+}
+
+#[test]
+fn a_member_cannot_fill_a_disk_with_branches() {
+    let mut world = slow_world(3, 4);
+    let group = group(&mut world, "hikers");
+    let frames: Vec<Vec<u8>> = (0..100).map(|_| update(&mut world, 2, group)).collect();
+    let roots = roots(&world, 2, group);
+    // The branch that is followed is deeper than all that comes.
+    for text in ["one", "two"] {
+        describe(&mut world, 0, group, text);
+        settle(&mut world);
+    }
+    let before = rows(&world, 1, "mls_row");
+    for frame in &frames {
+        let message = sealed(&mut world, &roots, frame, 2);
+        world.inject(message);
+        world.run_for(Duration::from_millis(20));
+    }
+    let [states, keys, ..] = kept(&world, 1, group);
+    assert_eq!((states, keys), (64, 64));
+    println!("{before} pages of MLS state before, {} after", rows(&world, 1, "mls_row"));
+    assert_eq!(rows(&world, 1, "state"), 64);
+    // A week later they are gone.
+    days(&mut world, 9, 0, group);
+    assert!(kept(&world, 1, group)[0] <= 3);
+    assert_works(&mut world, &[0, 1, 2], group);
+}
