@@ -1,4 +1,6 @@
 //! The deterministic network simulator of waku-chat and its outside observer.
 
+pub mod crash;
+pub mod ledger;
 pub mod reference;
 pub mod world;

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
+use chat_core::group::observe;
 use chat_core::identity::RecoveryPhrase;
 use chat_core::ids::AccountId;
 use chat_core::machine::{
@@ -17,6 +18,8 @@ use chat_core::time::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
+
+use crate::crash::{Crash, Home, KeyWatch, Tally};
 
 /// A Waku message as an outsider at a relay sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +71,18 @@ pub struct Faults {
 pub struct Device {
     /// Its machine; none while its process is down.
     pub machine: Option<Machine>,
-    database: Option<Store>,
+    pub(crate) database: Option<Store>,
+    /// Where its database is, if it is a file.
+    pub(crate) home: Option<Home>,
+    /// Which process of the device this is: what was under way for an earlier one is lost.
+    pub(crate) life: u32,
+    /// What its machine did.
+    pub tally: Tally,
     /// Whether it has a connection.
     pub online: bool,
     /// How far its clock is ahead, in milliseconds.
     pub clock_ahead_ms: i64,
-    watched: BTreeSet<String>,
+    pub(crate) watched: BTreeSet<String>,
     /// What it was told, by cursor; an event that was told again is here once.
     pub events: BTreeMap<u64, Event>,
     /// What became of the envelopes that it got.
@@ -91,12 +100,28 @@ impl std::fmt::Debug for Device {
     }
 }
 
+impl Device {
+    fn hear(&mut self, cursor: u64, event: Event) {
+        let known = self.events.insert(cursor, event);
+        if let Some(known) = known {
+            assert_eq!(Some(&known), self.events.get(&cursor), "a cursor names one event");
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Action {
-    Deliver(usize, Inbound),
-    Published(usize, OutboxId, Option<PublishFailure>),
-    History(usize, QueryId, Query),
+    Deliver(Process, Inbound),
+    Published(Process, OutboxId, Option<PublishFailure>),
+    History(Process, QueryId, Query),
     Wake(usize),
+}
+
+/// A process of a device.
+#[derive(Debug, Clone, Copy)]
+struct Process {
+    device: usize,
+    life: u32,
 }
 
 #[derive(Debug)]
@@ -122,6 +147,10 @@ pub struct World {
     pub faults: Faults,
     /// Whether there is a Store.
     pub has_store: bool,
+    /// Where a process is to die.
+    pub crash: Option<Crash>,
+    /// Which keys sealed what, over all processes of a device.
+    pub keys: KeyWatch,
     rng: ChaCha20Rng,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     actions: BTreeMap<u64, Action>,
@@ -141,6 +170,7 @@ const MOST_ACTIONS: usize = 2_000_000;
 impl World {
     /// An empty network.
     pub fn new(params: NetworkParams, seed: u64) -> Self {
+        observe::start();
         Self {
             params,
             now: Timestamp::from_secs(1_800_000_000),
@@ -148,6 +178,8 @@ impl World {
             observed: Vec::new(),
             faults: Faults::default(),
             has_store: true,
+            crash: None,
+            keys: KeyWatch::default(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             queue: BinaryHeap::new(),
             actions: BTreeMap::new(),
@@ -166,7 +198,7 @@ impl World {
         self.rng.next_u64().checked_rem(bound).unwrap_or(0)
     }
 
-    fn seed(&mut self) -> [u8; 32] {
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         seed
@@ -195,6 +227,9 @@ impl World {
         self.devices.push(Device {
             machine: Some(machine),
             database: None,
+            home: None,
+            life: 0,
+            tally: Tally::default(),
             online: false,
             clock_ahead_ms: 0,
             watched: BTreeSet::new(),
@@ -235,6 +270,7 @@ impl World {
     pub fn stop(&mut self, device: usize) {
         let it = &mut self.devices[device];
         it.database = it.machine.take().map(Machine::into_store);
+        it.life += 1;
         it.online = false;
         it.watched.clear();
     }
@@ -248,17 +284,29 @@ impl World {
         let now = self.time_of(device);
         let params = self.params.clone();
         let it = &mut self.devices[device];
-        if let Some(store) = it.database.take() {
+        if it.machine.is_none() {
+            #[allow(clippy::expect_used)]
+            let store = match (it.database.take(), &it.home) {
+                (Some(store), _) => store,
+                (None, Some(home)) => home.open(seed).expect("what a killed process left opens"),
+                (None, None) => unreachable!("a process that ended leaves its database"),
+            };
             store.inject_fault_after(None);
             #[allow(clippy::expect_used)]
             let machine = Machine::open(store, params, seed, now)
                 .expect("a database that a process left can be opened");
+            // The application asks for what it has not acknowledged, and may know some of it.
+            #[allow(clippy::expect_used)]
+            let told = machine.events(0, u32::MAX).expect("events can be read");
+            for (cursor, event) in told {
+                it.hear(cursor, event);
+            }
             it.machine = Some(machine);
         }
         self.set_online(device, true);
     }
 
-    fn time_of(&self, device: usize) -> Timestamp {
+    pub(crate) fn time_of(&self, device: usize) -> Timestamp {
         Timestamp(self.now.0.saturating_add_signed(self.devices[device].clock_ahead_ms))
     }
 
@@ -271,16 +319,41 @@ impl World {
     /// Puts one input into a device's machine, and carries out what comes of it.
     pub fn step(&mut self, device: usize, input: Input) {
         let now = self.time_of(device);
-        let Some(machine) = self.devices[device].machine.as_mut() else { return };
-        let outputs = match machine.step(now, input) {
+        let it = &mut self.devices[device];
+        let Some(machine) = it.machine.as_mut() else { return };
+        if let Some(crash) = &self.crash {
+            crash.arm(device, &it.tally, machine.store());
+        }
+        let stepped = machine.step(now, input);
+        self.keys.note(&stepped, &observe::take());
+        let mut outputs = match stepped {
             Ok(outputs) => outputs,
             Err(error) => {
-                self.devices[device].failures.push(error);
+                if self.crash.as_ref().is_some_and(|crash| crash.caused(device, &error)) {
+                    self.crash = None;
+                    self.kill(device);
+                } else {
+                    it.failures.push(error);
+                }
                 return;
             }
         };
+        it.tally.count(&outputs);
+        let spared = match &self.crash {
+            Some(crash) => {
+                machine.store().inject_fault_after(None);
+                crash.spares(device, &it.tally, &outputs)
+            }
+            None => None,
+        };
+        outputs.truncate(spared.unwrap_or(usize::MAX));
         for output in outputs {
             self.carry_out(device, output);
+        }
+        if spared.is_some() {
+            self.crash = None;
+            self.kill(device);
+            return;
         }
         let wake = self.devices[device].machine.as_ref().and_then(Machine::next_wake);
         if let Some(at) = wake {
@@ -293,14 +366,24 @@ impl World {
         of_thousand > 0 && self.below(1000) < of_thousand
     }
 
+    fn process(&self, device: usize) -> Process {
+        Process { device, life: self.devices[device].life }
+    }
+
+    fn alive(&self, process: Process) -> Option<usize> {
+        let device = &self.devices[process.device];
+        (device.machine.is_some() && device.life == process.life).then_some(process.device)
+    }
+
     fn carry_out(&mut self, device: usize, output: Output) {
+        let process = self.process(device);
         match output {
             Output::Publish { outbox, topic, payload, timestamp } => {
                 if !self.devices[device].online {
                     let failure = Some(PublishFailure::Retry);
                     self.schedule(
                         self.now + Duration::from_millis(1),
-                        Action::Published(device, outbox, failure),
+                        Action::Published(process, outbox, failure),
                     );
                     return;
                 }
@@ -316,7 +399,7 @@ impl World {
                     self.chance(self.faults.false_failure).then_some(PublishFailure::Retry);
                 self.schedule(
                     self.now + Duration::from_millis(1),
-                    Action::Published(device, outbox, failure),
+                    Action::Published(process, outbox, failure),
                 );
             }
             Output::Watch(topics) => self.devices[device].watched.extend(topics),
@@ -329,14 +412,14 @@ impl World {
                 let asked = Query { topics, start, end, cursor, limit };
                 self.schedule(
                     self.now + Duration::from_millis(2),
-                    Action::History(device, query, asked),
+                    Action::History(process, query, asked),
                 );
             }
             Output::Answer(CommandId(id), answer) => {
                 self.devices[device].answers.insert(id, answer);
             }
             Output::Event { cursor, event } => {
-                self.devices[device].events.insert(cursor, event);
+                self.devices[device].hear(cursor, event);
             }
             Output::Disposed(disposition) => self.devices[device].dispositions.push(disposition),
         }
@@ -365,7 +448,7 @@ impl World {
             for _ in 0..copies {
                 let delay = self.below(self.faults.delay_ms.saturating_add(1)) + 1;
                 let at = self.now + Duration::from_millis(delay);
-                self.schedule(at, Action::Deliver(listener, message.inbound()));
+                self.schedule(at, Action::Deliver(self.process(listener), message.inbound()));
             }
         }
         self.observed.push(message);
@@ -399,15 +482,18 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Deliver(device, inbound) => {
+            Action::Deliver(process, inbound) => {
+                let Some(device) = self.alive(process) else { return };
                 if self.devices[device].online {
                     self.step(device, Input::Envelope(inbound));
                 }
             }
-            Action::Published(device, outbox, failure) => {
+            Action::Published(process, outbox, failure) => {
+                let Some(device) = self.alive(process) else { return };
                 self.step(device, Input::Published { outbox, failure });
             }
-            Action::History(device, query, asked) => {
+            Action::History(process, query, asked) => {
+                let Some(device) = self.alive(process) else { return };
                 if !self.devices[device].online {
                     return;
                 }
@@ -463,14 +549,18 @@ impl World {
     /// # Panics
     /// Where the step fails, so that there is no answer.
     pub fn command(&mut self, device: usize, command: Command) -> Result<Answer, CommandError> {
+        #[allow(clippy::expect_used)]
+        let answer = self.ask(device, command).expect("a command is answered at once");
+        self.run_for(Duration::from_millis(50));
+        answer
+    }
+
+    /// Gives a command; its answer. None: the step failed, or the process died before it answered.
+    pub fn ask(&mut self, device: usize, command: Command) -> Option<Result<Answer, CommandError>> {
         self.next_command += 1;
         let id = self.next_command;
         self.step(device, Input::Command(CommandId(id), command));
-        #[allow(clippy::expect_used)]
-        let answer =
-            self.devices[device].answers.remove(&id).expect("a command is answered at once");
-        self.run_for(Duration::from_millis(50));
-        answer
+        self.devices[device].answers.remove(&id)
     }
 
     /// Makes two devices' accounts contacts of one another.

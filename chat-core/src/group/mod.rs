@@ -8,6 +8,8 @@ pub mod error;
 pub mod join;
 pub mod join_info;
 pub mod mls;
+#[doc(hidden)]
+pub mod observe;
 pub mod package;
 pub mod policy;
 pub mod rows;

@@ -1,0 +1,162 @@
+//! What was said in a run, by whom and to whom, kept outside of the machines; and whether all of it
+//! arrived where it belongs, once, and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chat_core::ids::{EpochId, GroupId, InstallationId, ItemHash};
+use chat_core::machine::{Answer, Command, CommandError, Event, Membership, MessageView};
+
+use crate::world::World;
+
+/// A text that somebody gave to the machine.
+#[derive(Debug, Clone)]
+struct Said {
+    by: usize,
+    group: GroupId,
+    /// The members of the state that it was sent in.
+    readers: BTreeSet<InstallationId>,
+    /// What the user was answered; none: the process died before.
+    acknowledged: Option<ItemHash>,
+}
+
+/// Everything that was said; each text is there once.
+#[derive(Debug, Default)]
+pub struct Ledger(BTreeMap<String, Said>);
+
+/// The state of a group that a device follows, and its members, who know it.
+fn members(world: &World, device: usize, group: &GroupId) -> BTreeSet<InstallationId> {
+    let members = world.machine(device).members(group).ok().flatten().unwrap_or_default();
+    members.into_iter().flat_map(|member| member.installations).collect()
+}
+
+#[allow(clippy::expect_used)]
+fn history(world: &World, device: usize, group: &GroupId) -> Vec<MessageView> {
+    world.machine(device).history(group, None, u32::MAX).expect("history can be read")
+}
+
+impl Ledger {
+    /// How many texts were said.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was said.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sends a text that is in the ledger only once, and lets no time pass. The refusal, if any.
+    ///
+    /// # Panics
+    /// Where the machine answers something else.
+    pub fn say(&mut self, world: &mut World, by: usize, group: GroupId) -> Option<CommandError> {
+        let text = format!("text {} of device {by}", self.0.len());
+        let readers = members(world, by, &group);
+        let answer = world.ask(by, Command::Send { group, text: text.clone() });
+        let acknowledged = match answer {
+            Some(Ok(Answer::Sent { message, .. })) => Some(message),
+            Some(Err(refusal)) => return Some(refusal),
+            None => None,
+            Some(Ok(other)) => panic!("not the answer to a message: {other:?}"),
+        };
+        self.0.insert(text, Said { by, group, readers, acknowledged });
+        None
+    }
+
+    /// Everything that is not as it should be, once all devices are up and have caught up.
+    pub fn faults(&self, world: &World) -> Vec<String> {
+        let mut faults = Vec::new();
+        let groups: BTreeSet<GroupId> = self.0.values().map(|said| said.group).collect();
+        for group in groups {
+            for device in 0..world.devices.len() {
+                self.faults_of(world, &group, device, &mut faults);
+            }
+        }
+        faults
+    }
+
+    fn faults_of(&self, world: &World, group: &GroupId, at: usize, faults: &mut Vec<String>) {
+        #[allow(clippy::expect_used)]
+        let own = world.machine(at).identity().expect("the identity can be read").installation;
+        let mut here: BTreeMap<String, Vec<ItemHash>> = BTreeMap::new();
+        for message in history(world, at, group) {
+            here.entry(message.text.unwrap_or_default()).or_default().push(message.message);
+        }
+        for (text, copies) in &here {
+            if copies.len() > 1 {
+                faults.push(format!("device {at} has {text:?} {} times", copies.len()));
+            }
+            if !self.0.contains_key(text) {
+                faults.push(format!("device {at} has {text:?}, which nobody said"));
+            }
+        }
+        for (text, said) in self.0.iter().filter(|(_, said)| said.group == *group) {
+            let has = here.contains_key(text);
+            let sent = said.acknowledged.is_some()
+                || history(world, said.by, group).iter().any(|m| m.text.as_ref() == Some(text));
+            let entitled = sent && said.readers.contains(&own);
+            if has && !entitled {
+                faults.push(format!("device {at} has {text:?} and was not in its epoch"));
+            }
+            if !has && entitled {
+                faults.push(format!("device {at} misses {text:?}"));
+            }
+            if let (Some(hash), Some(copies)) = (said.acknowledged, here.get(text))
+                && !copies.contains(&hash)
+            {
+                faults.push(format!("device {at} has another {text:?} than was sent"));
+            }
+        }
+        for (seq, missing) in world.machine(at).missing(group).into_iter().flatten().enumerate() {
+            if seq == 0 {
+                faults.push(format!("device {at} counts {missing:?} as missing"));
+            }
+        }
+        faults.extend(told(world, at));
+    }
+}
+
+/// Events that are not there though later ones are, and messages that were not told once.
+fn told(world: &World, at: usize) -> Vec<String> {
+    let mut faults = Vec::new();
+    let events = &world.devices[at].events;
+    if !events.keys().copied().eq(1..=events.len() as u64) {
+        faults.push(format!("device {at} was not told some of its events"));
+    }
+    let mut told: BTreeMap<ItemHash, usize> = BTreeMap::new();
+    for event in events.values() {
+        if let Event::MessageReceived { message } = event {
+            *told.entry(message.message).or_default() += 1;
+        }
+    }
+    for group in world.machine(at).groups().into_iter().flatten() {
+        for message in history(world, at, &group.id) {
+            let times = told.get(&message.message).copied().unwrap_or(0);
+            if times != usize::from(!message.own) {
+                faults.push(format!("device {at} was told {times} times of {:?}", message.text));
+            }
+        }
+    }
+    faults
+}
+
+/// Where the members of a group do not agree on its state or its name, or somebody is a member who
+/// should not be, or the other way round.
+pub fn disagreements(world: &World, group: &GroupId, expected: &[usize]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut states: BTreeMap<(EpochId, String, String), Vec<usize>> = BTreeMap::new();
+    for at in 0..world.devices.len() {
+        let view = world.machine(at).group(group).ok().flatten();
+        let active = view.as_ref().is_some_and(|view| view.membership == Membership::Active);
+        if active != expected.contains(&at) {
+            faults.push(format!("device {at}: a member {active}, not as expected"));
+        }
+        if let Some(view) = view.filter(|_| active) {
+            states.entry((view.epoch_id, view.name, view.description)).or_default().push(at);
+        }
+    }
+    if states.len() > 1 {
+        faults.push(format!("the members do not agree: {states:?}"));
+    }
+    faults
+}
