@@ -171,6 +171,13 @@ impl World {
         self.devices[device].database = None;
     }
 
+    /// Bytes in the journal (WAL) of a device whose database is a file: what was written to it since
+    /// it was opened, as long as that is less than SQLite keeps there (1,000 pages).
+    pub fn journal_bytes(&self, device: usize) -> Option<u64> {
+        let home = self.devices[device].home.as_ref()?;
+        std::fs::metadata(home.current().join("chat.db-wal")).ok().map(|file| file.len())
+    }
+
     /// Whether a device's process is running.
     pub fn is_up(&self, device: usize) -> bool {
         self.devices[device].machine.is_some()

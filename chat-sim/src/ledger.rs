@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat_core::ids::{EpochId, GroupId, InstallationId, ItemHash};
-use chat_core::machine::{Answer, Command, CommandError, Event, Membership, MessageView};
+use chat_core::machine::{
+    Answer, Command, CommandError, Event, GroupView, Membership, MessageView,
+};
 
 use crate::world::World;
 
@@ -140,23 +142,33 @@ fn told(world: &World, at: usize) -> Vec<String> {
     faults
 }
 
-/// Where the members of a group do not agree on its state or its name, or somebody is a member who
-/// should not be, or the other way round.
-pub fn disagreements(world: &World, group: &GroupId, expected: &[usize]) -> Vec<String> {
+/// Where the members of a group do not agree on its state, its name or who is in it; or where others
+/// are members than `expected`.
+pub fn disagreements(world: &World, group: &GroupId, expected: Option<&[usize]>) -> Vec<String> {
     let mut faults = Vec::new();
     let mut states: BTreeMap<(EpochId, String, String), Vec<usize>> = BTreeMap::new();
+    let mut active = Vec::new();
+    let mut installations = BTreeSet::new();
     for at in 0..world.devices.len() {
         let view = world.machine(at).group(group).ok().flatten();
-        let active = view.as_ref().is_some_and(|view| view.membership == Membership::Active);
-        if active != expected.contains(&at) {
-            faults.push(format!("device {at}: a member {active}, not as expected"));
-        }
-        if let Some(view) = view.filter(|_| active) {
+        let member = |view: &GroupView| view.membership == Membership::Active;
+        if let Some(view) = view.filter(member) {
             states.entry((view.epoch_id, view.name, view.description)).or_default().push(at);
+            active.push(at);
+            installations.extend(world.machine(at).identity().map(|own| own.installation));
         }
     }
     if states.len() > 1 {
         faults.push(format!("the members do not agree: {states:?}"));
+    }
+    if let Some(one) = active.first() {
+        let members = members(world, *one, group);
+        if members != installations {
+            faults.push(format!("members are {members:?}, and think so: {active:?}"));
+        }
+    }
+    if expected.is_some_and(|expected| expected != active) {
+        faults.push(format!("members are {active:?}, and should be {expected:?}"));
     }
     faults
 }

@@ -2,5 +2,6 @@
 
 pub mod crash;
 pub mod ledger;
+pub mod observer;
 pub mod reference;
 pub mod world;

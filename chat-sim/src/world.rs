@@ -45,7 +45,8 @@ impl Observed {
         hash.finalize().into()
     }
 
-    fn inbound(&self) -> Inbound {
+    /// As a device gets it.
+    pub fn inbound(&self) -> Inbound {
         Inbound {
             topic: self.topic.clone(),
             payload: self.payload.clone(),

@@ -1,8 +1,9 @@
 //! Processes that die at any point: nothing that was acknowledged is lost, nothing is there twice,
 //! and no key is used twice.
 
+mod common;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chat_core::ids::GroupId;
@@ -11,6 +12,7 @@ use chat_core::params::NetworkParams;
 use chat_sim::crash::{Crash, CrashPoint, Tally};
 use chat_sim::ledger::{Ledger, disagreements};
 use chat_sim::world::World;
+use common::{accept_requests, on_all_cores, seeds};
 
 /// Crash points, if `WAKU_CHAT_SEEDS` does not say how many.
 const SEEDS: u64 = 100;
@@ -62,6 +64,8 @@ impl Conversation {
                 self.world.start(device);
             }
         }
+        // Who comes back to a group is asked first, also by a contact.
+        accept_requests(&mut self.world);
     }
 
     fn view(&self, device: usize) -> Option<GroupView> {
@@ -197,7 +201,7 @@ impl Conversation {
     fn faults(&self) -> Vec<String> {
         let group = self.group.unwrap();
         let mut faults = self.ledger.faults(&self.world);
-        faults.extend(disagreements(&self.world, &group, &[0, 1, 2]));
+        faults.extend(disagreements(&self.world, &group, Some(&[0, 1, 2])));
         if self.view(0).unwrap().name != "walkers" {
             faults.push("the name is not the last one".into());
         }
@@ -286,26 +290,7 @@ fn lengths() -> Vec<[Tally; DEVICES]> {
 
 #[test]
 fn a_death_loses_and_repeats_nothing() {
-    let seeds = match std::env::var("WAKU_CHAT_SEEDS") {
-        Ok(text) => text.parse().unwrap(),
-        Err(_) => SEEDS,
-    };
     let lengths = lengths();
-    let next = AtomicU64::new(0);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let faults: Vec<String> = std::thread::scope(|scope| {
-        let work = || {
-            let mut faults = Vec::new();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= seeds {
-                    return faults;
-                }
-                faults.extend(crash(seed, &lengths));
-            }
-        };
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
-    });
+    let faults = on_all_cores(seeds(SEEDS), |seed| crash(seed, &lengths));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

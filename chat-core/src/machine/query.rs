@@ -199,6 +199,18 @@ impl Machine {
                 }
             }
         }
+        for key in &self.inbox_keys {
+            add("inbox key", &key.public());
+        }
+        for contact in self.contacts().into_iter().flatten().filter_map(|contact| contact.name) {
+            add("contact", contact.as_bytes());
+        }
+        for group in self.groups.keys() {
+            for message in self.history(group, None, u32::MAX).into_iter().flatten() {
+                add("message", message.message.as_bytes());
+                add("text", message.text.unwrap_or_default().as_bytes());
+            }
+        }
         if let Ok(packages) =
             self.store.all_timed::<super::people::PackageRecord>(crate::store::Timed::KeyPackage)
         {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chat_core::ids::GroupId;
-use chat_core::machine::{Answer, Command, Event, GroupView};
+use chat_core::machine::{Answer, Command, Event, GroupView, RequestState};
 use chat_core::params::NetworkParams;
 use chat_sim::world::World;
 
@@ -92,4 +92,46 @@ pub(crate) fn assert_no_failures(world: &World) {
     for (at, device) in world.devices.iter().enumerate() {
         assert!(device.failures.is_empty(), "device {at}: {:?}", device.failures);
     }
+}
+
+/// Everybody accepts what waits for an answer.
+pub(crate) fn accept_requests(world: &mut World) {
+    for device in 0..world.devices.len() {
+        if !world.is_up(device) {
+            continue;
+        }
+        for request in world.machine(device).requests().unwrap() {
+            if request.state == RequestState::Pending && world.is_up(device) {
+                let _ = world.ask(device, Command::AcceptRequest { request: request.id });
+            }
+        }
+    }
+}
+
+/// How many seeds a test goes through: `WAKU_CHAT_SEEDS` if it is set.
+pub(crate) fn seeds(default: u64) -> u64 {
+    match std::env::var("WAKU_CHAT_SEEDS") {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => default,
+    }
+}
+
+/// Runs every seed, on as many threads as there are cores; what all of them found.
+pub(crate) fn on_all_cores(seeds: u64, run: impl Fn(u64) -> Vec<String> + Sync) -> Vec<String> {
+    let next = std::sync::atomic::AtomicU64::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let work = || {
+            let mut found = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if seed >= seeds {
+                    return found;
+                }
+                found.extend(run(seed));
+            }
+        };
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
+    })
 }

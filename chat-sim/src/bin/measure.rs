@@ -1,0 +1,221 @@
+//! What a group costs: Waku messages and bytes of its life as a relay sees them, and what a message
+//! costs a database. A table for people on stderr, JSON on stdout.
+//!
+//! `cargo run --release -p chat-sim --bin measure [members …]`
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use chat_core::ids::GroupId;
+use chat_core::machine::{Answer, Command, CommandId, Input};
+use chat_core::params::NetworkParams;
+use chat_sim::observer::is_doorbell;
+use chat_sim::world::World;
+
+/// Sizes of the groups that are measured, if none are asked for.
+const SIZES: [usize; 3] = [2, 10, 100];
+/// Messages that are sent, by up to ten members in turn.
+const MESSAGES: usize = 20;
+/// Characters of each.
+const CHARACTERS: usize = 100;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What one part of a group's life took at the relay.
+struct Part {
+    name: &'static str,
+    doorbells: usize,
+    others: usize,
+    bytes: usize,
+}
+
+/// What one message costs databases.
+struct Database {
+    writes_sent: u64,
+    writes_received: u64,
+    bytes_sent: u64,
+    bytes_received: u64,
+}
+
+struct Life {
+    members: usize,
+    parts: Vec<Part>,
+    database: Database,
+}
+
+fn part(name: &'static str, world: &mut World, from: usize) -> Part {
+    // Some slots: everything that follows has happened.
+    world.run_for(Duration::from_secs(15));
+    let observed = &world.observed[from..];
+    let doorbells = observed.iter().filter(|m| is_doorbell(m, &world.params)).count();
+    Part {
+        name,
+        doorbells,
+        others: observed.len() - doorbells,
+        bytes: observed.iter().map(|message| message.payload.len()).sum(),
+    }
+}
+
+/// How many writes a step takes, the commit not counted: with so many allowed it succeeds. Steps
+/// that fail change nothing.
+fn writes_of(world: &mut World, device: usize, input: impl Fn() -> Input) -> Result<u64, Failure> {
+    for writes in 0..10_000 {
+        let failed = world.devices[device].failures.len();
+        world.machine(device).store().inject_fault_after(Some(writes));
+        world.step(device, input());
+        world.machine(device).store().inject_fault_after(None);
+        if world.devices[device].failures.len() == failed {
+            return Ok(writes.saturating_sub(1));
+        }
+        world.devices[device].failures.clear();
+    }
+    Err("a step does not end".into())
+}
+
+fn database(world: &mut World, group: GroupId) -> Result<Database, Failure> {
+    let journal = |world: &World, device| {
+        world.journal_bytes(device).ok_or("the databases of these two are files")
+    };
+    let text = "x".repeat(CHARACTERS);
+    let rounds = 5;
+    // Opened anew, so that the journals begin with these messages.
+    for device in [0, 1] {
+        world.kill(device);
+        world.start(device);
+    }
+    world.run_for(Duration::from_secs(15));
+    let mut sent = 0;
+    let mut received = 0;
+    for _ in 0..rounds {
+        let (mine, theirs) = (journal(world, 0)?, journal(world, 1)?);
+        world.step(
+            0,
+            Input::Command(CommandId(u64::MAX), Command::Send { group, text: text.clone() }),
+        );
+        sent += journal(world, 0)? - mine;
+        world.run_for(Duration::from_millis(100));
+        received += journal(world, 1)? - theirs;
+    }
+    let command = || Command::Send { group, text: text.clone() };
+    let writes_sent = writes_of(world, 0, || Input::Command(CommandId(u64::MAX), command()))?;
+    let message = world.observed.last().ok_or("something was sent")?.inbound();
+    let writes_received = writes_of(world, 1, || Input::Envelope(message.clone()))?;
+    world.run_for(Duration::from_secs(15));
+    Ok(Database {
+        writes_sent,
+        writes_received,
+        bytes_sent: sent / rounds,
+        bytes_received: received / rounds,
+    })
+}
+
+fn live(members: usize, dir: &Path) -> Result<Life, Failure> {
+    let mut world = World::new(NetworkParams::fast(), members as u64);
+    for device in 0..members {
+        match device {
+            0 | 1 => world.add_device_in(&dir.join(format!("{members}-{device}"))),
+            _ => world.add_device(),
+        };
+    }
+    for device in 1..members {
+        world.befriend(0, device);
+    }
+    let accounts: Vec<_> = (1..members).map(|device| world.account(device)).collect();
+    let last = accounts.last().copied().ok_or("a group has two members or more")?;
+    let mut parts = Vec::new();
+
+    let create = Command::CreateGroup {
+        name: "hikers".into(),
+        description: String::new(),
+        members: accounts,
+    };
+    let Answer::Group(view) = world.command(0, create)? else {
+        return Err("a group was asked for".into());
+    };
+    let group = view.id;
+    parts.push(part("create", &mut world, 0));
+
+    let from = world.observed.len();
+    for message in 0..MESSAGES {
+        let text = "x".repeat(CHARACTERS);
+        world.command(message % members.min(10), Command::Send { group, text })?;
+        world.run_for(Duration::from_secs(1));
+    }
+    parts.push(part("messages", &mut world, from));
+
+    let from = world.observed.len();
+    let name = Some("walkers".into());
+    world.command(0, Command::DescribeGroup { group, name, description: None })?;
+    parts.push(part("rename", &mut world, from));
+
+    let database = database(&mut world, group)?;
+
+    let from = world.observed.len();
+    world.command(0, Command::RemoveMembers { group, accounts: vec![last] })?;
+    parts.push(part("remove", &mut world, from));
+    Ok(Life { members, parts, database })
+}
+
+fn json(lives: &[Life]) -> Result<String, Failure> {
+    let mut out = String::from("[");
+    for (at, life) in lives.iter().enumerate() {
+        write!(out, "{}\n  {{\"members\": {}", if at > 0 { "," } else { "" }, life.members)?;
+        for part in &life.parts {
+            write!(
+                out,
+                ",\n   \"{}\": {{\"waku_messages\": {}, \"doorbells\": {}, \"bytes\": {}}}",
+                part.name, part.others, part.doorbells, part.bytes
+            )?;
+        }
+        let it = &life.database;
+        write!(
+            out,
+            ",\n   \"database\": {{\"writes_sent\": {}, \"writes_received\": {}, \"bytes_sent\": {}, \"bytes_received\": {}}}}}",
+            it.writes_sent, it.writes_received, it.bytes_sent, it.bytes_received
+        )?;
+    }
+    out.push_str("\n]");
+    Ok(out)
+}
+
+fn table(lives: &[Life]) -> Result<String, Failure> {
+    let mut out = format!(
+        "{MESSAGES} messages of {CHARACTERS} characters; Waku messages, with doorbells apart; bytes of payload\n\n"
+    );
+    write!(out, "{:>8}", "members")?;
+    for name in ["create", "messages", "rename", "remove"] {
+        write!(out, " | {name:>22}")?;
+    }
+    writeln!(out, " | database, per message sent / received")?;
+    for life in lives {
+        write!(out, "{:>8}", life.members)?;
+        for part in &life.parts {
+            let messages = match part.doorbells {
+                0 => part.others.to_string(),
+                bells => format!("{} + {bells}", part.others),
+            };
+            write!(out, " | {messages:>9} {:>10} B", part.bytes)?;
+        }
+        let it = &life.database;
+        writeln!(
+            out,
+            " | {} / {} writes, {} / {} B of journal",
+            it.writes_sent, it.writes_received, it.bytes_sent, it.bytes_received
+        )?;
+    }
+    Ok(out)
+}
+
+fn main() -> Result<(), Failure> {
+    let asked: Vec<usize> =
+        std::env::args().skip(1).map(|size| size.parse()).collect::<Result<_, _>>()?;
+    let sizes = if asked.is_empty() { SIZES.to_vec() } else { asked };
+    let dir = std::env::temp_dir().join(format!("waku-chat-measure-{}", std::process::id()));
+    let lives: Result<Vec<Life>, Failure> = sizes.iter().map(|size| live(*size, &dir)).collect();
+    std::fs::remove_dir_all(&dir)?;
+    let lives = lives?;
+    eprint!("{}", table(&lives)?);
+    println!("{}", json(&lives)?);
+    Ok(())
+}
