@@ -67,7 +67,8 @@ pub struct ClientStatus {
 /// An account on this device, in touch with its network. Cheap to clone; all clones are the same.
 ///
 /// It runs on the tokio runtime that it was opened on until [`Client::shutdown`], or until the last
-/// clone is dropped; what was not published by then is published the next time.
+/// clone is dropped (a stream of events holds one); what was not published by then is published the
+/// next time.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -179,11 +180,13 @@ impl Client {
         let Some((thread, task)) = running else {
             return Ok(());
         };
-        // The driver goes on until the thread has ended, so that neither waits for the other.
-        let _ = self.inner.requests.send(Request::Close).await;
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        // First the driver, so that the thread does not wait for a transport that hangs. What was on
+        // its way then counts as not published, and is published again the next time.
         self.inner.stop.send_replace(true);
         let driven = task.await;
+        // An error means that the thread has ended already.
+        let _ = self.inner.requests.send(Request::Close).await;
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) || driven.is_err() {
             return Err(Error::Internal("a part of the client panicked"));
         }
