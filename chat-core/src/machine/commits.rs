@@ -135,11 +135,6 @@ impl Machine {
             }
         }
         match found {
-            // Whoever follows a slot that is still to come sends on topics that nobody else watches
-            // yet. It is valid, and waits until the clock is there.
-            Some((_, staged)) if staged.header.slot > self.slot().next() => {
-                Ok(Disposition::Deferred(Deferred::FutureSlot))
-            }
             Some((parent, staged)) => {
                 let parent = parent.clone();
                 self.apply_commit(group_id, id, &parent, staged, frame_bytes)
@@ -185,6 +180,11 @@ impl Machine {
                 return refused(Refused::Policy);
             }
         };
+        // Whoever follows a slot that is still to come sends on topics that nobody else watches yet.
+        // The commit is valid, and waits until the clock is there.
+        if staged.header.slot > self.slot().next() {
+            return Ok(Disposition::Deferred(Deferred::FutureSlot));
+        }
         let Some(author) = parent.leaf(staged.author).cloned() else {
             return refused(Refused::Content);
         };

@@ -8,15 +8,18 @@ use super::error::StepError;
 use super::io::{Inbound, Output};
 use super::outbox::serde_bytes_vec;
 use super::topics::{Target, request_roots};
+use crate::group::state::StateInfo;
 use crate::ids::GroupId;
 use crate::params::{
-    MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP, MAX_UNOPENED_BYTES, MAX_UNOPENED_PER_GROUP,
+    HORIZON_AGE, MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP, MAX_UNOPENED_BYTES,
+    MAX_UNOPENED_PER_GROUP,
 };
 use crate::store::{Kept, Quota};
 use crate::time::{Slot, Timestamp};
 use crate::wire::envelope::{self, EnvelopeKey, check_timestamp, is_class};
 use crate::wire::frame::{Frame, FrameKind};
-use crate::wire::item::item_hash;
+use crate::wire::header::CommitHeader;
+use crate::wire::item::{CommitView, MessageView, item_hash};
 use crate::wire::roots::inbox_roots;
 use crate::wire::topic::ContentTopic;
 
@@ -31,10 +34,14 @@ pub(super) enum Later {
         slot: Slot,
         kept_at: Timestamp,
     },
-    /// A frame whose state is not known.
+    /// A frame whose state is not known, or whose slot is still to come.
     Frame {
         #[serde(with = "serde_bytes_vec")]
         frame: Vec<u8>,
+        /// The MLS epoch number of the state that it waits for.
+        number: u64,
+        /// The slot that it waits for, if it does.
+        slot: Option<Slot>,
         kept_at: Timestamp,
     },
 }
@@ -48,9 +55,32 @@ impl Later {
         Quota { opened, rows: rows as u64, bytes: bytes as u64 }
     }
 
-    pub(super) fn kept_at(&self) -> Timestamp {
+    /// A frame that is kept, with what it waits for.
+    fn frame(bytes: &[u8], kept_at: Timestamp, now: Slot) -> Self {
+        let (mut number, mut slot) = (0, None);
+        if let Ok(frame) = Frame::decode(bytes) {
+            if let Ok(commit) = CommitView::parse(&frame.body) {
+                number = commit.epoch;
+                let header = CommitHeader::decode(commit.authenticated_data).ok();
+                slot = header.map(|header| header.slot).filter(|slot| *slot > now.next());
+            } else if let Ok(message) = MessageView::parse(&frame.body) {
+                number = message.epoch;
+            }
+        }
+        Later::Frame { frame: bytes.to_vec(), number, slot, kept_at }
+    }
+
+    fn kept_at(&self) -> Timestamp {
         match self {
             Later::Envelope { kept_at, .. } | Later::Frame { kept_at, .. } => *kept_at,
+        }
+    }
+
+    /// The slot before which there is no use in trying it.
+    fn slot(&self) -> Option<Slot> {
+        match self {
+            Later::Envelope { .. } => None,
+            Later::Frame { slot, .. } => *slot,
         }
     }
 }
@@ -189,7 +219,8 @@ impl Machine {
         later: &Later,
         why: Deferred,
     ) -> Result<Disposition, StepError> {
-        Ok(match self.store.defer(&group, &hash, size, later, &later.quota())? {
+        let wait = crate::store::Wait { kept_at: later.kept_at(), slot: later.slot() };
+        Ok(match self.store.defer(&group, &hash, size, later, &later.quota(), wait)? {
             Kept::Yes => Disposition::Deferred(why),
             Kept::Known => Disposition::Duplicate,
             Kept::Full => Disposition::Refused(Refused::Budget),
@@ -204,7 +235,7 @@ impl Machine {
         }
         let disposition = self.judge_frame(group, bytes)?;
         if let Disposition::Deferred(why) = disposition {
-            let later = Later::Frame { frame: bytes.to_vec(), kept_at: self.now };
+            let later = Later::frame(bytes, self.now, self.slot());
             return self.defer(group, item_hash(bytes), bytes.len(), &later, why);
         }
         if matches!(disposition, Disposition::Commit(_)) {
@@ -228,12 +259,37 @@ impl Machine {
         }
     }
 
+    /// Whether a state with this number came at or after a moment.
+    fn came_since(&self, group: &GroupId, number: u64, since: Timestamp) -> bool {
+        self.groups.get(group).is_some_and(|group| {
+            let came = |state: &&StateInfo| state.number == number && state.created_at >= since;
+            group.states.values().find(came).is_some()
+        })
+    }
+
+    /// What waited for a slot that has come is looked at; what has waited too long is dropped.
+    pub(super) fn review_deferred(&mut self) -> Result<(), StepError> {
+        self.store.prune_deferred(self.now - HORIZON_AGE)?;
+        for group in self.store.due_deferred(self.slot().next())? {
+            self.retry_deferred(group)?;
+        }
+        Ok(())
+    }
+
     /// Looks again at what was kept, until nothing more comes of it. Called when a state came.
     pub(super) fn retry_deferred(&mut self, group: GroupId) -> Result<(), StepError> {
         loop {
             let mut progress = false;
             for (id, later) in self.store.deferred::<Later>(&group)? {
                 let bytes = match &later {
+                    // It was tried already with every state that there was.
+                    // The one waits for its slot, the other for a state that was not there before.
+                    Later::Frame { slot: Some(slot), .. } if *slot > self.slot().next() => None,
+                    Later::Frame { slot: None, number, kept_at, .. }
+                        if !self.came_since(&group, *number, *kept_at) =>
+                    {
+                        None
+                    }
                     Later::Frame { frame, .. } => Some(frame.clone()),
                     Later::Envelope { topic, payload, slot, .. } => ContentTopic::parse(topic)
                         .ok()
@@ -246,7 +302,7 @@ impl Machine {
                     (Disposition::Deferred(why), Later::Envelope { .. }) => {
                         // It opens now, and waits for its state from here on.
                         self.store.delete_deferred(id)?;
-                        let later = Later::Frame { frame: bytes.clone(), kept_at: self.now };
+                        let later = Later::frame(&bytes, self.now, self.slot());
                         self.defer(group, item_hash(&bytes), bytes.len(), &later, *why)?;
                         continue;
                     }

@@ -47,13 +47,12 @@ use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::identity::phrase::RecoveryPhrase;
 use crate::ids::{GroupId, IntentId, RequestId};
-use crate::params::{HORIZON_AGE, NetworkId, NetworkParams};
+use crate::params::{NetworkId, NetworkParams};
 use crate::store::{Keyed, Store, Timed};
 use crate::time::{Slot, Timestamp};
 use catch_up::CatchUp;
 use clock::Clock;
 use group::{Group, Record};
-use inbound::Later;
 use intents::IntentRecord;
 use outbox::Outbox;
 use people::{Budget, Identity, Me, RequestRecord};
@@ -360,16 +359,7 @@ impl Machine {
         self.watched_slot = self.slot();
         self.expire_keys()?;
         self.expire_requests()?;
-        let groups: Vec<GroupId> = self.groups.keys().copied().collect();
-        for group in groups {
-            for (id, later) in self.store.deferred::<Later>(&group)? {
-                if self.now.since(later.kept_at()) > HORIZON_AGE {
-                    self.store.delete_deferred(id)?;
-                }
-            }
-            // The slot that something waited for may be this one.
-            self.retry_deferred(group)?;
-        }
+        self.review_deferred()?;
         self.prune_all()?;
         self.renew_roots()
     }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub use key::DatabaseKey;
-pub(crate) use tables::{Kept, Keyed, Quota, Timed};
+pub(crate) use tables::{Kept, Keyed, Quota, Timed, Wait};
 pub use tables::{MessageRow, OutboxRow};
 
 /// Bytes of a page, SQLCipher's default.
@@ -329,9 +329,15 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Values are MessagePack with field names, so that fields can be added later.
+/// Values are MessagePack with field names, so that fields can be added later; byte strings as such,
+/// which otherwise would be lists of numbers, half as long again.
 pub(crate) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    rmp_serde::to_vec_named(value).map(Zeroizing::new).map_err(|_| StoreError::Encode)
+    let mut out = Zeroizing::new(Vec::new());
+    let mut serializer = rmp_serde::Serializer::new(&mut *out)
+        .with_struct_map()
+        .with_bytes(rmp_serde::config::BytesMode::ForceAll);
+    value.serialize(&mut serializer).map_err(|_| StoreError::Encode)?;
+    Ok(out)
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(

@@ -29,6 +29,9 @@ CREATE TABLE intent (id BLOB PRIMARY KEY, grp BLOB NOT NULL, due_at INTEGER NOT 
 
 -- What was received and sent.
 CREATE TABLE chain (grp BLOB NOT NULL, installation BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, installation)) WITHOUT ROWID;
+-- What each own item changes: the next number, and which heads of others were said.
+CREATE TABLE numbers (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE head (grp BLOB NOT NULL, installation BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (grp, installation)) WITHOUT ROWID;
 CREATE TABLE gaps (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE seen (grp BLOB NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (grp, hash)) WITHOUT ROWID;
 CREATE TABLE message (
@@ -52,6 +55,9 @@ CREATE TABLE deferred (
     -- 1: a frame, which a member sealed. 0: an envelope that does not open, by whomever.
     opened INTEGER NOT NULL,
     size INTEGER NOT NULL,
+    kept_at INTEGER NOT NULL,
+    -- The slot that it waits for, where it does not wait for a state.
+    slot INTEGER,
     data BLOB NOT NULL,
     UNIQUE (grp, hash)
 );

@@ -19,6 +19,8 @@ pub(crate) enum Keyed {
     Group,
     /// Gaps by group.
     Gaps,
+    /// Numbers of own items by group.
+    Numbers,
 }
 
 impl Keyed {
@@ -45,6 +47,13 @@ impl Keyed {
                 "DELETE FROM gaps WHERE grp = ?1",
                 "SELECT data FROM gaps ORDER BY grp",
             ],
+            Keyed::Numbers => [
+                "SELECT data FROM numbers WHERE grp = ?1",
+                "INSERT INTO numbers (grp, data) VALUES (?1, ?2)
+                 ON CONFLICT (grp) DO UPDATE SET data = ?2",
+                "DELETE FROM numbers WHERE grp = ?1",
+                "SELECT data FROM numbers ORDER BY grp",
+            ],
         }
     }
 
@@ -53,6 +62,7 @@ impl Keyed {
             Keyed::Contact => "contact",
             Keyed::Group => "grp",
             Keyed::Gaps => "gaps",
+            Keyed::Numbers => "numbers",
         }
     }
 }
@@ -125,6 +135,15 @@ pub(crate) struct Quota {
     pub(crate) rows: u64,
     /// Bytes.
     pub(crate) bytes: u64,
+}
+
+/// What something that is kept waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait {
+    /// Since when it is kept.
+    pub(crate) kept_at: Timestamp,
+    /// The slot that it waits for; none: a state.
+    pub(crate) slot: Option<Slot>,
 }
 
 /// A root as stored: its id, the slot of its value, and the value.
@@ -552,6 +571,50 @@ impl Store {
         .map(drop)
     }
 
+    /// The heads that were said in a group: whose, of which number and hash.
+    pub(crate) fn heads(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<(InstallationId, u64, ItemHash)>, StoreError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT installation, seq, hash FROM head WHERE grp = ?1")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push((InstallationId(row.get(0)?), uint(row.get(1)?), ItemHash(row.get(2)?)));
+        }
+        Ok(out)
+    }
+
+    /// Sets the head of an installation that was said last.
+    pub(crate) fn set_head(
+        &self,
+        group: &GroupId,
+        installation: &InstallationId,
+        seq: u64,
+        hash: &ItemHash,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "INSERT INTO head (grp, installation, seq, hash) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (grp, installation) DO UPDATE SET seq = ?3, hash = ?4",
+            params![group.0, installation.0, int(seq), hash.0],
+        )
+        .map(drop)
+    }
+
+    /// Forgets which head of an installation was said.
+    pub(crate) fn delete_head(
+        &self,
+        group: &GroupId,
+        installation: &InstallationId,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "DELETE FROM head WHERE grp = ?1 AND installation = ?2",
+            params![group.0, installation.0],
+        )
+        .map(drop)
+    }
+
     /// Remembers an item's hash; false if it was known.
     pub(crate) fn mark_seen(
         &self,
@@ -638,6 +701,7 @@ impl Store {
             "DELETE FROM commit_node WHERE grp = ?1",
             "DELETE FROM root_line WHERE grp = ?1",
             "DELETE FROM chain WHERE grp = ?1",
+            "DELETE FROM head WHERE grp = ?1",
             "DELETE FROM gaps WHERE grp = ?1",
         ] {
             self.write(sql, params![group.0])?;
@@ -678,6 +742,7 @@ impl Store {
         size: usize,
         value: &impl Serialize,
         quota: &Quota,
+        wait: Wait,
     ) -> Result<Kept, StoreError> {
         let known = self
             .conn
@@ -707,10 +772,36 @@ impl Store {
             )?;
         }
         self.write(
-            "INSERT INTO deferred (grp, hash, opened, size, data) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![group.0, hash.0, quota.opened, int(size as u64), encode(value)?.as_slice()],
+            "INSERT INTO deferred (grp, hash, opened, size, kept_at, slot, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                group.0,
+                hash.0,
+                quota.opened,
+                int(size as u64),
+                int(wait.kept_at.0),
+                wait.slot.map(|slot| int(slot.0)),
+                encode(value)?.as_slice()
+            ],
         )?;
         Ok(Kept::Yes)
+    }
+
+    /// Drops what has been kept since before a moment.
+    pub(crate) fn prune_deferred(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.write("DELETE FROM deferred WHERE kept_at < ?1", params![int(before.0)])
+    }
+
+    /// The groups in which something waits for this slot or one before.
+    pub(crate) fn due_deferred(&self, slot: Slot) -> Result<Vec<GroupId>, StoreError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT DISTINCT grp FROM deferred WHERE slot <= ?1")?;
+        let mut rows = statement.query(params![int(slot.0)])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(GroupId(row.get(0)?));
+        }
+        Ok(out)
     }
 
     /// Whether something is kept for later.

@@ -158,8 +158,12 @@ fn what_does_not_fit_is_refused_and_said() {
         let (mut world, group) = scene(71 + at as u64);
         let (request, secret, slot) = rings(&mut world, 0, group);
         let frame = make(&mut world, group);
-        let found = answers(&mut world, &secret, slot, &frame);
-        assert_eq!(found, refused(why), "{name}");
+        // Anybody who was invited with it can write there: the real one is waited for a while.
+        for attempt in 1..=8 {
+            assert!(!failed(&world, request), "{name}: attempt {attempt}");
+            let found = answers(&mut world, &secret, slot, &frame);
+            assert_eq!(found, refused(why), "{name}");
+        }
         assert!(failed(&world, request), "{name}");
         assert!(world.machine(3).groups().unwrap().is_empty(), "{name}");
         assert_eq!(rows(&world, 3, "request"), 0, "{name}");
@@ -186,7 +190,7 @@ fn an_invitation_is_used_once() {
     // Rung for anew, with the same Welcome.
     let (request, secret, slot) = rings(&mut world, 0, group);
     assert_eq!(answers(&mut world, &secret, slot, &frame), refused(Refused::Replay));
-    assert!(failed(&world, request));
+    assert!(!failed(&world, request));
     // By another member, into the same group: nobody but who let us in may put us elsewhere.
     let (_, secret, slot) = rings(&mut world, 2, group);
     let (other, tree) = self::welcome(&mut world, 2, group, 3);
@@ -213,14 +217,11 @@ fn a_doorbell_again_or_for_a_far_slot_is_dropped() {
         }
         found
     };
-    for far in [Slot(slot.0 + 2), Slot(u64::MAX)] {
+    for far in [Slot(slot.0 + 2), Slot(u64::MAX), Slot(0)] {
         assert_eq!(ring_for(far)[0], Disposition::Refused(Refused::Content));
     }
     let found = ring_for(slot);
     assert!(matches!(found[..], [Disposition::Doorbell(_), Disposition::Duplicate]), "{found:?}");
-    // One for a slot long ago is looked for, not found, and given up.
-    let found = ring_for(Slot(0));
-    assert!(matches!(found[0], Disposition::Doorbell(_)), "{found:?}");
     assert_works(&mut world, &[0, 1, 2], group);
     assert_no_failures(&world);
 }
