@@ -327,3 +327,7 @@ async fn wait<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;
