@@ -185,3 +185,41 @@ fn a_member_cannot_fill_a_disk_with_branches() {
     assert!(kept(&world, 1, group)[0] <= 3);
     assert_works(&mut world, &[0, 1, 2], group);
 }
+
+#[test]
+fn numbers_and_heads_survive_a_restart() {
+    let mut world = world(3, 5);
+    let group = group(&mut world, "hikers");
+    for round in 0..3 {
+        for by in 0..3 {
+            say(&mut world, by, group, &format!("{by} in round {round}"));
+            settle(&mut world);
+        }
+        let heads = rows(&world, 1, "head");
+        world.stop(1);
+        world.start(1);
+        settle(&mut world);
+        assert_eq!(heads, rows(&world, 1, "head"));
+    }
+    let gone = vec![world.account(2)];
+    world.command(0, Command::RemoveMembers { group, accounts: gone }).unwrap();
+    settle(&mut world);
+    // Each commit is an item too, and says what was heard. Far enough on, who is gone is forgotten.
+    for at in 0..40 {
+        describe(&mut world, at % 2, group, &format!("{at}"));
+        world.run_for(Duration::from_secs(1));
+    }
+    settle(&mut world);
+    assert_eq!(rows(&world, 1, "head"), 1);
+    let numbers: Vec<u64> = world
+        .machine(0)
+        .history(&group, None, 100)
+        .unwrap()
+        .into_iter()
+        .filter(|message| message.sender == world.account(1))
+        .map(|message| message.seq)
+        .collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert!(world.machine(0).missing(&group).unwrap().is_empty());
+    assert_works(&mut world, &[0, 1], group);
+}

@@ -63,6 +63,11 @@ impl HeadRotation {
         }
     }
 
+    /// Whose head was sent last.
+    pub fn last(&self) -> Option<InstallationId> {
+        self.last
+    }
+
     /// Forgets installations that are no longer of interest, so that the state stays as small as
     /// the group.
     pub fn retain(&mut self, keep: impl Fn(&InstallationId) -> bool) {

@@ -13,7 +13,7 @@ use crate::group::crypto::SharedRng;
 use crate::group::error::GroupError;
 use crate::group::mls::Mls;
 use crate::group::state::{RootLines, StateInfo};
-use crate::history::{Chain, Gaps, HeadRotation, Tip};
+use crate::history::{Chain, Gaps, Head, HeadRotation, Tip};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::params::{MAX_WATCHED_STATES, NetworkId};
 use crate::store::{Keyed, Store};
@@ -43,16 +43,31 @@ pub(super) struct Record {
     pub(super) invited_by: AccountId,
     /// Private half of the inbox key in the own leaf.
     pub(super) inbox: Zeroizing<[u8; 32]>,
-    /// The number of the next own item.
+    /// The number of the next own item. This and the next two are in a row of their own, as
+    /// [`Numbers`]: each own item changes them, and what else is here grows with the group.
+    #[serde(skip)]
     pub(super) next_seq: u64,
     /// The hash of the last own item.
+    #[serde(skip)]
     pub(super) last_hash: Option<ItemHash>,
     /// The number of the last own item, by the state that it was sent in.
+    #[serde(skip)]
     pub(super) last_in_epoch: BTreeMap<EpochId, u64>,
-    /// Which heads were sent.
+    /// Which heads were sent; a row for each installation.
+    #[serde(skip)]
     pub(super) heads: HeadRotation,
     /// When the own membership began.
     pub(super) joined_at: Timestamp,
+}
+
+/// What each own item changes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Numbers {
+    next_seq: u64,
+    last_hash: Option<ItemHash>,
+    last_in_epoch: BTreeMap<EpochId, u64>,
+    /// Whose head was the last one sent.
+    last_head: Option<InstallationId>,
 }
 
 /// A group in memory.
@@ -101,8 +116,24 @@ impl Group {
     }
 
     /// Loads a group from the database.
-    pub(super) fn load(store: &Store, record: Record) -> Result<Self, StepError> {
+    pub(super) fn load(store: &Store, mut record: Record) -> Result<Self, StepError> {
         let id = record.id;
+        let numbers: Numbers = store
+            .keyed(Keyed::Numbers, id.as_bytes())?
+            .ok_or_else(|| state_error("the numbers of a group are not there"))?;
+        record.next_seq = numbers.next_seq;
+        record.last_hash = numbers.last_hash;
+        record.last_in_epoch = numbers.last_in_epoch;
+        // Which state a head was of is of no more use once it was said.
+        let epoch = record.first_epoch;
+        let mut said: Vec<Head> = store
+            .heads(&id)?
+            .into_iter()
+            .map(|(installation, seq, hash)| Head { installation, epoch, seq, hash })
+            .collect();
+        // The next heads go on behind the last one.
+        said.sort_by_key(|head| Some(head.installation) == numbers.last_head);
+        record.heads.sent(&said);
         let mut tree = CommitTree::new(record.root.0, record.root.1);
         for node in store.commit_nodes::<CommitNode>(&id)? {
             // Nodes come by depth. One without a parent belongs to what was pruned.
@@ -126,6 +157,21 @@ impl Group {
 
     pub(super) fn save_record(&self, store: &Store) -> Result<(), StepError> {
         Ok(store.set_keyed(Keyed::Group, self.record.id.as_bytes(), &self.record)?)
+    }
+
+    /// Writes what an own item changed, and the heads that went with it.
+    pub(super) fn save_numbers(&self, store: &Store, said: &[Head]) -> Result<(), StepError> {
+        let id = &self.record.id;
+        for head in said {
+            store.set_head(id, &head.installation, head.seq, &head.hash)?;
+        }
+        let numbers = Numbers {
+            next_seq: self.record.next_seq,
+            last_hash: self.record.last_hash,
+            last_in_epoch: self.record.last_in_epoch.clone(),
+            last_head: self.record.heads.last(),
+        };
+        Ok(store.set_keyed(Keyed::Numbers, id.as_bytes(), &numbers)?)
     }
 
     /// Writes a state that is new: its description, and its rows.
@@ -233,6 +279,28 @@ impl Group {
             store.delete_commit_frame(&self.record.id, commit.as_bytes())?;
         }
         Ok(store.delete_state(&self.record.id, epoch)?)
+    }
+
+    /// Forgets what is remembered of members that are gone: what of theirs was acknowledged, and what
+    /// is missing, since nobody holds a state any more that could open it.
+    pub(super) fn forget_members(
+        &mut self,
+        store: &Store,
+        away: &BTreeSet<InstallationId>,
+    ) -> Result<(), StepError> {
+        if away.is_empty() {
+            return Ok(());
+        }
+        self.record.heads.retain(|installation| !away.contains(installation));
+        for installation in away {
+            store.delete_head(&self.record.id, installation)?;
+        }
+        let before = self.gaps.clone();
+        self.gaps.retain(|installation| !away.contains(installation));
+        if self.gaps != before {
+            store.set_keyed(Keyed::Gaps, self.record.id.as_bytes(), &self.gaps)?;
+        }
+        Ok(())
     }
 
     /// Deletes the keys of a state.

@@ -221,6 +221,7 @@ impl Machine {
         let Some(group) = self.groups.get_mut(&group_id) else {
             return Ok(false);
         };
+        let gaps_before = group.gaps.clone();
         let own_first_epoch = group.record.first_epoch == epoch;
         // Whoever was a member when we came has a past that does not count here.
         let had_a_past = group.record.members_before.contains(&leaf.installation);
@@ -255,7 +256,7 @@ impl Machine {
         self.store.set_chain(&group_id, &leaf.installation, chain)?;
 
         changes.extend(self.take_heads(group_id, leaf, epoch, link));
-        if let Some(group) = self.groups.get(&group_id) {
+        if let Some(group) = self.groups.get(&group_id).filter(|it| it.gaps != gaps_before) {
             self.store.set_keyed(Keyed::Gaps, group_id.as_bytes(), &group.gaps)?;
         }
         if let Observed::Equivocation { seq, .. } = observed {

@@ -252,6 +252,7 @@ impl Machine {
     pub(super) fn begin_group(&mut self, mut group: Group) -> Result<(), StepError> {
         let epoch = group.record.tip;
         group.save_record(&self.store)?;
+        group.save_numbers(&self.store, &[])?;
         group.save_state(&self.store, &epoch)?;
         group.save_lines(&self.store)?;
         self.groups.insert(group.record.id, group);
@@ -335,7 +336,7 @@ impl Machine {
         group.record.next_seq = seq.saturating_add(1);
         group.record.last_hash = Some(hash);
         group.record.last_in_epoch.insert(epoch, seq);
-        group.save_record(&self.store)?;
+        group.save_numbers(&self.store, said)?;
         self.store.mark_seen(group_id, &hash, self.now)?;
         Ok(())
     }

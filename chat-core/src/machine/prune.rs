@@ -10,7 +10,7 @@ use super::error::StepError;
 use super::group::{Group, state_error};
 use crate::convergence::choose::choose;
 use crate::convergence::tree::{CommitNode, CommitTree};
-use crate::ids::{CommitId, EpochId, GroupId};
+use crate::ids::{CommitId, EpochId, GroupId, InstallationId};
 use crate::params::{HORIZON_AGE, HORIZON_COMMITS, NetworkId, PUBLIC_COMMITS};
 
 /// States kept of a group. The branch that is followed has at most [`HORIZON_COMMITS`] and one; a
@@ -77,9 +77,17 @@ impl Machine {
         let Some(group) = self.groups.get_mut(&group_id).filter(|_| !gone.is_empty()) else {
             return Ok(());
         };
+        let mut away: BTreeSet<InstallationId> = BTreeSet::new();
         for epoch in gone {
+            if let Some(state) = group.states.get(epoch) {
+                away.extend(state.leaves.iter().map(|leaf| leaf.installation));
+            }
             group.forget_state(&self.store, epoch)?;
         }
+        for leaf in group.states.values().flat_map(|state| &state.leaves) {
+            away.remove(&leaf.installation);
+        }
+        group.forget_members(&self.store, &away)?;
         let mut used = BTreeSet::new();
         for state in group.states.values() {
             used.insert(state.seal);
@@ -88,7 +96,7 @@ impl Machine {
         for line in group.lines.retain(|line| used.contains(line)) {
             self.store.delete_root_line(&group_id, &line)?;
         }
-        group.save_record(&self.store)?;
+        group.save_numbers(&self.store, &[])?;
         self.index.clear();
         self.watch_changed = true;
         Ok(())
@@ -120,6 +128,7 @@ impl Machine {
         group.record.root = (group.record.tip, depth);
         group.record.inbox = Zeroizing::new([0; 32]);
         group.save_record(&self.store)?;
+        group.save_numbers(&self.store, &[])?;
         self.index.clear();
         self.watch_changed = true;
         Ok(())
@@ -248,7 +257,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ids::{AccountId, InstallationId};
+    use crate::ids::AccountId;
 
     const NETWORK: NetworkId = NetworkId([7; 32]);
     const ROOT: EpochId = EpochId([0; 32]);
