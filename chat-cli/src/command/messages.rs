@@ -196,6 +196,12 @@ impl People {
             Event::Published { group, item } => {
                 format!("{}  published …{}", self.group(group), item.short())
             }
+            Event::PublishFailed { group, item } => {
+                format!("{}  …{} can never be published", self.group(group), item.short())
+            }
+            Event::ChangeFailed { group, reason } => {
+                format!("{}  a change of yours was lost: {}", self.group(group), text::line(reason))
+            }
             Event::RequestReceived { request } => format!(
                 "{} invites you into “{}”: waku-chat requests accept {}",
                 self.account(&request.from),
