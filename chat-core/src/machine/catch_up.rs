@@ -322,7 +322,7 @@ impl Machine {
             }
             self.receive(message, false)?;
         }
-        self.catch_up.paced_until = self.doorbells.recovers_at(self.now);
+        self.catch_up.paced_until = self.doorbells.recovers_at(self.now).unwrap_or_default();
         if !by_topic && query.run.seeks.is_none() {
             self.raise_mark(query.position);
         }

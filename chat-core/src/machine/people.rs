@@ -186,10 +186,10 @@ impl Budget {
         self.left -= 1.0;
     }
 
-    /// When nothing is owed any more.
-    pub(super) fn recovers_at(&self, now: Timestamp) -> Timestamp {
-        let owed = (-self.left).max(0.0);
-        now + Duration::from_secs_f64(owed / f64::from(crate::params::DOORBELL_PER_SECOND))
+    /// When nothing is owed any more; none: nothing is.
+    pub(super) fn recovers_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let wait = -self.left / f64::from(crate::params::DOORBELL_PER_SECOND);
+        (wait > 0.0).then(|| now + Duration::from_secs_f64(wait))
     }
 }
 
