@@ -144,6 +144,8 @@ pub struct World {
     pub devices: Vec<Device>,
     /// Everything that was published, in order; also what Store has.
     pub observed: Vec<Observed>,
+    /// In which partition what was observed is known, as long as there are several.
+    known_in: Vec<Option<u32>>,
     /// How bad the network is.
     pub faults: Faults,
     /// Whether there is a Store.
@@ -177,6 +179,7 @@ impl World {
             now: Timestamp::from_secs(1_800_000_000),
             devices: Vec::new(),
             observed: Vec::new(),
+            known_in: Vec::new(),
             faults: Faults::default(),
             has_store: true,
             crash: None,
@@ -452,19 +455,37 @@ impl World {
                 self.schedule(at, Action::Deliver(self.process(listener), message.inbound()));
             }
         }
+        self.join_stores();
+        self.known_in.push(self.is_parted().then_some(partition));
         self.observed.push(message);
     }
 
-    fn page(&self, device: usize, query: &Query) -> (Vec<Inbound>, Option<[u8; 32]>) {
+    fn is_parted(&self) -> bool {
+        self.devices.windows(2).any(|pair| pair[0].partition != pair[1].partition)
+    }
+
+    /// Once the network is whole again, its Stores tell one another what they have.
+    fn join_stores(&mut self) {
+        if !self.is_parted() {
+            for known in self.known_in.iter_mut().rev().take_while(|known| known.is_some()) {
+                *known = None;
+            }
+        }
+    }
+
+    fn page(&mut self, device: usize, query: &Query) -> (Vec<Inbound>, Option<[u8; 32]>) {
+        self.join_stores();
         let ns = |at: Timestamp| i64::try_from(at.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         let partition = self.devices[device].partition;
         let mut matching: Vec<&Observed> = self
             .observed
             .iter()
+            .zip(&self.known_in)
+            .filter(|(_, known_in)| known_in.is_none_or(|known_in| known_in == partition))
+            .map(|(message, _)| message)
             .filter(|message| {
                 (ns(query.start)..=ns(query.end)).contains(&message.timestamp_ns)
                     && (query.topics.is_empty() || query.topics.contains(&message.topic))
-                    && self.devices.get(message.by).map_or(0, |by| by.partition) == partition
             })
             .collect();
         matching.sort_by_key(|message| (message.timestamp_ns, message.hash()));
