@@ -223,3 +223,93 @@ fn numbers_and_heads_survive_a_restart() {
     assert!(world.machine(0).missing(&group).unwrap().is_empty());
     assert_works(&mut world, &[0, 1], group);
 }
+
+/// The texts that a device has, sorted, and whether they were sent above a cut.
+fn flags(world: &World, device: usize, group: GroupId) -> Vec<(String, bool)> {
+    let mut found: Vec<(String, bool)> = world
+        .machine(device)
+        .history(&group, None, 100)
+        .unwrap()
+        .into_iter()
+        .filter_map(|message| Some((message.text?, message.flagged)))
+        .collect();
+    found.sort();
+    found
+}
+
+fn reconnect(world: &mut World, devices: &[usize]) {
+    for device in devices {
+        world.devices[*device].partition = 0;
+        world.set_online(*device, false);
+        world.set_online(*device, true);
+    }
+    settle(world);
+}
+
+fn told(list: &[(&str, bool)]) -> Vec<(String, bool)> {
+    list.iter().map(|(text, flagged)| (text.to_string(), *flagged)).collect()
+}
+
+/// Device 1 speaks where nobody hears it, and is removed meanwhile.
+fn removed_unheard(seed: u64) -> (World, GroupId) {
+    let mut world = world(3, seed);
+    let group = group(&mut world, "hikers");
+    world.devices[1].partition = 1;
+    say(&mut world, 1, group, "a: unheard");
+    let out = vec![world.account(1)];
+    world.command(0, Command::RemoveMembers { group, accounts: out }).unwrap();
+    settle(&mut world);
+    reconnect(&mut world, &[0, 1, 2]);
+    (world, group)
+}
+
+#[test]
+fn what_comes_late_from_a_removed_member_is_flagged_also_if_nothing_was_heard_of_it() {
+    let (mut world, group) = removed_unheard(6);
+    for device in [0, 2] {
+        assert_eq!(flags(&world, device, group), told(&[("a: unheard", true)]), "at {device}");
+        world.stop(device);
+        world.start(device);
+        settle(&mut world);
+        assert_eq!(flags(&world, device, group), told(&[("a: unheard", true)]), "at {device}");
+        assert!(world.machine(device).missing(&group).unwrap().is_empty());
+    }
+    assert_works(&mut world, &[0, 2], group);
+}
+
+#[test]
+fn a_removal_that_is_undone_takes_back_its_own_flags_only() {
+    let (mut world, group) = removed_unheard(7);
+    let one = vec![world.account(1)];
+    world.command(0, Command::AddMembers { group, accounts: one.clone() }).unwrap();
+    settle(&mut world);
+    for request in world.machine(1).requests().unwrap() {
+        world.command(1, Command::AcceptRequest { request: request.id }).unwrap();
+    }
+    settle(&mut world);
+    say(&mut world, 1, group, "b: back again");
+    settle(&mut world);
+    let expected = told(&[("a: unheard", true), ("b: back again", false)]);
+    for device in [0, 2] {
+        assert_eq!(flags(&world, device, group), expected, "at {device}");
+    }
+    // It is removed once more, on a branch that loses at first.
+    world.devices[0].partition = 1;
+    world.command(0, Command::RemoveMembers { group, accounts: one }).unwrap();
+    for text in ["one", "two"] {
+        describe(&mut world, 2, group, text);
+    }
+    say(&mut world, 1, group, "c: beside the removal");
+    world.run_for(Duration::from_secs(5));
+    reconnect(&mut world, &[0, 1, 2]);
+    let undone = |event: &&chat_core::machine::Event| {
+        matches!(event, chat_core::machine::Event::BranchChanged { .. })
+    };
+    assert!(events(&world, 0).into_iter().any(|event| undone(&event)));
+    for device in [0, 2] {
+        assert_eq!(flags(&world, device, group)[..2], expected, "at {device}");
+    }
+    // Above the cut or not: all say the same.
+    assert_eq!(flags(&world, 0, group), flags(&world, 2, group));
+    assert_works(&mut world, &[0, 2], group);
+}

@@ -57,8 +57,9 @@ pub struct StateInfo {
     pub created_at: Timestamp,
     /// When it came to know the state that the roots come from.
     pub rooted_at: Timestamp,
-    /// The last number that counts of each installation that its commit removed.
-    pub cuts: Vec<(InstallationId, u64)>,
+    /// The last number that counts of each membership that its commit ended: whose it was, and the
+    /// state in which it began.
+    pub cuts: Vec<(InstallationId, EpochId, u64)>,
     /// Whether its commit removed somebody who had asked for it.
     pub left: bool,
 }

@@ -84,7 +84,14 @@ impl Machine {
         if !header.rotate {
             state.rooted_at = parent.rooted_at;
         }
-        state.cuts = header.cuts.iter().map(|cut| (cut.installation, cut.seq)).collect();
+        state.cuts = header
+            .cuts
+            .iter()
+            .filter_map(|cut| {
+                let since = parent.leaf_of(&cut.installation)?.since?;
+                Some((cut.installation, since, cut.seq))
+            })
+            .collect();
         state.left = header
             .warrants
             .iter()
@@ -126,8 +133,8 @@ impl Machine {
             let turn = turn.ok_or_else(|| {
                 StepError::State("the branch that is followed is not in the tree".into())
             })?;
+            self.review_cuts(group_id)?;
             if !turn.undone.is_empty() {
-                self.undo(group_id, &turn.undone)?;
                 self.tell(Event::BranchChanged { group: group_id, undone: turn.undone.len() })?;
             }
             for id in &turn.applied {
@@ -159,29 +166,6 @@ impl Machine {
         self.tell(Event::GroupLeft { group: group_id, removed: false })
     }
 
-    /// Takes back the cuts of commits that no longer count.
-    fn undo(&mut self, group_id: GroupId, undone: &[CommitId]) -> Result<(), StepError> {
-        let Some(group) = self.groups.get_mut(&group_id) else {
-            return Ok(());
-        };
-        for id in undone {
-            let Some(node) = group.tree.get(id) else {
-                continue;
-            };
-            let Some(state) = group.states.get(&node.epoch) else {
-                continue;
-            };
-            for (installation, _) in &state.cuts {
-                if let Some(chain) = group.chains.get_mut(installation) {
-                    chain.set_cut(None);
-                    self.store.set_chain(&group_id, installation, chain)?;
-                    self.store.unflag(&group_id, installation)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Tells what a commit on the branch that is followed changed.
     fn tell_commit(&mut self, group_id: GroupId, id: &CommitId) -> Result<(), StepError> {
         let Some(group) = self.groups.get_mut(&group_id) else {
@@ -210,22 +194,6 @@ impl Machine {
         else {
             return Ok(());
         };
-        for (installation, cut) in &after.cuts {
-            if let Some(chain) = group.chains.get_mut(installation) {
-                chain.set_cut(Some(*cut));
-                self.store.set_chain(&group_id, installation, chain)?;
-            }
-            self.store.flag_above(&group_id, installation, *cut)?;
-        }
-        for leaf in &after.leaves {
-            // Whoever is a member again has no cut any more.
-            if leaf.since == Some(after.epoch)
-                && let Some(chain) = group.chains.get_mut(&leaf.installation)
-            {
-                chain.set_cut(None);
-                self.store.set_chain(&group_id, &leaf.installation, chain)?;
-            }
-        }
         let accounts =
             |state: &StateInfo| state.accounts().into_iter().collect::<BTreeSet<AccountId>>();
         let (old, new) = (accounts(&before), accounts(&after));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::cuts::Cuts;
 use super::error::StepError;
 use super::view::Membership;
 use crate::convergence::choose::choose;
@@ -80,6 +81,10 @@ pub(super) struct Group {
     pub(super) gaps: Gaps,
     /// When states ceased to be the one that is followed.
     pub(super) superseded: BTreeMap<EpochId, Timestamp>,
+    /// The cuts of the branch that is followed.
+    pub(super) cuts: Cuts,
+    /// Those of its states that are gone.
+    pub(super) old_cuts: Cuts,
     cache: Vec<(EpochId, Mls)>,
 }
 
@@ -112,6 +117,8 @@ impl Group {
             chains: BTreeMap::new(),
             gaps: Gaps::default(),
             superseded: BTreeMap::new(),
+            cuts: Cuts::new(),
+            old_cuts: Cuts::new(),
         }
     }
 
@@ -143,16 +150,20 @@ impl Group {
         }
         let states =
             store.states::<StateInfo>(&id)?.into_iter().map(|state| (state.epoch, state)).collect();
-        Ok(Self {
+        let mut group = Self {
             tree,
             states,
             lines: RootLines::load(store.root_lines(&id)?),
             chains: store.chains(&id)?.into_iter().collect(),
             gaps: store.keyed(Keyed::Gaps, id.as_bytes())?.unwrap_or_default(),
             superseded: store.superseded(&id)?.into_iter().collect(),
+            cuts: Cuts::new(),
+            old_cuts: store.cuts(&id)?.into_iter().collect(),
             cache: Vec::new(),
             record,
-        })
+        };
+        group.cuts = group.cuts_on_path();
+        Ok(group)
     }
 
     pub(super) fn save_record(&self, store: &Store) -> Result<(), StepError> {

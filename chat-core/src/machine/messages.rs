@@ -165,12 +165,7 @@ impl Machine {
             }
             Body::Heartbeat => return Ok(()),
         };
-        let flagged = self
-            .groups
-            .get(&group_id)
-            .and_then(|group| group.chains.get(&leaf.installation))
-            .and_then(Chain::cut)
-            .is_some_and(|cut| seq > cut);
+        let flagged = self.groups.get(&group_id).is_some_and(|group| group.is_cut(leaf, seq));
         let stored = Stored {
             sender: leaf.account,
             installation: leaf.installation,
@@ -225,8 +220,9 @@ impl Machine {
         let own_first_epoch = group.record.first_epoch == epoch;
         // Whoever was a member when we came has a past that does not count here.
         let had_a_past = group.record.members_before.contains(&leaf.installation);
+        let cut = group.cut_of(&leaf.installation);
         let chain = group.chains.entry(leaf.installation).or_insert_with(|| {
-            if had_a_past {
+            let mut chain = if had_a_past {
                 Chain::joined()
             } else if link.prev_in_epoch.is_none() && leaf.since == Some(epoch) {
                 // Its first item in the state that it came in with: a former member that is back
@@ -234,7 +230,9 @@ impl Machine {
                 Chain::from_start(link.seq)
             } else {
                 Chain::from_start(FIRST_SEQ)
-            }
+            };
+            chain.set_cut(cut);
+            chain
         });
         let observed = chain.receive(Received {
             seq: link.seq,

@@ -9,6 +9,7 @@ mod clock;
 mod command;
 mod commits;
 mod converge;
+mod cuts;
 mod disposition;
 mod error;
 mod event;

@@ -78,8 +78,15 @@ impl Machine {
             return Ok(());
         };
         let mut away: BTreeSet<InstallationId> = BTreeSet::new();
+        let path: BTreeSet<EpochId> = group.path().iter().map(|state| state.epoch).collect();
         for epoch in gone {
             if let Some(state) = group.states.get(epoch) {
+                for (installation, since, seq) in
+                    state.cuts.iter().filter(|_| path.contains(epoch)).copied()
+                {
+                    group.old_cuts.insert((installation, since), seq);
+                    self.store.set_cut(&group_id, &installation, &since, seq)?;
+                }
                 away.extend(state.leaves.iter().map(|leaf| leaf.installation));
             }
             group.forget_state(&self.store, epoch)?;

@@ -33,6 +33,8 @@ CREATE TABLE chain (grp BLOB NOT NULL, installation BLOB NOT NULL, data BLOB NOT
 CREATE TABLE numbers (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE head (grp BLOB NOT NULL, installation BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (grp, installation)) WITHOUT ROWID;
 CREATE TABLE gaps (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+-- The cuts of states that are gone: the last number that counts of a membership that ended.
+CREATE TABLE cut (grp BLOB NOT NULL, installation BLOB NOT NULL, since BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (grp, installation, since)) WITHOUT ROWID;
 CREATE TABLE seen (grp BLOB NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (grp, hash)) WITHOUT ROWID;
 CREATE TABLE message (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -188,6 +188,21 @@ fn uint(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
+fn message_rows<T: DeserializeOwned>(
+    mut rows: rusqlite::Rows<'_>,
+) -> Result<Vec<MessageRow<T>>, StoreError> {
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(MessageRow {
+            id: uint(row.get(0)?),
+            hash: ItemHash(row.get(1)?),
+            flagged: row.get(2)?,
+            data: decode("message", &row.get::<_, Vec<u8>>(3)?)?,
+        });
+    }
+    Ok(out)
+}
+
 impl Store {
     fn all<T: DeserializeOwned>(
         &self,
@@ -662,28 +677,54 @@ impl Store {
         Ok((added == 1).then(|| uint(self.conn.last_insert_rowid())))
     }
 
-    /// Flags the messages of an installation above its cut; how many there are.
-    pub(crate) fn flag_above(
+    /// The messages of an installation with a higher number.
+    pub(crate) fn messages_above<T: DeserializeOwned>(
         &self,
         group: &GroupId,
         installation: &InstallationId,
         seq: u64,
-    ) -> Result<usize, StoreError> {
-        self.write(
-            "UPDATE message SET flagged = 1 WHERE grp = ?1 AND installation = ?2 AND seq > ?3",
-            params![group.0, installation.0, int(seq)],
-        )
+    ) -> Result<Vec<MessageRow<T>>, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT id, hash, flagged, data FROM message
+             WHERE grp = ?1 AND installation = ?2 AND seq > ?3",
+        )?;
+        let rows = statement.query(params![group.0, installation.0, int(seq)])?;
+        message_rows(rows)
     }
 
-    /// Takes the flags of an installation's messages back.
-    pub(crate) fn unflag(
+    /// Says whether a message lies above its author's cut.
+    pub(crate) fn set_flag(&self, id: u64, flagged: bool) -> Result<(), StoreError> {
+        self.write("UPDATE message SET flagged = ?2 WHERE id = ?1", params![int(id), flagged])
+            .map(drop)
+    }
+
+    /// The cuts of states that are gone: whose, of the membership that began where, and the number.
+    pub(crate) fn cuts(
+        &self,
+        group: &GroupId,
+    ) -> Result<Vec<((InstallationId, EpochId), u64)>, StoreError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT installation, since, seq FROM cut WHERE grp = ?1")?;
+        let mut rows = statement.query(params![group.0])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(((InstallationId(row.get(0)?), EpochId(row.get(1)?)), uint(row.get(2)?)));
+        }
+        Ok(out)
+    }
+
+    /// Keeps the cut of a state that goes.
+    pub(crate) fn set_cut(
         &self,
         group: &GroupId,
         installation: &InstallationId,
+        since: &EpochId,
+        seq: u64,
     ) -> Result<(), StoreError> {
         self.write(
-            "UPDATE message SET flagged = 0 WHERE grp = ?1 AND installation = ?2",
-            params![group.0, installation.0],
+            "INSERT INTO cut (grp, installation, since, seq) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (grp, installation, since) DO UPDATE SET seq = ?4",
+            params![group.0, installation.0, since.0, int(seq)],
         )
         .map(drop)
     }
@@ -702,6 +743,7 @@ impl Store {
             "DELETE FROM root_line WHERE grp = ?1",
             "DELETE FROM chain WHERE grp = ?1",
             "DELETE FROM head WHERE grp = ?1",
+            "DELETE FROM cut WHERE grp = ?1",
             "DELETE FROM gaps WHERE grp = ?1",
         ] {
             self.write(sql, params![group.0])?;
@@ -719,16 +761,7 @@ impl Store {
     ) -> Result<Vec<MessageRow<T>>, StoreError> {
         let mut statement = self.conn.prepare_cached(MESSAGES)?;
         let before = before.map_or(i64::MAX, int);
-        let mut rows = statement.query(params![group.0, before, limit])?;
-        let mut out = Vec::new();
-        while let Some(row) = rows.next()? {
-            out.push(MessageRow {
-                id: uint(row.get(0)?),
-                hash: ItemHash(row.get(1)?),
-                flagged: row.get(2)?,
-                data: decode("message", &row.get::<_, Vec<u8>>(3)?)?,
-            });
-        }
+        let mut out = message_rows(statement.query(params![group.0, before, limit])?)?;
         out.reverse();
         Ok(out)
     }
