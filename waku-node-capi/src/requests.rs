@@ -1,0 +1,101 @@
+//! What can be asked of a node, once the arguments were read.
+
+use std::time::Duration;
+
+use waku_node::{Multiaddr, PeerId, WakuMessage};
+
+/// Which peers of a topic are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Among {
+    /// All that take part in it.
+    Connected,
+    /// Those in its mesh.
+    Mesh,
+}
+
+/// A request to a node.
+pub(crate) enum Request {
+    Start,
+    Stop,
+    Publish {
+        topic: String,
+        message: WakuMessage,
+    },
+    Subscribe {
+        topic: String,
+    },
+    Unsubscribe {
+        topic: String,
+    },
+    CountPeers {
+        topic: String,
+        among: Among,
+    },
+    ListPeers {
+        topic: String,
+        among: Among,
+    },
+    StoreQuery {
+        query: String,
+        peer: String,
+        timeout: Option<Duration>,
+    },
+    Connect {
+        peers: Vec<Multiaddr>,
+        timeout: Option<Duration>,
+    },
+    Disconnect {
+        peer: PeerId,
+    },
+    DisconnectAll,
+    Dial {
+        peer: Multiaddr,
+        protocol: String,
+        timeout: Option<Duration>,
+    },
+    DialById {
+        peer: PeerId,
+        protocol: String,
+        timeout: Option<Duration>,
+    },
+    KnownPeers,
+    ConnectedPeers,
+    ConnectedPeersInfo,
+    PeersByProtocol {
+        protocol: String,
+    },
+    ListenAddresses,
+    Enr,
+    PeerId,
+    Metrics,
+    Online,
+    /// Something that this node does not do: what, as a sentence without its end.
+    NotServed(&'static str),
+}
+
+impl Request {
+    /// Whether it changes what the node takes part in, so that later requests must wait for it.
+    pub(crate) fn is_ordered(&self) -> bool {
+        matches!(self, Self::Start | Self::Stop | Self::Subscribe { .. } | Self::Unsubscribe { .. })
+    }
+
+    /// Bytes that it holds while it waits.
+    pub(crate) fn weight(&self) -> usize {
+        const BASE: usize = 256;
+        BASE + match self {
+            Self::Publish { topic, message } => {
+                topic.len() + message.payload.len() + message.content_topic.len()
+            }
+            Self::StoreQuery { query, peer, .. } => query.len() + peer.len(),
+            Self::Connect { peers, .. } => peers.iter().map(Multiaddr::len).sum(),
+            Self::Subscribe { topic }
+            | Self::Unsubscribe { topic }
+            | Self::CountPeers { topic, .. }
+            | Self::ListPeers { topic, .. } => topic.len(),
+            Self::Dial { protocol, .. }
+            | Self::DialById { protocol, .. }
+            | Self::PeersByProtocol { protocol } => protocol.len(),
+            _ => 0,
+        }
+    }
+}

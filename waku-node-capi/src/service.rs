@@ -1,0 +1,283 @@
+//! Carries out requests on a node.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use waku_node::{EventStream, Node, NodeEvent, PublishError, WakuMessage, message_hash};
+
+use crate::answers::{Reply, lock};
+use crate::config::Settings;
+use crate::events::{Event, EventQueue, Health};
+use crate::peers::KnownPeers;
+use crate::requests::Request;
+use crate::{json, metrics};
+
+/// Store answers that wait for the host at once: each can be many megabytes.
+const MAX_PAGES: usize = 16;
+
+type Answer = Result<String, String>;
+
+/// A node as the host sees it: created, running, or stopped again.
+pub(crate) struct Service {
+    settings: Result<Settings, String>,
+    pub(crate) events: Arc<EventQueue>,
+    state: Mutex<State>,
+    pub(crate) known: Mutex<KnownPeers>,
+    pages: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct State {
+    node: Option<Node>,
+    /// What is subscribed to, or will be once the node runs.
+    topics: BTreeSet<String>,
+}
+
+impl Service {
+    pub(crate) fn new(settings: Result<Settings, String>, events: Arc<EventQueue>) -> Self {
+        let mut state = State::default();
+        let mut known = KnownPeers::default();
+        if let Ok(settings) = &settings {
+            let node = &settings.node;
+            if node.relay {
+                let topic = |s: &u32| waku_node::pubsub_topic(node.cluster_id, *s);
+                state.topics = node.shards.iter().map(topic).collect();
+            }
+            node.static_peers.iter().for_each(|address| known.learn(address));
+        }
+        Self {
+            settings,
+            events,
+            state: Mutex::new(state),
+            known: Mutex::new(known),
+            pages: Arc::new(Semaphore::new(MAX_PAGES)),
+        }
+    }
+
+    /// Carries out a request, and answers it.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request, mut reply: Reply) {
+        let result = match request {
+            Request::StoreQuery { query, peer, timeout } => {
+                // Held until the host has taken the answer.
+                if let Ok(page) = self.pages.clone().acquire_owned().await {
+                    reply.hold(page);
+                }
+                within(timeout, self.store_query(&query, &peer)).await
+            }
+            other => self.carry_out(other).await,
+        };
+        reply.send(result);
+    }
+
+    async fn carry_out(&self, request: Request) -> Answer {
+        let settings = self.settings()?;
+        match request {
+            Request::Start => self.start().await,
+            Request::Stop => {
+                self.stop().await;
+                done()
+            }
+            Request::Publish { topic, message } => self.publish(topic, message).await,
+            Request::Subscribe { topic } => self.subscribe(topic).await,
+            Request::Unsubscribe { topic } => self.unsubscribe(topic).await,
+            Request::CountPeers { topic, among } => self.count_peers(&topic, among),
+            Request::ListPeers { topic, among } => self.list_peers(&topic, among),
+            Request::StoreQuery { query, peer, timeout } => {
+                within(timeout, self.store_query(&query, &peer)).await
+            }
+            Request::Connect { peers, timeout } => within(timeout, self.connect(peers)).await,
+            Request::Disconnect { peer } => {
+                self.node()?.disconnect(peer).await;
+                done()
+            }
+            Request::DisconnectAll => self.disconnect_all().await,
+            Request::Dial { peer, protocol, timeout } => {
+                within(timeout, self.dial(peer, &protocol)).await
+            }
+            Request::DialById { peer, protocol, timeout } => {
+                within(timeout, self.dial_by_id(peer, &protocol)).await
+            }
+            Request::KnownPeers => Ok(lock(&self.known).list()),
+            Request::ConnectedPeers => Ok(self.connected_peers(|_| true)),
+            Request::ConnectedPeersInfo => Ok(self.connected_peers_info()),
+            Request::PeersByProtocol { protocol } => {
+                Ok(self.connected_peers(|peer| peer.protocols.contains(&protocol)))
+            }
+            Request::ListenAddresses => {
+                let addresses = settings.listen_addresses();
+                Ok(addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
+            Request::Enr => settings.enr(),
+            Request::PeerId => Ok(settings.peer_id.to_string()),
+            Request::Metrics => Ok(metrics::text(self.running().as_ref())),
+            Request::Online => {
+                Ok(self.running().is_some_and(|n| !n.peers().is_empty()).to_string())
+            }
+            Request::NotServed(what) => Err(format!("{what} by this node")),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Result<&Settings, String> {
+        self.settings.as_ref().map_err(|e| format!("the node was not created: {e}"))
+    }
+
+    /// The node, if it was started and not stopped since.
+    pub(crate) fn running(&self) -> Option<Node> {
+        lock(&self.state).node.clone()
+    }
+
+    pub(crate) fn node(&self) -> Result<Node, String> {
+        self.running().ok_or_else(|| "the node is not started".into())
+    }
+
+    /// Starts the node. Doing so twice changes nothing.
+    async fn start(&self) -> Answer {
+        if self.running().is_some() {
+            return done();
+        }
+        let node = Node::start(self.settings()?.node.clone()).await.map_err(said)?;
+        // Nothing was awaited since the node's task was made, so no event can have been missed.
+        tokio::spawn(tell(node.events(), self.events.clone()));
+        let topics = lock(&self.state).topics.clone();
+        for topic in topics {
+            if let Err(error) = node.subscribe(&topic).await {
+                node.shutdown().await;
+                return Err(said(error));
+            }
+        }
+        lock(&self.state).node = Some(node);
+        done()
+    }
+
+    /// Stops the node; it can be started again, with the same identity.
+    pub(crate) async fn stop(&self) {
+        let node = lock(&self.state).node.take();
+        if let Some(node) = node {
+            node.shutdown().await;
+        }
+    }
+
+    async fn publish(&self, topic: String, message: WakuMessage) -> Answer {
+        self.relay()?;
+        if topic.trim().is_empty() {
+            return Err("NoTopicSpecified".into());
+        }
+        let node = self.node()?;
+        let result = node.publish(&topic, message.clone()).await;
+        // As with libwaku, whoever takes part in a topic hears its own messages, whether or not
+        // somebody else did.
+        let heard = match &result {
+            Ok(_) => true,
+            Err(PublishError::NoPeers | PublishError::Duplicate | PublishError::Overloaded) => true,
+            Err(_) => false,
+        };
+        if heard && lock(&self.state).topics.contains(&topic) {
+            let hash = message_hash(&topic, &message);
+            self.events.push(Event::Message { pubsub_topic: topic, hash, message });
+        }
+        match result {
+            Ok(hash) => Ok(hash.to_string()),
+            // libwaku has one answer for both.
+            Err(PublishError::NoPeers | PublishError::Duplicate) => Err("NoPeersToPublish".into()),
+            Err(other) => Err(said(other)),
+        }
+    }
+
+    async fn subscribe(&self, topic: String) -> Answer {
+        self.relay()?;
+        match self.running() {
+            Some(node) => node.subscribe(&topic).await.map_err(said)?,
+            None => self.check_topic(&topic)?,
+        }
+        lock(&self.state).topics.insert(topic);
+        done()
+    }
+
+    async fn unsubscribe(&self, topic: String) -> Answer {
+        self.relay()?;
+        match self.running() {
+            Some(node) => node.unsubscribe(&topic).await.map_err(said)?,
+            None => self.check_topic(&topic)?,
+        }
+        lock(&self.state).topics.remove(&topic);
+        done()
+    }
+
+    /// What the node would say once it runs.
+    fn check_topic(&self, topic: &str) -> Result<(), String> {
+        let (cluster, _) = waku_node::parse_pubsub_topic(topic).map_err(said)?;
+        match cluster == self.settings()?.node.cluster_id {
+            true => Ok(()),
+            false => Err(said(waku_node::TopicError::OtherCluster)),
+        }
+    }
+
+    /// Whether there is relay at all.
+    pub(crate) fn relay(&self) -> Result<(), String> {
+        match self.settings()?.node.relay {
+            true => Ok(()),
+            false => Err("Operation not supported without Waku Relay enabled.".into()),
+        }
+    }
+
+    async fn store_query(&self, query: &str, peer: &str) -> Answer {
+        self.settings()?;
+        let failed = |e: String| format!("the Store request failed: {e}");
+        let (request_id, query) = json::store_query(query).map_err(failed)?;
+        let addresses = crate::peers::parse_addresses(peer).map_err(failed)?;
+        let peer = self.reach(&addresses).await.map_err(failed)?;
+        let page =
+            self.node()?.store_query(Some(peer), query).await.map_err(|e| failed(e.to_string()))?;
+        Ok(json::store_page(&request_id, &page))
+    }
+}
+
+/// Passes a node's events on, until it stops.
+async fn tell(mut stream: EventStream, events: Arc<EventQueue>) {
+    let mut health: HashMap<String, Health> = HashMap::new();
+    while let Some(event) = stream.recv().await {
+        match event {
+            NodeEvent::Message { pubsub_topic, hash, message } => {
+                events.push(Event::Message { pubsub_topic, hash, message });
+            }
+            NodeEvent::PeerConnected { peer } => {
+                events.push(Event::Connection { peer, joined: true });
+            }
+            NodeEvent::PeerDisconnected { peer } => {
+                events.push(Event::Connection { peer, joined: false });
+            }
+            NodeEvent::MeshChanged { pubsub_topic, mesh_peers, .. } => {
+                let now = Health::of(mesh_peers);
+                // A topic begins as unhealthy, and only changes are told.
+                let before = health.insert(pubsub_topic.clone(), now).unwrap_or(Health::Unhealthy);
+                if now != before {
+                    events.push(Event::Health { pubsub_topic, health: now });
+                }
+            }
+            NodeEvent::Lagged(n) => events.missed(n),
+            // Events that libwaku does not have.
+            _ => {}
+        }
+    }
+}
+
+/// Answers of calls that have nothing to tell.
+pub(crate) fn done() -> Answer {
+    Ok(String::new())
+}
+
+pub(crate) fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+async fn within(timeout: Option<Duration>, work: impl Future<Output = Answer>) -> Answer {
+    match timeout {
+        None => work.await,
+        Some(patience) => tokio::time::timeout(patience, work)
+            .await
+            .unwrap_or_else(|_| Err(format!("timed out after {} ms", patience.as_millis()))),
+    }
+}
