@@ -19,6 +19,15 @@ export function within(ms, what, promise) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+/** Waits for something that js-waku has no event for. */
+export async function until(what, holds) {
+  const end = Date.now() + 30_000;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`waited too long until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 export class Peer {
   static async start(program, ...args) {
     const peer = new Peer();
@@ -39,6 +48,7 @@ export class Peer {
     });
     const ready = await peer.next("its address", (l) => l.type === "ready");
     peer.address = ready.address;
+    peer.wsAddress = ready.wsAddress;
     peer.id = ready.peerId;
     return peer;
   }

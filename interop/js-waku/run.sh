@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs real js-waku against waku-node over tcp on loopback. Needs Rust and npm. Everything that
+# Runs real js-waku against waku-node over tcp and websocket on loopback. Needs Rust and npm. Everything that
 # is installed comes from npm, at the versions of package-lock.json, and runs no install scripts;
 # js-waku needs Node 22, so that comes from npm too where the system's is older.
 set -eu

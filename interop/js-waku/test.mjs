@@ -1,4 +1,4 @@
-// Real js-waku against waku-node, over tcp on loopback.
+// Real js-waku against waku-node, over tcp and websocket on loopback.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { gossipsub } from "@chainsafe/libp2p-gossipsub";
@@ -6,7 +6,8 @@ import { yamux } from "@chainsafe/libp2p-yamux";
 import { tcp } from "@libp2p/tcp";
 import { messageHash } from "@waku/core";
 import { bytesToUtf8, createLightNode, Protocols, utf8ToBytes } from "@waku/sdk";
-import { endAll, Peer, within } from "./peer.mjs";
+import { lightNode } from "./light.mjs";
+import { endAll, Peer, until, within } from "./peer.mjs";
 
 const RELAY = "/vac/waku/relay/2.0.0";
 const CLUSTER = 66;
@@ -24,7 +25,7 @@ if (!program) {
 setTimeout(() => {
   console.error("the whole run took too long");
   process.exit(1);
-}, 170_000).unref();
+}, 280_000).unref();
 
 const hex = (bytes) => `0x${Buffer.from(bytes).toString("hex")}`;
 
@@ -53,15 +54,6 @@ async function jsWaku(muxer, cluster = CLUSTER) {
       ...(muxer === "yamux" ? { streamMuxers: [yamux()] } : {}),
     },
   });
-}
-
-/** Waits for something that js-waku has no event for. */
-async function until(what, holds) {
-  const end = Date.now() + 30_000;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited too long until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 async function link(node, peer) {
@@ -296,6 +288,9 @@ for (const muxer of ["mplex", "yamux"]) {
     await node.stop();
     assert.equal(await peer.stop(), 0);
   });
+}
+for (const transport of ["tcp", "websocket"]) {
+  for (const muxer of ["mplex", "yamux"]) await lightNode(test, program, transport, muxer);
 }
 await idleStreams();
 await otherCluster();

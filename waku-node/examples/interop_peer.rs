@@ -6,6 +6,7 @@
 //! - `publish <pubsub topic> <content topic> <text>`: answers `{"type":"published",…}`
 //! - `fill <pubsub topic> <content topic> <count>`: publishes `item 0`, `item 1`, … a millisecond
 //!   apart; answers `{"type":"filled",…}` with their hashes, once the archive has them
+//! - `connect <address>`: answers `{"type":"connected",…}` once the peer is ready and subscribes
 //! - `status`: answers `{"type":"status",…}`
 //!
 //! It ends when its standard input does. Arguments: the cluster, 66 by default; the request time-out
@@ -32,16 +33,24 @@ async fn main() -> Result<(), Failure> {
     let mut config = NodeConfig {
         cluster_id: args.next().map_or(Ok(66), |a| a.parse())?,
         store: Some(StoreConfig::default()),
+        filter: true,
+        lightpush: true,
         ..NodeConfig::default()
     };
+    config.listen.push("/ip4/127.0.0.1/tcp/0/ws".parse()?);
     if let Some(timeout) = args.next() {
         config.limits.request_timeout = Duration::from_millis(timeout.parse()?);
     }
     let node = Node::start(config).await?;
     let mut events = node.events();
+    let address = |websocket: bool| {
+        let all = node.listen_addresses().into_iter().map(|a| a.to_string());
+        all.into_iter().find(|a| a.contains("/ws/") == websocket)
+    };
     say(&json!({
         "type": "ready",
-        "address": node.listen_addresses().first().map(ToString::to_string),
+        "address": address(false),
+        "wsAddress": address(true),
         "peerId": node.peer_id().to_string(),
     }));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -108,6 +117,14 @@ async fn command(node: &Node, line: &str) -> Result<Value, Failure> {
             let hashes: Vec<_> = hashes.iter().map(ToString::to_string).collect();
             Ok(json!({ "type": "filled", "archived": archived, "hashes": hashes }))
         }
+        ["connect", address] => {
+            let mut events = node.events();
+            let peer = node.connect(address.parse()?).await?;
+            while node.status().topics.iter().any(|t| t.topic_peers == 0) {
+                events.recv().await.ok_or("the node has stopped")?;
+            }
+            Ok(json!({ "type": "connected", "peerId": peer.to_string() }))
+        }
         ["status"] => {
             let status = node.status();
             let peers: Vec<_> = node
@@ -121,6 +138,9 @@ async fn command(node: &Node, line: &str) -> Result<Value, Failure> {
                 "peers": peers,
                 "metadataRefused": status.counters.metadata_refused,
                 "storeServed": status.counters.store_served,
+                "filterSubscribers": status.filter.map(|f| f.subscribers),
+                "lightpushServed": status.counters.lightpush_served,
+                "lightpushRefused": status.counters.lightpush_refused,
             }))
         }
         _ => Err("unknown command".into()),

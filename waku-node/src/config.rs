@@ -44,7 +44,8 @@ impl NodeKey {
 /// Everything that a node is told at its start.
 #[derive(Clone)]
 pub struct NodeConfig {
-    /// Where to listen: `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, port 0 for any free port. May be empty.
+    /// Where to listen: `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, port 0 for any free port; with `/ws`
+    /// behind the port for websocket. May be empty.
     pub listen: Vec<Multiaddr>,
     /// The identity; a random one if `None`.
     pub key: Option<NodeKey>,
@@ -58,6 +59,13 @@ pub struct NodeConfig {
     pub relay: bool,
     /// Keep an archive and answer Store queries.
     pub store: Option<StoreConfig>,
+    /// Serve filter: push messages to peers that subscribe to their content topics. Using the
+    /// filter of others is always possible.
+    pub filter: bool,
+    /// Bounds of the filter service.
+    pub filter_config: FilterConfig,
+    /// Serve lightpush: publish for peers that ask for it. Using that of others is always possible.
+    pub lightpush: bool,
     /// Bounds on what peers can make this node spend.
     pub limits: Limits,
     /// How static peers are dialled again.
@@ -77,6 +85,9 @@ impl Default for NodeConfig {
             static_peers: Vec::new(),
             relay: true,
             store: None,
+            filter: false,
+            filter_config: FilterConfig::default(),
+            lightpush: false,
             limits: Limits::default(),
             reconnect: ReconnectConfig::default(),
         }
@@ -93,8 +104,15 @@ pub struct StoreConfig {
     pub retention: Duration,
     /// Most messages kept.
     pub max_messages: u64,
-    /// Most bytes of payload and topics kept.
+    /// Most bytes kept, as a database with its indexes: at least [`StoreConfig::MIN_BYTES`]. The
+    /// file is no larger, except for what one batch of new messages adds before the oldest go; beside
+    /// it SQLite keeps a log of up to 16 MiB.
     pub max_bytes: u64,
+}
+
+impl StoreConfig {
+    /// Smallest [`StoreConfig::max_bytes`]: an empty database, and the largest message.
+    pub const MIN_BYTES: u64 = 512 * 1024;
 }
 
 impl Default for StoreConfig {
@@ -104,6 +122,27 @@ impl Default for StoreConfig {
             retention: Duration::from_secs(2 * 24 * 3600),
             max_messages: 1_000_000,
             max_bytes: 512 * 1024 * 1024,
+        }
+    }
+}
+
+/// Bounds of the filter service. The defaults are those of nwaku.
+#[derive(Clone, Debug)]
+pub struct FilterConfig {
+    /// Subscribers.
+    pub max_peers: usize,
+    /// Pairs of pubsub topic and content topic that one of them subscribes to.
+    pub max_criteria_per_peer: usize,
+    /// How long subscriptions last without a request or a ping.
+    pub subscription_timeout: Duration,
+}
+
+impl Default for FilterConfig {
+    fn default() -> Self {
+        Self {
+            max_peers: 100,
+            max_criteria_per_peer: 1000,
+            subscription_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -147,6 +186,11 @@ pub struct Limits {
     /// Messages that wait to be written to the archive, in bytes; more are not archived, and
     /// counted.
     pub archive_queue_bytes: usize,
+    /// Filter and lightpush requests of one peer in a second, sustained; more are answered with
+    /// status 429. Twice as many may come at once.
+    pub service_requests_per_second: u64,
+    /// Filter pushes that wait for one slow subscriber, in bytes; more are dropped, and counted.
+    pub filter_queue_bytes: usize,
 }
 
 impl Default for Limits {
@@ -170,6 +214,8 @@ impl Default for Limits {
             store_queue_len: 256,
             store_in_flight_bytes: 64 * 1024 * 1024,
             archive_queue_bytes: 64 * 1024 * 1024,
+            service_requests_per_second: 1000,
+            filter_queue_bytes: 4 * 1024 * 1024,
         }
     }
 }
@@ -203,6 +249,12 @@ impl NodeConfig {
         if self.shards.iter().any(|s| *s > MAX_SHARD) {
             return Err(NodeError::Config("a shard is a number below 1024"));
         }
+        if self.store.as_ref().is_some_and(|s| s.max_bytes < StoreConfig::MIN_BYTES) {
+            return Err(NodeError::Config("the archive's max_bytes must be at least 512 KiB"));
+        }
+        if l.service_requests_per_second == 0 {
+            return Err(NodeError::Config("service_requests_per_second must be above zero"));
+        }
         if self.reconnect.min.is_zero() || self.reconnect.max < self.reconnect.min {
             return Err(NodeError::Config(
                 "reconnect.min must be above zero and not above reconnect.max",
@@ -220,13 +272,16 @@ const MAX_SHARD: u32 = 1023;
 
 /// The socket address of a listen address.
 pub(crate) fn check_listen(addr: &Multiaddr) -> Result<SocketAddr, NodeError> {
-    let parts: Vec<_> = addr.iter().collect();
+    let mut parts: Vec<_> = addr.iter().collect();
+    if parts.len() == 3 && matches!(&parts[2], Protocol::Ws(path) if path == "/") {
+        parts.pop();
+    }
     match parts.as_slice() {
         [Protocol::Ip4(ip), Protocol::Tcp(port)] => Ok(SocketAddr::new((*ip).into(), *port)),
         [Protocol::Ip6(ip), Protocol::Tcp(port)] => Ok(SocketAddr::new((*ip).into(), *port)),
         _ => Err(NodeError::Address {
             addr: addr.clone(),
-            reason: "listening is possible on /ip4/…/tcp/… and /ip6/…/tcp/… only",
+            reason: "listening is possible on /ip4/…/tcp/… and /ip6/…/tcp/… only, with or without /ws",
         }),
     }
 }
@@ -254,11 +309,16 @@ pub(crate) fn check_dial(
         Some(Protocol::Tcp(_)) => {}
         _ => return bad("only tcp is supported"),
     }
-    let transport: Multiaddr = addr.iter().take(2).collect();
-    match (parts.next(), parts.next()) {
+    let mut transport: Multiaddr = addr.iter().take(2).collect();
+    let mut next = parts.next();
+    if let Some(ws @ Protocol::Ws(_)) = next {
+        transport.push(ws);
+        next = parts.next();
+    }
+    match (next, parts.next()) {
         (None, _) => Ok((transport, None)),
         (Some(Protocol::P2p(peer)), None) => Ok((transport, Some(peer))),
-        _ => bad("after the port only /p2p/<peer id> may follow"),
+        _ => bad("after the port only /ws and /p2p/<peer id> may follow"),
     }
 }
 
@@ -267,18 +327,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_tcp_addresses_can_be_dialled() {
+    fn only_tcp_and_websocket_addresses_can_be_dialled() {
         let peer = libp2p::PeerId::random();
-        for good in
-            ["/ip4/127.0.0.1/tcp/1".to_owned(), format!("/dns4/example.org/tcp/30303/p2p/{peer}")]
-        {
-            assert!(check_dial(&good.parse().expect("an address")).is_ok(), "{good}");
+        for good in [
+            "/ip4/127.0.0.1/tcp/1".to_owned(),
+            "/ip4/127.0.0.1/tcp/1/ws".to_owned(),
+            format!("/dns4/example.org/tcp/30303/p2p/{peer}"),
+            format!("/dns4/example.org/tcp/8000/ws/p2p/{peer}"),
+        ] {
+            let addr: Multiaddr = good.parse().expect("an address");
+            let (transport, id) = check_dial(&addr).expect("can be dialled");
+            let whole = id.map_or(transport.clone(), |id| transport.with(Protocol::P2p(id)));
+            assert_eq!(whole, addr, "nothing of it is lost");
         }
         for bad in [
             "/ip4/127.0.0.1",
             "/ip4/127.0.0.1/tcp/0",
             "/ip4/127.0.0.1/udp/1/quic-v1",
-            "/ip4/127.0.0.1/tcp/1/ws",
+            "/ip4/127.0.0.1/tcp/1/wss",
+            "/ip4/127.0.0.1/tcp/1/ws/ws",
             "/tcp/1",
             "/memory/1",
         ] {

@@ -154,3 +154,140 @@ pub enum StoreError {
     #[error("the node has stopped")]
     Stopped,
 }
+
+/// A request to a filter server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// No connected peer offers filter; or, where a subscription is needed, there is none.
+    #[error("no connected peer offers filter, or there is no subscription")]
+    NoPeer,
+    /// The named peer is not connected.
+    #[error("{0} is not connected")]
+    NotConnected(PeerId),
+    /// The peer does not speak filter v2.
+    #[error("the peer does not offer filter v2")]
+    Unsupported,
+    /// No answer within the request time-out.
+    #[error("the filter server did not answer in time")]
+    Timeout,
+    /// The connection or stream ended before the answer was complete.
+    #[error("the connection to the filter server failed: {0}")]
+    Connection(String),
+    /// The server answered with a status other than 200: 400 for a bad request, 404 if it knows of
+    /// no subscription, 429 for too many requests, 503 if it has no room.
+    #[error("the filter server answered {code}: {description}")]
+    Status {
+        /// Status code, in the manner of HTTP.
+        code: u32,
+        /// Its explanation, cut to a sensible length.
+        description: String,
+    },
+    /// The answer breaks the protocol.
+    #[error("the filter server's answer is invalid: {0}")]
+    BadResponse(&'static str),
+    /// No content topics were given, or one is empty or too long.
+    #[error("content topics are needed, each of 1 to 1024 bytes")]
+    ContentTopics,
+    /// The pubsub topic is malformed or of another cluster.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// Too many requests are under way.
+    #[error("too many requests are under way")]
+    Busy,
+    /// The node was shut down.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// A message was not published by lightpush.
+#[derive(Debug, thiserror::Error)]
+pub enum LightpushError {
+    /// No connected peer offers lightpush.
+    #[error("no connected peer offers lightpush")]
+    NoPeer,
+    /// The named peer is not connected.
+    #[error("{0} is not connected")]
+    NotConnected(PeerId),
+    /// The peer speaks neither version 3 nor version 2 of lightpush.
+    #[error("the peer does not offer lightpush")]
+    Unsupported,
+    /// No answer within the request time-out. The message may have been published.
+    #[error("the lightpush server did not answer in time")]
+    Timeout,
+    /// The connection or stream ended before the answer. The message may have been published.
+    #[error("the connection to the lightpush server failed: {0}")]
+    Connection(String),
+    /// The server answered with a status other than 200: 413 if it is too large, 420 if invalid or
+    /// seen already, 421 for a foreign pubsub topic, 429 for too many requests, 503 if it cannot
+    /// relay, 505 if it has nobody to relay to; 0 for any failure of a server of version 2.
+    #[error("the lightpush server answered {code}: {description}")]
+    Status {
+        /// Status code, in the manner of HTTP.
+        code: u32,
+        /// Its explanation, cut to a sensible length.
+        description: String,
+    },
+    /// The server answered success, and that it relayed to no peer at all.
+    #[error("the lightpush server relayed the message to nobody")]
+    NotRelayed,
+    /// The answer breaks the protocol.
+    #[error("the lightpush server's answer is invalid: {0}")]
+    BadResponse(&'static str),
+    /// The relay frame would exceed what the network carries.
+    #[error("the message makes a frame of {size} bytes, more than {limit}")]
+    TooLarge {
+        /// Size of the frame in bytes.
+        size: usize,
+        /// The limit, [`crate::MAX_MESSAGE_SIZE`].
+        limit: usize,
+    },
+    /// The message breaks a rule.
+    #[error("invalid message: {0}")]
+    Invalid(MessageError),
+    /// The pubsub topic is malformed or of another cluster.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// Too many requests are under way.
+    #[error("too many requests are under way")]
+    Busy,
+    /// The node was shut down.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl From<MessageError> for LightpushError {
+    fn from(e: MessageError) -> Self {
+        match e {
+            MessageError::TooLarge { size, limit } => Self::TooLarge { size, limit },
+            other => Self::Invalid(other),
+        }
+    }
+}
+
+/// Why a request got no answer, whatever its protocol.
+#[derive(Debug)]
+pub(crate) enum RequestError {
+    NoPeer,
+    NotConnected(PeerId),
+    Unsupported,
+    Timeout,
+    Connection(String),
+}
+
+macro_rules! from_request_error {
+    ($($target:ident),*) => {$(
+        impl From<RequestError> for $target {
+            fn from(e: RequestError) -> Self {
+                match e {
+                    RequestError::NoPeer => Self::NoPeer,
+                    RequestError::NotConnected(peer) => Self::NotConnected(peer),
+                    RequestError::Unsupported => Self::Unsupported,
+                    RequestError::Timeout => Self::Timeout,
+                    RequestError::Connection(reason) => Self::Connection(reason),
+                }
+            }
+        }
+    )*};
+}
+
+from_request_error!(FilterError, LightpushError);

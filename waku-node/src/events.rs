@@ -17,8 +17,21 @@ use crate::message::{MessageHash, WakuMessage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
-    /// A valid message came in by relay. A node's own messages are not looped back.
+    /// A valid message came in by relay, or this node relayed it for a peer that asked by lightpush.
+    /// A node's own messages are not looped back.
     Message {
+        /// Where it was published.
+        pubsub_topic: String,
+        /// Its hash.
+        hash: MessageHash,
+        /// The message.
+        message: WakuMessage,
+    },
+    /// A server pushed a message that this node asked it for, see [`crate::Node::filter_subscribe`].
+    /// Several servers push the same message several times, and pushes may overtake each other.
+    FilterMessage {
+        /// The server.
+        peer: PeerId,
         /// Where it was published.
         pubsub_topic: String,
         /// Its hash.
@@ -36,7 +49,7 @@ pub enum NodeEvent {
         /// The peer.
         peer: PeerId,
     },
-    /// The number of relay peers on a topic changed.
+    /// The relay peers on a topic changed.
     MeshChanged {
         /// The topic.
         pubsub_topic: String,
@@ -54,7 +67,8 @@ impl NodeEvent {
     fn weight(&self) -> usize {
         const BASE: usize = 128;
         match self {
-            Self::Message { pubsub_topic, message, .. } => {
+            Self::Message { pubsub_topic, message, .. }
+            | Self::FilterMessage { pubsub_topic, message, .. } => {
                 let meta = message.meta.as_ref().map_or(0, |m| m.len());
                 let proof = message.rate_limit_proof.as_ref().map_or(0, |m| m.len());
                 BASE + pubsub_topic.len()

@@ -1,4 +1,5 @@
-//! A Waku node on rust-libp2p: relay, metadata and Store v3.
+//! A Waku node on rust-libp2p: relay, metadata, Store v3, filter v2 and lightpush v3 and v2, over
+//! tcp and websocket.
 //!
 //! [`Node::start`] runs a node from a [`NodeConfig`]; the handle publishes, hands out streams of
 //! [`NodeEvent`]s and asks Stores for history. Wire formats and parameters are those of nwaku,
@@ -28,8 +29,12 @@ mod budget;
 mod config;
 mod error;
 mod events;
+mod filter;
+mod light;
+mod lightpush;
 mod message;
 mod metadata;
+mod metrics;
 mod node;
 mod random;
 mod rpc;
@@ -37,20 +42,24 @@ mod status;
 mod store;
 mod swarm;
 mod topic;
+mod wire;
 
 pub use bytes::Bytes;
 pub use libp2p::{Multiaddr, PeerId};
 
-pub use config::{Limits, NodeConfig, NodeKey, ReconnectConfig, StoreConfig};
-pub use error::{NodeError, PublishError, StoreError};
+pub use config::{FilterConfig, Limits, NodeConfig, NodeKey, ReconnectConfig, StoreConfig};
+pub use error::{FilterError, LightpushError, NodeError, PublishError, StoreError};
 pub use events::{EventStream, NodeEvent};
+pub use filter::MAX_FILTER_TOPICS;
 pub use message::{
     BadHash, MAX_MESSAGE_SIZE, MAX_META_SIZE, MessageError, MessageHash, WakuMessage, frame_size,
     message_hash,
 };
 pub use metadata::{Metadata, MetadataError};
 pub use node::Node;
-pub use status::{ArchiveStatus, Counters, NodeStatus, PeerInfo, StaticPeerStatus, TopicStatus};
+pub use status::{
+    ArchiveStatus, Counters, FilterStatus, NodeStatus, PeerInfo, StaticPeerStatus, TopicStatus,
+};
 pub use store::{
     ArchiveError, DEFAULT_PAGE, MAX_HASHES, MAX_PAGE, MAX_TOPICS, MAX_TOPICS_WITH_CURSOR,
     StorePage, StoreQuery, StoredMessage,
@@ -65,4 +74,22 @@ pub mod store_wire {
     pub use crate::store::{
         ProtoError, Response, decode_request, decode_response, encode_request, encode_response,
     };
+}
+
+/// Filter's wire format, for tools and tests that speak it without a node.
+pub mod filter_wire {
+    pub use crate::filter::{
+        FilterKind, FilterPush, FilterRequest, FilterResponse, decode_push, decode_request,
+        decode_response, encode_push, encode_request, encode_response,
+    };
+    pub use crate::wire::WireError;
+}
+
+/// Lightpush's wire formats, for tools and tests that speak them without a node.
+pub mod lightpush_wire {
+    pub use crate::lightpush::{
+        LightpushRequest, LightpushResponse, decode_request, decode_request_v2, decode_response,
+        decode_response_v2, encode_request, encode_request_v2, encode_response, encode_response_v2,
+    };
+    pub use crate::wire::WireError;
 }

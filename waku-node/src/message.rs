@@ -88,6 +88,36 @@ pub(crate) struct WakuMessageProto {
     pub(crate) ephemeral: Option<bool>,
 }
 
+/// What nwaku reads of a message, in its types: its texts are bytes of any kind.
+#[derive(Clone, PartialEq, prost::Message)]
+struct LenientProto {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    payload: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    content_topic: Option<Bytes>,
+    #[prost(uint32, optional, tag = "3")]
+    version: Option<u32>,
+    #[prost(sint64, optional, tag = "10")]
+    timestamp: Option<i64>,
+    #[prost(bytes = "bytes", optional, tag = "11")]
+    meta: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "21")]
+    rate_limit_proof: Option<Bytes>,
+    #[prost(uint32, optional, tag = "31")]
+    ephemeral: Option<u32>,
+}
+
+/// Whether nwaku passes on these bytes by relay, of whatever form their content topic is: payload
+/// and content topic must be there, meta must be short, and all must fit in a message.
+pub(crate) fn relayed_by_others(data: Bytes) -> bool {
+    data.len() <= MAX_MESSAGE_SIZE
+        && LenientProto::decode(data).is_ok_and(|m| {
+            m.payload.is_some()
+                && m.content_topic.is_some()
+                && m.meta.is_none_or(|meta| meta.len() <= MAX_META_SIZE)
+        })
+}
+
 impl From<&WakuMessage> for WakuMessageProto {
     fn from(m: &WakuMessage) -> Self {
         Self {
@@ -295,6 +325,36 @@ mod tests {
         assert_eq!(m.validate(), Ok(()));
         m.payload = vec![0; MAX_MESSAGE_SIZE].into();
         assert!(matches!(m.validate(), Err(MessageError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_others_relay_is_told_from_what_nobody_does() {
+        let encoded = |change: fn(&mut WakuMessage)| {
+            let mut m = sample();
+            change(&mut m);
+            m.encode()
+        };
+        for relayed in [
+            encoded(|m| m.content_topic = "no topic of this form".into()),
+            encoded(|m| m.content_topic = String::new()),
+            encoded(|m| m.content_topic = "x".repeat(5000)),
+            encoded(|m| m.payload = Bytes::new()),
+            // A content topic that is no text.
+            Bytes::from_static(&[0x0a, 1, b'p', 0x12, 2, 0xff, 0xfe]),
+        ] {
+            assert!(WakuMessage::decode(relayed.clone()).is_err());
+            assert!(relayed_by_others(relayed));
+        }
+        for refused in [
+            Bytes::new(),
+            Bytes::from_static(b"nonsense"),
+            Bytes::from_static(&[0x0a, 1, b'p']),
+            Bytes::from_static(&[0x12, 1, b't']),
+            encoded(|m| m.meta = Some(vec![0; 65].into())),
+            encoded(|m| m.payload = vec![0; MAX_MESSAGE_SIZE].into()),
+        ] {
+            assert!(!relayed_by_others(refused));
+        }
     }
 
     #[test]

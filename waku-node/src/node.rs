@@ -89,7 +89,8 @@ impl Node {
         self.inner.shared.read(|v| v.listen.clone())
     }
 
-    /// Publishes a message by relay, and hands it to the own archive if there is one.
+    /// Publishes a message by relay, and hands it to the own archive and to filter subscribers if there
+    /// are any.
     ///
     /// The node does not get its own message as an event. `Ok` means that it was queued to at least
     /// one peer; relay knows no receipts.
@@ -254,8 +255,23 @@ impl Node {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 
+    /// The node's state as text in the format of Prometheus, version 0.0.4: what it counted since its
+    /// start, its peers, the mesh of each topic, and the own archive and filter service if there are
+    /// any. Content topics, addresses and identities of peers are no part of it.
+    pub fn metrics(&self) -> String {
+        let in_mesh = self.inner.shared.read(|v| v.peers.iter().filter(|p| p.in_mesh).count());
+        crate::metrics::text(&self.status(), in_mesh)
+    }
+
+    pub(crate) fn cluster_id(&self) -> u32 {
+        self.inner.cluster_id
+    }
+
     /// Sends a command and waits for its reply; `None` once the node has stopped.
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.inner.commands.send(command(reply)).await.ok()?;
         answer.await.ok()

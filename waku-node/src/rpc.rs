@@ -87,15 +87,28 @@ impl Drop for Unread<'_> {
 }
 
 /// Reads one frame of at most `max` bytes.
-async fn read_frame<T: AsyncRead + Unpin>(io: &mut T, max: usize) -> io::Result<Bytes> {
+pub(crate) async fn read_frame<T: AsyncRead + Unpin>(io: &mut T, max: usize) -> io::Result<Bytes> {
+    let mut first = [0u8; 1];
+    io.read_exact(&mut first).await?;
+    read_frame_after(first[0], io, max).await
+}
+
+/// Reads one frame whose first byte was read already.
+pub(crate) async fn read_frame_after<T: AsyncRead + Unpin>(
+    first: u8,
+    io: &mut T,
+    max: usize,
+) -> io::Result<Bytes> {
     let invalid = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut length = 0u64;
-    let mut byte = [0u8; 1];
+    let mut byte = [first];
     for i in 0.. {
         if i == MAX_PREFIX {
             return Err(invalid("length prefix is too long"));
         }
-        io.read_exact(&mut byte).await?;
+        if i > 0 {
+            io.read_exact(&mut byte).await?;
+        }
         length |= u64::from(byte[0] & 0x7f) << (7 * i);
         if byte[0] & 0x80 == 0 {
             // A zero as last byte would be a second way to write the same number.
@@ -118,7 +131,7 @@ async fn read_frame<T: AsyncRead + Unpin>(io: &mut T, max: usize) -> io::Result<
 }
 
 /// Writes one frame. The caller closes the stream.
-async fn write_frame<T: AsyncWrite + Unpin>(io: &mut T, body: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_frame<T: AsyncWrite + Unpin>(io: &mut T, body: &[u8]) -> io::Result<()> {
     let mut prefix = Vec::with_capacity(10);
     prost::encode_length_delimiter(body.len(), &mut prefix)
         .map_err(|_| io::ErrorKind::InvalidInput)?;

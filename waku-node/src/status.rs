@@ -25,6 +25,10 @@ pub struct PeerInfo {
     pub in_mesh: bool,
     /// Whether it offers Store v3.
     pub store: bool,
+    /// Whether it offers filter v2.
+    pub filter: bool,
+    /// Whether it offers lightpush, in either version.
+    pub lightpush: bool,
 }
 
 /// The relay peers of a topic that the node subscribes to.
@@ -68,6 +72,15 @@ pub struct ArchiveStatus {
     pub failed: u64,
 }
 
+/// Who is subscribed at an own filter service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilterStatus {
+    /// Peers with subscriptions.
+    pub subscribers: usize,
+    /// Pairs of pubsub topic and content topic, of all peers together.
+    pub criteria: usize,
+}
+
 /// A node's state at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeStatus {
@@ -81,14 +94,23 @@ pub struct NodeStatus {
     pub counters: Counters,
     /// The own archive, if there is one.
     pub archive: Option<ArchiveStatus>,
+    /// The own filter service, if there is one.
+    pub filter: Option<FilterStatus>,
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// What a node counted since its start.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Name, explanation and value of each.
+            pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),*), self.$name),)*].into_iter()
+            }
         }
 
         #[derive(Debug, Default)]
@@ -111,6 +133,9 @@ counters! {
     relay_received,
     /// Refused relay messages: malformed, too large or breaking a rule.
     relay_invalid,
+    /// Relay messages that are not for this node, although others relay them: neither passed on nor
+    /// held against anybody.
+    relay_ignored,
     /// Times that a peer was too slow to take what it was to get.
     relay_slow_peer,
     /// Peers disconnected for too many invalid messages.
@@ -130,6 +155,22 @@ counters! {
     store_refused,
     /// Entries in answers of Stores that were left out as invalid or false.
     store_entries_dropped,
+    /// Filter requests of peers that were answered, with whatever status.
+    filter_served,
+    /// Messages pushed to filter subscribers.
+    filter_pushed,
+    /// Messages that filter subscribers did not get: too slow, gone or not listening.
+    filter_push_failed,
+    /// Messages that filter servers pushed and that were taken.
+    filter_received,
+    /// Pushed messages that were left out: malformed, or not asked for.
+    filter_unwanted,
+    /// Lightpush requests of peers whose message was relayed.
+    lightpush_served,
+    /// Lightpush requests of peers that failed.
+    lightpush_refused,
+    /// Own messages published by lightpush.
+    lightpush_published,
 }
 
 impl AtomicCounters {
@@ -152,6 +193,7 @@ pub(crate) struct View {
     pub(crate) peers: Vec<PeerInfo>,
     pub(crate) topics: Vec<TopicStatus>,
     pub(crate) static_peers: Vec<StaticPeerStatus>,
+    pub(crate) filter: Option<FilterStatus>,
 }
 
 impl Shared {
@@ -168,8 +210,8 @@ impl Shared {
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
-        let (connected_peers, topics, static_peers) =
-            self.read(|v| (v.peers.len(), v.topics.clone(), v.static_peers.clone()));
+        let (connected_peers, topics, static_peers, filter) =
+            self.read(|v| (v.peers.len(), v.topics.clone(), v.static_peers.clone(), v.filter));
         let archive = self.archive.as_deref().map(|a| {
             let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
             ArchiveStatus {
@@ -187,6 +229,7 @@ impl Shared {
             static_peers,
             counters: self.counters.snapshot(),
             archive,
+            filter,
         }
     }
 }

@@ -13,7 +13,7 @@ use raw::{AttackerEvent, Raw};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use waku_node::{Node, StoreQuery, store_wire};
+use waku_node::{Node, NodeEvent, StoreQuery, store_wire};
 
 /// Reproducible bytes without any structure.
 fn noise(seed: usize, len: usize) -> Vec<u8> {
@@ -104,6 +104,125 @@ async fn garbage_on_metadata() {
     attack(&victim, raw::METADATA).await;
     // All that is no request; the half-open ones still wait.
     assert!(victim.status().counters.requests_failed >= 10);
+}
+
+/// A node that serves everything.
+async fn full_node() -> Node {
+    node(|c| {
+        c.store = Some(Default::default());
+        c.filter = true;
+        c.lightpush = true;
+    })
+    .await
+}
+
+/// Filter and lightpush still work for an honest node without relay.
+async fn check_serves_light(server: &Node) {
+    let edge = node(|c| c.relay = false).await;
+    connect(&edge, server).await;
+    let peer = Some(server.peer_id());
+    edge.filter_subscribe(peer, TOPIC, &[CONTENT.to_owned()]).await.unwrap();
+    let relay = node(|_| {}).await;
+    link(&relay, server, TOPIC).await;
+    let mut events = edge.events();
+    let m = hello(7);
+    edge.lightpush_publish(peer, TOPIC, m.clone()).await.unwrap();
+    event(&mut events, "a push", |e| match e {
+        NodeEvent::FilterMessage { message, .. } => (message == m).then_some(()),
+        _ => None,
+    })
+    .await;
+    edge.shutdown().await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn garbage_on_filter() {
+    let victim = full_node().await;
+    attack(&victim, raw::FILTER).await;
+    assert!(victim.status().counters.requests_failed >= 10);
+    // What is framed well is answered, and says that it is wrong.
+    assert!(victim.status().counters.filter_served >= 1);
+    assert_eq!(victim.status().filter.unwrap().subscribers, 0);
+    check_serves_light(&victim).await;
+}
+
+#[tokio::test]
+async fn garbage_on_filter_pushes() {
+    let victim = full_node().await;
+    // Nobody answers a push, so the end of a stream says nothing; the count does.
+    let mut attacker = raw::stream_attacker(raw::FILTER_PUSH);
+    attacker.dial(address(&victim)).unwrap();
+    patient("garbage to be counted", async {
+        loop {
+            let counters = victim.status().counters;
+            if counters.requests_failed >= 10 && counters.filter_unwanted >= 1 {
+                break;
+            }
+            match attacker.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                    let streams = &mut attacker.behaviour_mut().raw;
+                    for bytes in garbage() {
+                        streams.send_request(&peer_id, Raw::Write(bytes));
+                    }
+                    for n in 0..60 {
+                        streams.send_request(&peer_id, Raw::Hold(noise(n, n)));
+                    }
+                }
+                SwarmEvent::Behaviour(event) => raw::answer_metadata(&mut attacker, event),
+                _ => {}
+            }
+        }
+    })
+    .await;
+    assert_eq!(victim.status().counters.filter_received, 0);
+    check_serves(&victim).await;
+    check_serves_light(&victim).await;
+}
+
+#[tokio::test]
+async fn garbage_on_lightpush() {
+    let victim = full_node().await;
+    for protocol in [raw::LIGHTPUSH, raw::LIGHTPUSH_V2] {
+        attack(&victim, protocol).await;
+    }
+    assert!(victim.status().counters.lightpush_refused >= 2);
+    assert_eq!(victim.status().counters.lightpush_served, 0);
+    check_serves_light(&victim).await;
+}
+
+#[tokio::test]
+async fn garbage_below_websocket() {
+    let victim = node(|c| {
+        c.listen.push("/ip4/127.0.0.1/tcp/0/ws".parse().unwrap());
+        c.store = Some(Default::default());
+    })
+    .await;
+    let ws = victim.listen_addresses().into_iter().find(|a| a.to_string().contains("/ws")).unwrap();
+    let port = ws
+        .iter()
+        .find_map(|part| match part {
+            libp2p::multiaddr::Protocol::Tcp(port) => Some(port),
+            _ => None,
+        })
+        .unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let _silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    for (n, bytes) in garbage().into_iter().enumerate() {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        // The node may hang up in the middle of it.
+        if n % 2 == 0 {
+            let _ = stream.write_all(upgrade.as_bytes()).await;
+        }
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = patient("the end of a stream", stream.take(1 << 20).read_to_end(&mut answer)).await;
+    }
+    let honest = node(|_| {}).await;
+    assert_eq!(patient("a connection", honest.connect(ws)).await.unwrap(), victim.peer_id());
+    check_serves(&victim).await;
 }
 
 #[tokio::test]

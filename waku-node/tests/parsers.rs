@@ -8,9 +8,10 @@ use waku_node::store_wire::{
     Response, decode_request, decode_response, encode_request, encode_response,
 };
 use waku_node::{
-    Bytes, MAX_PAGE, MessageHash, Metadata, StoreQuery, StoredMessage, WakuMessage, message_hash,
-    parse_content_topic, parse_pubsub_topic, pubsub_topic, shard_for,
+    Bytes, MAX_FILTER_TOPICS, MAX_PAGE, MessageHash, Metadata, StoreQuery, StoredMessage,
+    WakuMessage, message_hash, parse_content_topic, parse_pubsub_topic, pubsub_topic, shard_for,
 };
+use waku_node::{filter_wire, lightpush_wire};
 
 fn bytes(size: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), size).prop_map(Bytes::from)
@@ -94,6 +95,53 @@ fn response() -> impl Strategy<Value = Response> {
         })
 }
 
+fn filter_request() -> impl Strategy<Value = filter_wire::FilterRequest> {
+    use filter_wire::FilterKind::{Ping, Subscribe, Unsubscribe, UnsubscribeAll};
+    let kind = prop::sample::select(vec![Ping, Subscribe, Unsubscribe, UnsubscribeAll]);
+    ("[a-z0-9]{0,64}", kind, option::of(".{1,40}"), vec(".{0,40}", 0..20)).prop_map(
+        |(request_id, kind, pubsub_topic, content_topics)| filter_wire::FilterRequest {
+            request_id,
+            kind,
+            pubsub_topic,
+            content_topics,
+        },
+    )
+}
+
+fn filter_response() -> impl Strategy<Value = filter_wire::FilterResponse> {
+    ("[a-z0-9]{0,64}", any::<u32>(), "[ -~]{0,60}").prop_map(
+        |(request_id, status_code, status_desc)| filter_wire::FilterResponse {
+            request_id,
+            status_code,
+            status_desc,
+        },
+    )
+}
+
+fn lightpush_request() -> impl Strategy<Value = lightpush_wire::LightpushRequest> {
+    ("[a-z0-9]{0,64}", option::of(".{1,40}"), message()).prop_map(
+        |(request_id, pubsub_topic, message)| lightpush_wire::LightpushRequest {
+            request_id,
+            pubsub_topic,
+            message,
+        },
+    )
+}
+
+fn lightpush_response() -> impl Strategy<Value = lightpush_wire::LightpushResponse> {
+    let status = prop_oneof![Just(200), any::<u32>()];
+    ("[a-z0-9]{0,64}", status, option::of("[ -~]{0,60}"), option::of(any::<u32>())).prop_map(
+        |(request_id, status_code, status_desc, relay_peer_count)| {
+            lightpush_wire::LightpushResponse {
+                request_id,
+                status_code,
+                status_desc,
+                relay_peer_count,
+            }
+        },
+    )
+}
+
 /// An encoding with some bytes changed and the end cut off.
 fn mangled(encoded: Bytes, changes: &[(usize, u8)], keep: usize) -> Bytes {
     let mut raw = encoded.to_vec();
@@ -175,6 +223,94 @@ proptest! {
                 prop_assert!((r.messages.len() + r.unreadable) as u64 <= MAX_PAGE);
                 prop_assert!(r.status_desc.len() <= 256 && r.request_id.len() <= 256);
             }
+        }
+    }
+
+    #[test]
+    fn filter_requests_round_trip(r in filter_request()) {
+        prop_assert_eq!(filter_wire::decode_request(filter_wire::encode_request(&r)), Ok(r));
+    }
+
+    #[test]
+    fn filter_answers_round_trip(r in filter_response()) {
+        prop_assert_eq!(filter_wire::decode_response(filter_wire::encode_response(&r)), Ok(r));
+    }
+
+    #[test]
+    fn filter_pushes_round_trip(message in message(), pubsub_topic in ".{0,40}") {
+        let encoded = filter_wire::encode_push(&pubsub_topic, &message);
+        let push = filter_wire::FilterPush { pubsub_topic, message };
+        prop_assert_eq!(filter_wire::decode_push(encoded), Ok(push));
+    }
+
+    #[test]
+    fn filter_bytes_are_decoded_or_refused(
+        raw in bytes(0..400), r in filter_request(), a in filter_response(), m in message(),
+        changes in vec(any::<(usize, u8)>(), 0..5), keep in any::<usize>(),
+    ) {
+        let damaged = |encoded| mangled(encoded, &changes, keep);
+        for raw in [raw.clone(), damaged(filter_wire::encode_request(&r))] {
+            if let Ok(r) = filter_wire::decode_request(raw) {
+                prop_assert!(r.content_topics.len() <= MAX_FILTER_TOPICS);
+                prop_assert_eq!(filter_wire::decode_request(filter_wire::encode_request(&r)), Ok(r));
+            }
+        }
+        for raw in [raw.clone(), damaged(filter_wire::encode_response(&a))] {
+            if let Ok(a) = filter_wire::decode_response(raw) {
+                prop_assert!(a.request_id.len() <= 256 && a.status_desc.len() <= 256);
+            }
+        }
+        for raw in [raw, damaged(filter_wire::encode_push("/waku/2/rs/66/0", &m))] {
+            if let Ok(push) = filter_wire::decode_push(raw) {
+                prop_assert_eq!(push.message.validate(), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_filter_topics_are_refused(mut r in filter_request(), more in 1usize..50) {
+        r.content_topics = vec!["t".into(); MAX_FILTER_TOPICS + more];
+        let refused = filter_wire::decode_request(filter_wire::encode_request(&r));
+        prop_assert_eq!(refused, Err((r.request_id, filter_wire::WireError::TooLarge)));
+    }
+
+    #[test]
+    fn lightpush_requests_round_trip(r in lightpush_request()) {
+        use lightpush_wire::{decode_request, decode_request_v2, encode_request, encode_request_v2};
+        prop_assert_eq!(decode_request(encode_request(&r)), Ok(r.clone()));
+        prop_assert_eq!(decode_request_v2(encode_request_v2(&r)), Ok(r));
+    }
+
+    #[test]
+    fn lightpush_answers_round_trip(r in lightpush_response()) {
+        use lightpush_wire::{decode_response, decode_response_v2, encode_response, encode_response_v2};
+        prop_assert_eq!(decode_response(encode_response(&r)), Ok(r.clone()));
+        let told = lightpush_wire::LightpushResponse {
+            status_code: if r.status_code == 200 { 200 } else { 0 },
+            relay_peer_count: None,
+            ..r.clone()
+        };
+        prop_assert_eq!(decode_response_v2(encode_response_v2(&r)), Ok(told));
+    }
+
+    #[test]
+    fn lightpush_bytes_are_decoded_or_refused(
+        raw in bytes(0..400), r in lightpush_request(), a in lightpush_response(),
+        changes in vec(any::<(usize, u8)>(), 0..5), keep in any::<usize>(),
+    ) {
+        let damaged = |encoded| mangled(encoded, &changes, keep);
+        let v3 = lightpush_wire::decode_request(damaged(lightpush_wire::encode_request(&r)));
+        let v2 = lightpush_wire::decode_request_v2(damaged(lightpush_wire::encode_request_v2(&r)));
+        let other = [lightpush_wire::decode_request(raw.clone()), lightpush_wire::decode_request_v2(raw.clone())];
+        for r in [v3, v2].into_iter().chain(other).flatten() {
+            prop_assert_eq!(r.message.validate(), Ok(()));
+            prop_assert!(r.request_id.len() <= 256);
+        }
+        let v3 = lightpush_wire::decode_response(damaged(lightpush_wire::encode_response(&a)));
+        let v2 = lightpush_wire::decode_response_v2(damaged(lightpush_wire::encode_response_v2(&a)));
+        let other = [lightpush_wire::decode_response(raw.clone()), lightpush_wire::decode_response_v2(raw)];
+        for a in [v3, v2].into_iter().chain(other).flatten() {
+            prop_assert!(a.status_desc.is_none_or(|d| d.len() <= 256));
         }
     }
 

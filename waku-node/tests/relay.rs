@@ -5,6 +5,7 @@ mod common;
 #[path = "common/raw.rs"]
 mod raw;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::*;
@@ -183,4 +184,88 @@ async fn a_peer_that_keeps_sending_invalid_messages_is_disconnected() {
     let mut events = victim.events();
     honest.publish(TOPIC, hello(1)).await.unwrap();
     assert_eq!(message(&mut events).await.payload, "hello 1");
+}
+
+/// Other implementations ask less of a message: a peer that passes such messages on is honest.
+#[tokio::test]
+async fn a_peer_that_relays_what_others_accept_stays() {
+    let victim = node(|c| c.limits.invalid_messages_per_peer = 5).await;
+    let mut events = victim.events();
+    let mut peer = raw::relay_attacker();
+    peer.dial(address(&victim)).unwrap();
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let mut sent = 0u32;
+    patient("messages to be ignored", async {
+        while victim.status().counters.relay_ignored < 20 {
+            tokio::select! {
+                event = peer.select_next_some() => match event {
+                    SwarmEvent::ConnectionClosed { .. } => panic!("the victim hung up"),
+                    SwarmEvent::Behaviour(event) => raw::answer_metadata(&mut peer, event),
+                    _ => {}
+                },
+                _ = tick.tick() => {
+                    sent += 1;
+                    // An error only means that the victim's subscription has not come yet.
+                    let odd = WakuMessage {
+                        content_topic: format!("no topic of the usual form {sent}"),
+                        ..hello(1)
+                    };
+                    let topic = libp2p::gossipsub::TopicHash::from_raw(TOPIC);
+                    if let Some(relay) = peer.behaviour_mut().relay.as_mut() {
+                        let _ = relay.publish(topic, odd.encode().to_vec());
+                    }
+                }
+            }
+        }
+        // The same peer is still heard.
+        let topic = libp2p::gossipsub::TopicHash::from_raw(TOPIC);
+        peer.behaviour_mut()
+            .relay
+            .as_mut()
+            .unwrap()
+            .publish(topic, hello(2).encode().to_vec())
+            .unwrap();
+        loop {
+            tokio::select! {
+                event = peer.select_next_some() => {
+                    if let SwarmEvent::Behaviour(event) = event {
+                        raw::answer_metadata(&mut peer, event);
+                    }
+                }
+                m = message(&mut events) => break assert_eq!(m.payload, "hello 2"),
+            }
+        }
+    })
+    .await;
+    let counters = victim.status().counters;
+    assert_eq!((counters.relay_invalid, counters.peers_struck), (0, 0));
+}
+
+/// Who is in the mesh is told as it is, also where one peer takes the place of another.
+#[tokio::test]
+async fn the_mesh_is_told_by_peer() {
+    let hub = node(|_| {}).await;
+    let (a, b) = (node(|_| {}).await, node(|_| {}).await);
+    let c = node(|c| c.shards = vec![1]).await;
+    for other in [&a, &b, &c] {
+        connect(other, &hub).await;
+    }
+    let in_mesh = |hub: &waku_node::Node| {
+        let peers = hub.peers().into_iter().filter(|p| p.in_mesh);
+        peers.map(|p| p.peer_id).collect::<BTreeSet<_>>()
+    };
+    let mesh = |peers: [&waku_node::Node; 2]| BTreeSet::from(peers.map(|p| p.peer_id()));
+    until(&hub, "a mesh", |hub| in_mesh(hub) == mesh([&a, &b])).await;
+    a.unsubscribe(TOPIC).await.unwrap();
+    c.subscribe(TOPIC).await.unwrap();
+    until(&hub, "another mesh", |hub| in_mesh(hub) == mesh([&b, &c])).await;
+    assert_eq!(hub.status().topics[0].mesh_peers, 2);
+    let metrics = hub.metrics();
+    for line in [
+        "waku_node_mesh_peers{pubsub_topic=\"/waku/2/rs/66/0\"} 2",
+        "waku_node_connected_peers 3",
+        "waku_node_relay_received_total 0",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} in\n{metrics}");
+    }
 }

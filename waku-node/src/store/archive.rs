@@ -106,6 +106,7 @@ pub(crate) struct Archive {
     retention: i64,
     max_messages: u64,
     max_bytes: u64,
+    page_size: u64,
     messages: u64,
     bytes: u64,
 }
@@ -116,6 +117,7 @@ impl Archive {
             Some(path) => open_file(path)?,
             None => Connection::open_in_memory()?,
         };
+        let page_size: i64 = db.query_row("PRAGMA page_size", [], |r| r.get(0))?;
         let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0))?;
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get(0))?;
         match (version, tables) {
@@ -152,6 +154,7 @@ impl Archive {
             retention: nanoseconds(config.retention),
             max_messages: config.max_messages,
             max_bytes: config.max_bytes,
+            page_size: page_size.max(1) as u64,
             messages: messages.max(0) as u64,
             bytes: bytes.max(0) as u64,
         })
@@ -164,7 +167,33 @@ impl Archive {
 
     /// Whether there is more than may be kept, whatever its age.
     pub(crate) fn is_over_bounds(&self) -> bool {
-        self.messages > self.max_messages || self.bytes > self.max_bytes
+        self.messages > self.max_messages
+            || self.bytes > self.max_bytes
+            || self.footprint().is_ok_and(|f| f.used > self.max_bytes)
+    }
+
+    /// What the database takes, indexes and all.
+    fn footprint(&self) -> rusqlite::Result<Footprint> {
+        let pages = |pragma: &str| -> rusqlite::Result<u64> {
+            let n: i64 = self.db.prepare_cached(pragma)?.query_row([], |r| r.get(0))?;
+            Ok(n.max(0) as u64 * self.page_size)
+        };
+        let file = pages("PRAGMA page_count")?;
+        Ok(Footprint { file, used: file.saturating_sub(pages("PRAGMA freelist_count")?) })
+    }
+
+    /// Gives what the file has beyond its bound back to the system. Free pages within the bound
+    /// stay for messages to come.
+    fn shrink(&self) -> rusqlite::Result<()> {
+        let beyond = self.footprint()?.file.saturating_sub(self.max_bytes).div_ceil(self.page_size);
+        if beyond == 0 {
+            return Ok(());
+        }
+        // Each row that it gives is one page.
+        let mut vacuum = self.db.prepare(&format!("PRAGMA incremental_vacuum({beyond})"))?;
+        let mut rows = vacuum.query([])?;
+        while rows.next()?.is_some() {}
+        Ok(())
     }
 
     /// Writes messages in one transaction. Those that are there already stay as they are.
@@ -331,6 +360,16 @@ impl Archive {
             count = self.count_for(self.bytes - self.max_bytes)?;
         }
         if count == 0 {
+            let used = self.footprint()?.used;
+            if used > self.max_bytes {
+                // Somewhat more than there is too much, so that not every batch needs a sweep.
+                let excess = used - self.max_bytes + self.max_bytes / 32;
+                let share = (self.messages as f64 * excess as f64 / used as f64).ceil() as u64;
+                count = share.min(self.messages).min(SWEEP_BATCH);
+            }
+        }
+        if count == 0 {
+            self.shrink()?;
             return Ok((0, false));
         }
         let tx = self.db.transaction()?;
@@ -344,6 +383,7 @@ impl Archive {
         tx.commit()?;
         self.messages = self.messages.saturating_sub(deleted);
         self.bytes = self.bytes.saturating_sub(bytes);
+        self.shrink()?;
         Ok((deleted, true))
     }
 
@@ -368,9 +408,19 @@ impl Archive {
     }
 }
 
+/// Bytes that a database takes.
+struct Footprint {
+    /// The whole file.
+    file: u64,
+    /// Without pages that are free.
+    used: u64,
+}
+
 fn open_file(path: &Path) -> Result<Connection, ArchiveError> {
     let db = Connection::open(path)?;
     db.busy_timeout(Duration::from_millis(500))?;
+    // Before the first page is written, after which it has no effect.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // Exclusive: one node owns the file, and a second one learns it at its start.
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -387,4 +437,83 @@ fn places(n: usize) -> String {
 
 fn nanoseconds(d: Duration) -> i64 {
     i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(n: usize, size: usize) -> NewMessage {
+        let message = WakuMessage {
+            payload: vec![n as u8; size].into(),
+            content_topic: format!("/a/1/{}/proto", n % 7),
+            timestamp: Some(n as i64),
+            ..WakuMessage::default()
+        };
+        let pubsub_topic = "/waku/2/rs/66/0".to_owned();
+        let hash = crate::message_hash(&pubsub_topic, &message);
+        NewMessage { pubsub_topic, hash, message, arrived: n as i64 }
+    }
+
+    fn config(path: &Path, max_bytes: u64) -> StoreConfig {
+        StoreConfig {
+            path: Some(path.to_owned()),
+            retention: Duration::MAX,
+            max_bytes,
+            ..StoreConfig::default()
+        }
+    }
+
+    /// As the archive's thread does after each batch.
+    fn hold_bounds(a: &mut Archive) {
+        while a.is_over_bounds() && a.sweep(0).expect("a sweep").1 {}
+    }
+
+    #[test]
+    fn the_file_stays_within_its_bound_whatever_the_messages_are_like() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (max, size) in [(StoreConfig::MIN_BYTES, 1), (1 << 20, 200), (2 << 20, 100_000)] {
+            let path = dir.path().join(format!("{size}.sqlite"));
+            let mut a = Archive::open(&config(&path, max)).expect("an archive");
+            let (total, batch) = if size > 10_000 { (80, 8) } else { (12_000, 400) };
+            for first in (0..total).step_by(batch) {
+                let messages: Vec<_> = (first..first + batch).map(|n| new(n, size)).collect();
+                a.insert(&messages).expect("inserted");
+                hold_bounds(&mut a);
+                let f = a.footprint().expect("a size");
+                assert!(f.used <= max && f.file <= max, "{} of {max} at {first}", f.file);
+            }
+            // It is used well, and what is left are the newest, all of them.
+            let (messages, _) = a.size();
+            assert!(a.footprint().expect("a size").used > max / 2);
+            let newest = a.query(&StoreQuery { forward: false, ..StoreQuery::default() }, 0);
+            let last = newest.expect("a page").messages.pop().expect("a message");
+            assert_eq!(last.hash, new(total - 1, size).hash);
+            let oldest = a.query(&StoreQuery::default(), 0).expect("a page").messages;
+            assert_eq!(oldest[0].hash, new(total - messages as usize, size).hash);
+            a.close().expect("closed");
+            let on_disk = std::fs::metadata(&path).expect("a file").len();
+            assert!(on_disk <= max, "{on_disk} on disk, {max} allowed");
+        }
+    }
+
+    #[test]
+    fn a_lower_bound_shrinks_a_file_that_is_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("archive.sqlite");
+        let mut a = Archive::open(&config(&path, 64 << 20)).expect("an archive");
+        let messages: Vec<_> = (0..3000).map(|n| new(n, 1000)).collect();
+        a.insert(&messages).expect("inserted");
+        hold_bounds(&mut a);
+        assert_eq!(a.size().0, 3000);
+        a.close().expect("closed");
+        assert!(std::fs::metadata(&path).expect("a file").len() > 3_000_000);
+
+        let mut a = Archive::open(&config(&path, 1 << 20)).expect("an archive");
+        hold_bounds(&mut a);
+        let (left, _) = a.size();
+        assert!(left > 300 && left < 1000, "{left} messages are left");
+        a.close().expect("closed");
+        assert!(std::fs::metadata(&path).expect("a file").len() <= 1 << 20);
+    }
 }

@@ -7,9 +7,7 @@ use super::{
     MAX_HASHES, MAX_PAGE, MAX_REQUEST, MAX_RESPONSE, MAX_TOPICS, StoreQuery, StoredMessage,
 };
 use crate::message::{MessageHash, WakuMessage, WakuMessageProto};
-
-/// Longest request id and status text that are kept, in bytes.
-const MAX_TEXT: usize = 256;
+use crate::wire::truncated;
 
 /// The answer, before anything about it was checked except its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,15 +198,6 @@ fn hash(b: &Bytes) -> Result<MessageHash, ProtoError> {
 
 fn cursor(b: Option<Bytes>) -> Result<Option<MessageHash>, ProtoError> {
     b.filter(|b| !b.is_empty()).as_ref().map(hash).transpose()
-}
-
-/// Cuts a peer's text at a character boundary, so that it can be logged and echoed.
-fn truncated(mut s: String) -> String {
-    if s.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT).rev().find(|i| s.is_char_boundary(*i)).unwrap_or(0);
-        s.truncate(end);
-    }
-    s
 }
 
 #[cfg(test)]

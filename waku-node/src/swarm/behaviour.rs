@@ -14,10 +14,11 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, connection_limits, identify, ping};
 use sha2::{Digest, Sha256};
 
+use super::push;
 use crate::config::NodeConfig;
 use crate::rpc::FrameCodec;
 use crate::status::Shared;
-use crate::{metadata, store};
+use crate::{filter, lightpush, metadata, store};
 
 /// Relay's protocol id.
 const RELAY_PROTOCOL: &str = "/vac/waku/relay/2.0.0";
@@ -48,6 +49,10 @@ pub(super) struct Behaviour {
     pub(super) relay: Toggle<Relay>,
     pub(super) metadata: request_response::Behaviour<FrameCodec>,
     pub(super) store: request_response::Behaviour<FrameCodec>,
+    pub(super) filter: request_response::Behaviour<FrameCodec>,
+    pub(super) push: push::Behaviour,
+    pub(super) lightpush: request_response::Behaviour<FrameCodec>,
+    pub(super) lightpush_v2: request_response::Behaviour<FrameCodec>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
 }
@@ -78,9 +83,22 @@ impl Behaviour {
             .with_max_established_per_peer(Some(limits.max_connections_per_peer))
             .with_max_pending_incoming(Some(limits.max_pending_inbound));
         let agent = concat!("waku-node/", env!("CARGO_PKG_VERSION"));
-        let store_support = match config.store {
-            Some(_) => ProtocolSupport::Full,
-            None => ProtocolSupport::Outbound,
+        let served = |serve: bool| match serve {
+            true => ProtocolSupport::Full,
+            false => ProtocolSupport::Outbound,
+        };
+        let codec = |max_request, max_response| FrameCodec {
+            shared: shared.clone(),
+            max_request,
+            max_response,
+        };
+        let lightpush = |protocol| {
+            rpc(
+                protocol,
+                served(config.lightpush),
+                codec(lightpush::MAX_REQUEST, lightpush::MAX_RESPONSE),
+                limits.request_timeout,
+            )
         };
         Ok(Self {
             limits: connection_limits::Behaviour::new(connection_limits),
@@ -88,23 +106,28 @@ impl Behaviour {
             metadata: rpc(
                 metadata::PROTOCOL,
                 ProtocolSupport::Full,
-                FrameCodec {
-                    shared: shared.clone(),
-                    max_request: metadata::MAX_FRAME,
-                    max_response: metadata::MAX_FRAME,
-                },
+                codec(metadata::MAX_FRAME, metadata::MAX_FRAME),
                 METADATA_TIMEOUT,
             ),
             store: rpc(
                 store::PROTOCOL,
-                store_support,
-                FrameCodec {
-                    shared: shared.clone(),
-                    max_request: store::MAX_REQUEST,
-                    max_response: store::MAX_RESPONSE,
-                },
+                served(config.store.is_some()),
+                codec(store::MAX_REQUEST, store::MAX_RESPONSE),
                 limits.request_timeout,
             ),
+            filter: rpc(
+                filter::SUBSCRIBE_PROTOCOL,
+                served(config.filter),
+                codec(filter::MAX_REQUEST, filter::MAX_RESPONSE),
+                limits.request_timeout,
+            ),
+            push: push::Behaviour::new(
+                limits.request_timeout,
+                limits.filter_queue_bytes,
+                shared.clone(),
+            ),
+            lightpush: lightpush(lightpush::PROTOCOL),
+            lightpush_v2: lightpush(lightpush::PROTOCOL_V2),
             identify: identify::Behaviour::new(
                 identify::Config::new("/ipfs/0.1.0".into(), key.public())
                     .with_agent_version(agent.into())

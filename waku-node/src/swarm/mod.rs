@@ -5,7 +5,10 @@
 
 mod behaviour;
 mod connections;
+mod filter;
+mod lightpush;
 mod peers;
+mod push;
 mod reconnect;
 mod relay;
 mod requests;
@@ -28,11 +31,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::behaviour::{Behaviour, BehaviourEvent};
+use self::lightpush::LightpushVersion;
 use self::peers::{Peer, Waiter};
 use self::reconnect::Statics;
 use self::tasks::Tasks;
 use crate::config::{Limits, NodeConfig, check_dial, check_listen};
-use crate::error::{NodeError, PublishError, StoreError};
+use crate::error::{FilterError, LightpushError, NodeError, PublishError, StoreError};
+use crate::filter::{Criterion, FilterRequest, Subscriptions};
+use crate::lightpush::LightpushRequest;
 use crate::message::{MessageHash, WakuMessage};
 use crate::metadata::Metadata;
 use crate::status::Shared;
@@ -76,6 +82,18 @@ pub(crate) enum Command {
         query: StoreQuery,
         reply: oneshot::Sender<Result<StoreAnswer, StoreError>>,
     },
+    Filter {
+        peer: Option<PeerId>,
+        request: FilterRequest,
+        reply: FilterReply,
+    },
+    /// Asks for the peers that this node has filter subscriptions with.
+    FilterServers(oneshot::Sender<Vec<PeerId>>),
+    Lightpush {
+        peer: Option<PeerId>,
+        request: LightpushRequest,
+        reply: LightpushReply,
+    },
     Shutdown,
 }
 
@@ -87,6 +105,9 @@ pub(crate) enum StoreAnswer {
     Own(oneshot::Receiver<Result<StorePage, QueryError>>),
 }
 
+/// Who answered.
+type FilterReply = oneshot::Sender<Result<PeerId, FilterError>>;
+type LightpushReply = oneshot::Sender<Result<(), LightpushError>>;
 type StoreReply = oneshot::Sender<Result<StoreAnswer, StoreError>>;
 
 /// The network task's state.
@@ -110,6 +131,14 @@ pub(crate) struct Driver {
     store_requests: HashMap<OutboundRequestId, (PeerId, StoreReply)>,
     store_server: StoreServer,
     archive: Option<ArchiveWorker>,
+    /// The own filter service, if there is one.
+    filter_server: Option<Subscriptions>,
+    filter_requests: HashMap<OutboundRequestId, filter::Pending>,
+    /// What this node asked which filter server for. Kept over lost connections: the server does so.
+    filter_subscribed: HashMap<PeerId, HashSet<Criterion>>,
+    lightpush_requests: HashMap<(LightpushVersion, OutboundRequestId), lightpush::Pending>,
+    /// Who was in the mesh of each topic when it was last looked at.
+    mesh: HashMap<String, HashSet<PeerId>>,
     listeners: HashSet<ListenerId>,
     peers_changed: bool,
 }
@@ -150,6 +179,13 @@ impl Driver {
             store_requests: HashMap::new(),
             store_server: StoreServer::new(limits.store_queue_len, limits.store_in_flight_bytes),
             archive,
+            filter_server: config
+                .filter
+                .then(|| Subscriptions::new(&config.filter_config, config.cluster_id)),
+            filter_requests: HashMap::new(),
+            filter_subscribed: HashMap::new(),
+            lightpush_requests: HashMap::new(),
+            mesh: HashMap::new(),
             listeners: HashSet::new(),
             peers_changed: false,
             limits,
@@ -165,6 +201,7 @@ impl Driver {
 
     /// Subscribes and listens as configured.
     async fn open(&mut self, config: &NodeConfig) -> Result<(), NodeError> {
+        self.publish_filter();
         if config.relay {
             for shard in &config.shards {
                 self.subscribe(crate::topic::pubsub_topic(config.cluster_id, *shard))?;
@@ -238,7 +275,10 @@ impl Driver {
                 },
                 answer = self.store_server.next() => self.on_store_answer(answer),
                 () = retry => self.dial_static(),
-                _ = tick.tick() => self.look_at_mesh(),
+                _ = tick.tick() => {
+                    self.look_at_mesh();
+                    self.expire_filter();
+                }
             }
             if std::mem::take(&mut self.peers_changed) {
                 self.publish_peers();
@@ -266,6 +306,11 @@ impl Driver {
             Command::StoreQuery { peer, request_id, query, reply } => {
                 self.store_query(peer, &request_id, query, reply);
             }
+            Command::Filter { peer, request, reply } => self.filter_request(peer, request, reply),
+            Command::FilterServers(reply) => drop(reply.send(self.filter_servers())),
+            Command::Lightpush { peer, request, reply } => {
+                self.lightpush_request(peer, &request, reply);
+            }
             Command::Shutdown => {}
         }
     }
@@ -276,6 +321,14 @@ impl Driver {
                 BehaviourEvent::Relay(event) => self.on_relay(event),
                 BehaviourEvent::Metadata(event) => self.on_metadata(event),
                 BehaviourEvent::Store(event) => self.on_store(event),
+                BehaviourEvent::Filter(event) => self.on_filter(event),
+                BehaviourEvent::Push(pushed) => self.on_pushed(pushed),
+                BehaviourEvent::Lightpush(event) => {
+                    self.on_lightpush(LightpushVersion::V3, event);
+                }
+                BehaviourEvent::LightpushV2(event) => {
+                    self.on_lightpush(LightpushVersion::V2, event);
+                }
                 BehaviourEvent::Identify(event) => self.on_identify(event),
                 BehaviourEvent::Ping(event) => self.on_ping(&event),
                 // The limits have no events.

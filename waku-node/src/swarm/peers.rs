@@ -15,7 +15,7 @@ use crate::budget::Bucket;
 use crate::config::Limits;
 use crate::error::NodeError;
 use crate::status::PeerInfo;
-use crate::store;
+use crate::{filter, lightpush, store};
 
 /// Somebody who waits for a peer to become ready.
 pub(super) type Waiter = oneshot::Sender<Result<PeerId, NodeError>>;
@@ -33,8 +33,12 @@ pub(super) struct Peer {
     pub(super) refused: Option<String>,
     pub(super) failed_pings: u32,
     pub(super) store_failures: u32,
+    /// Filter and lightpush requests to it that failed in a row.
+    pub(super) service_failures: u32,
     /// Invalid relay messages.
     pub(super) strikes: Bucket,
+    /// Filter and lightpush requests of it.
+    pub(super) requests: Bucket,
 }
 
 pub(super) enum MetadataState {
@@ -55,7 +59,13 @@ impl Peer {
             refused: None,
             failed_pings: 0,
             store_failures: 0,
+            service_failures: 0,
             strikes: Bucket::new(1, u64::from(limits.invalid_messages_per_peer), now),
+            requests: Bucket::new(
+                limits.service_requests_per_second,
+                limits.service_requests_per_second.saturating_mul(2),
+                now,
+            ),
         }
     }
 
@@ -65,8 +75,12 @@ impl Peer {
             && matches!(self.metadata, MetadataState::Passed { .. })
     }
 
-    pub(super) fn offers_store(&self) -> bool {
-        self.protocols.iter().any(|p| p == store::PROTOCOL)
+    pub(super) fn offers(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|p| p == protocol)
+    }
+
+    pub(super) fn offers_lightpush(&self) -> bool {
+        self.offers(lightpush::PROTOCOL) || self.offers(lightpush::PROTOCOL_V2)
     }
 
     pub(super) fn info(&self, peer_id: PeerId, in_mesh: bool) -> PeerInfo {
@@ -80,7 +94,9 @@ impl Peer {
                 MetadataState::Asked(_) => Vec::new(),
             },
             in_mesh,
-            store: self.offers_store(),
+            store: self.offers(store::PROTOCOL),
+            filter: self.offers(filter::SUBSCRIBE_PROTOCOL),
+            lightpush: self.offers_lightpush(),
         }
     }
 }
@@ -90,7 +106,19 @@ impl Peer {
 pub(super) fn store_peer(peers: &HashMap<PeerId, Peer>) -> Option<PeerId> {
     peers
         .iter()
-        .filter(|(_, p)| p.is_ready() && p.offers_store())
+        .filter(|(_, p)| p.is_ready() && p.offers(store::PROTOCOL))
         .min_by_key(|(id, p)| (p.store_failures, id.to_bytes()))
+        .map(|(id, _)| *id)
+}
+
+/// The ready peer to ask for filter or lightpush: one that failed least, the same one each time.
+pub(super) fn service_peer(
+    peers: &HashMap<PeerId, Peer>,
+    offers: impl Fn(&Peer) -> bool,
+) -> Option<PeerId> {
+    peers
+        .iter()
+        .filter(|(_, p)| p.is_ready() && offers(p))
+        .min_by_key(|(id, p)| (p.service_failures, id.to_bytes()))
         .map(|(id, _)| *id)
 }

@@ -1,6 +1,6 @@
 //! Relay: publishing, receiving, and watching the mesh.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Driver;
 use crate::error::{NodeError, PublishError};
 use crate::events::NodeEvent;
-use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, message_hash};
+use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, message_hash, relayed_by_others};
 use crate::status::{AtomicCounters, TopicStatus};
 use crate::topic::{TopicError, parse_pubsub_topic};
 
@@ -39,9 +39,7 @@ impl Driver {
             Err(_) => return Err(PublishError::Overloaded),
         }
         AtomicCounters::add(&self.shared.counters.relay_published, 1);
-        if let Some(archive) = &self.archive {
-            archive.insert(pubsub_topic, hash, message);
-        }
+        self.deliver(pubsub_topic, hash, message);
         Ok(())
     }
 
@@ -71,7 +69,7 @@ impl Driver {
         Ok(())
     }
 
-    fn own_shard(&self, pubsub_topic: &str) -> Result<u32, TopicError> {
+    pub(super) fn own_shard(&self, pubsub_topic: &str) -> Result<u32, TopicError> {
         match parse_pubsub_topic(pubsub_topic)? {
             (cluster, shard) if cluster == self.cluster_id => Ok(shard),
             _ => Err(TopicError::OtherCluster),
@@ -115,8 +113,15 @@ impl Driver {
     }
 
     fn on_message(&mut self, source: PeerId, raw: gossipsub::Message) -> MessageAcceptance {
-        let message = match WakuMessage::decode(raw.data.into()) {
+        let data = Bytes::from(raw.data);
+        let message = match WakuMessage::decode(data.clone()) {
             Ok(message) => message,
+            // Whoever passed it on may be honest: other implementations ask less of a message.
+            Err(error) if relayed_by_others(data) => {
+                tracing::debug!(peer = %source, %error, "relay message ignored");
+                AtomicCounters::add(&self.shared.counters.relay_ignored, 1);
+                return MessageAcceptance::Ignore;
+            }
             Err(error) => {
                 tracing::debug!(peer = %source, %error, "invalid relay message");
                 return MessageAcceptance::Reject;
@@ -125,40 +130,58 @@ impl Driver {
         let pubsub_topic = raw.topic.into_string();
         let hash = message_hash(&pubsub_topic, &message);
         AtomicCounters::add(&self.shared.counters.relay_received, 1);
-        if let Some(archive) = &self.archive {
-            archive.insert(&pubsub_topic, hash, &message);
-        }
+        self.deliver(&pubsub_topic, hash, &message);
         self.shared.events.push(&NodeEvent::Message { pubsub_topic, hash, message });
         MessageAcceptance::Accept
     }
 
-    /// Compares the mesh with what was last seen of it, and tells about changes.
+    /// Connected peers that subscribe to a topic.
+    pub(super) fn topic_peers(&self, pubsub_topic: &str) -> usize {
+        let hash = TopicHash::from_raw(pubsub_topic);
+        let relay = self.swarm.behaviour().relay.as_ref();
+        relay.map_or(0, |r| r.all_peers().filter(|(_, topics)| topics.contains(&&hash)).count())
+    }
+
+    /// Compares the mesh with what was last seen of it, and tells about changes. One peer may have
+    /// taken the place of another, so it is not enough to count.
     pub(super) fn look_at_mesh(&mut self) {
         let Some(relay) = self.swarm.behaviour().relay.as_ref() else {
             return;
         };
-        let now: Vec<TopicStatus> = self
+        let mesh: HashMap<String, HashSet<PeerId>> = self
             .topics
             .iter()
             .map(|topic| {
                 let hash = TopicHash::from_raw(topic.as_str());
-                TopicStatus {
-                    pubsub_topic: topic.clone(),
-                    mesh_peers: relay.mesh_peers(&hash).count(),
-                    topic_peers: relay
-                        .all_peers()
-                        .filter(|(_, topics)| topics.contains(&&hash))
-                        .count(),
-                }
+                (topic.clone(), relay.mesh_peers(&hash).copied().collect())
+            })
+            .collect();
+        let now: Vec<TopicStatus> = self
+            .topics
+            .iter()
+            .map(|topic| TopicStatus {
+                pubsub_topic: topic.clone(),
+                mesh_peers: mesh.get(topic).map_or(0, HashSet::len),
+                topic_peers: self.topic_peers(topic),
             })
             .collect();
         let before = self.shared.read(|v| v.topics.clone());
-        if now == before {
+        if now == before && mesh == self.mesh {
             return;
         }
-        self.shared.update(|v| v.topics.clone_from(&now));
-        self.peers_changed = true;
-        for topic in now.into_iter().filter(|t| !before.contains(t)) {
+        let changed: Vec<_> = now
+            .iter()
+            .filter(|t| {
+                let topic = &t.pubsub_topic;
+                !before.contains(t) || mesh.get(topic) != self.mesh.get(topic)
+            })
+            .cloned()
+            .collect();
+        self.mesh = mesh;
+        self.shared.update(|v| v.topics = now);
+        // Whoever is told of the change finds it in the list of peers.
+        self.publish_peers();
+        for topic in changed {
             self.shared.events.push(&NodeEvent::MeshChanged {
                 pubsub_topic: topic.pubsub_topic,
                 mesh_peers: topic.mesh_peers,

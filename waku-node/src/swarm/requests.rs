@@ -1,4 +1,4 @@
-//! Store requests, those of this node and those of peers.
+//! Requests: what all protocols have in common, and Store's, those of this node and those of peers.
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -6,14 +6,41 @@ use libp2p::request_response::{Event, Message, OutboundFailure};
 
 use super::peers::store_peer;
 use super::{Driver, StoreAnswer, StoreReply};
-use crate::error::StoreError;
+use crate::error::{RequestError, StoreError};
 use crate::status::AtomicCounters;
 use crate::store::{Answer, StoreQuery, encode_request};
 
-/// Queries of this node that may be under way at once.
-const MAX_QUERIES: usize = 256;
+/// Requests of this node that may be under way at once, of each protocol.
+pub(super) const MAX_REQUESTS: usize = 256;
+
+/// Why the swarm has no answer.
+pub(super) fn request_error(error: OutboundFailure) -> RequestError {
+    match error {
+        OutboundFailure::Timeout => RequestError::Timeout,
+        OutboundFailure::UnsupportedProtocols => RequestError::Unsupported,
+        other => RequestError::Connection(other.to_string()),
+    }
+}
 
 impl Driver {
+    /// Refuses a peer that was named and is not there.
+    pub(super) fn ready_peer(&self, peer: Option<PeerId>) -> Result<Option<PeerId>, RequestError> {
+        match peer {
+            Some(id) if !self.peers.get(&id).is_some_and(|p| p.is_ready()) => {
+                Err(RequestError::NotConnected(id))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Remembers whether a peer answered a request for filter or lightpush.
+    pub(super) fn count_service(&mut self, peer: PeerId, answered: bool) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.service_failures =
+                if answered { 0 } else { peer.service_failures.saturating_add(1) };
+        }
+    }
+
     pub(super) fn store_query(
         &mut self,
         peer: Option<PeerId>,
@@ -31,7 +58,7 @@ impl Driver {
             None => store_peer(&self.peers),
         };
         match (target, &self.archive) {
-            (Some(_), _) if self.store_requests.len() >= MAX_QUERIES => {
+            (Some(_), _) if self.store_requests.len() >= MAX_REQUESTS => {
                 drop(reply.send(Err(StoreError::Busy)))
             }
             (Some(id), _) => {

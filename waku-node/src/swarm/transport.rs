@@ -1,6 +1,6 @@
-//! TCP with noise, yamux and mplex, read no faster than the limits allow.
+//! TCP, plain or below websocket, with noise, yamux and mplex, read no faster than the limits allow.
 //!
-//! The limit sits below encryption, so it covers everything that peers send: handshakes, control
+//! The limit sits below encryption and websocket, so it covers everything that peers send: handshakes, control
 //! messages, duplicates and garbage. A peer that is too fast is not read for a while; TCP passes
 //! that on to it, and nothing is lost.
 
@@ -15,7 +15,7 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, Transport as _};
 use libp2p::core::upgrade::{SelectUpgrade, Version};
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, dns, noise, tcp, yamux};
+use libp2p::{PeerId, dns, noise, tcp, websocket, yamux};
 use libp2p_mplex as mplex;
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ use crate::status::{AtomicCounters, Shared};
 
 /// Streams on one connection.
 const MAX_STREAMS: usize = 256;
+/// Largest websocket frame that is read. What is above splits its writes into less.
+const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
 /// A throttled connection waits until it may read this much, rather than byte by byte.
 const QUANTUM: u64 = 16 * 1024;
 
@@ -34,15 +36,6 @@ pub(super) fn build(
     limits: &Limits,
     shared: &Arc<Shared>,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
-    let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    let streams = match dns::tokio::Transport::system(tcp()) {
-        Ok(dns) => dns.boxed(),
-        Err(error) => {
-            tracing::warn!(%error, "names cannot be resolved; only IP addresses can be dialled");
-            tcp().boxed()
-        }
-    };
-    let shared = shared.clone();
     let now = Instant::now();
     let total = Arc::new(Mutex::new(Bucket::new(
         limits.total_bytes_per_second,
@@ -50,20 +43,34 @@ pub(super) fn build(
         now,
     )));
     let (rate, burst) = (limits.peer_bytes_per_second, limits.peer_burst_bytes);
-    let throttled = streams.map(move |stream, _| Throttled {
-        stream,
-        own: Bucket::new(rate, burst, Instant::now()),
-        total: total.clone(),
-        shared: shared.clone(),
-        pause: None,
-    });
+    let throttled = || {
+        let (total, shared) = (total.clone(), shared.clone());
+        let throttle = move |stream| Throttled {
+            stream,
+            own: Bucket::new(rate, burst, Instant::now()),
+            total: total.clone(),
+            shared: shared.clone(),
+            pause: None,
+        };
+        let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+        match dns::tokio::Transport::system(tcp()) {
+            Ok(dns) => dns.map(move |stream, _| throttle(stream)).boxed(),
+            Err(error) => {
+                tracing::warn!(%error, "names cannot be resolved; only IP addresses can be dialled");
+                tcp().map(move |stream, _| throttle(stream)).boxed()
+            }
+        }
+    };
+    let mut websocket = websocket::Config::new(throttled());
+    websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(MAX_STREAMS);
     let mut mplex = mplex::Config::new();
     mplex.set_max_num_streams(MAX_STREAMS);
     // A full buffer of one stream must hold up the connection, not end it: nothing may get lost.
     mplex.set_max_buffer_behaviour(mplex::MaxBufferBehaviour::Block);
-    Ok(throttled
+    Ok(websocket
+        .or_transport(throttled())
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(key)?)
         .multiplex(SelectUpgrade::new(yamux, mplex))

@@ -14,6 +14,10 @@ use waku_node::Metadata;
 
 pub const METADATA: &str = "/vac/waku/metadata/1.0.0";
 pub const STORE: &str = "/vac/waku/store-query/3.0.0";
+pub const FILTER: &str = "/vac/waku/filter-subscribe/2.0.0-beta1";
+pub const FILTER_PUSH: &str = "/vac/waku/filter-push/2.0.0-beta1";
+pub const LIGHTPUSH: &str = "/vac/waku/lightpush/3.0.0";
+pub const LIGHTPUSH_V2: &str = "/vac/waku/lightpush/2.0.0-beta1";
 pub const RELAY: &str = "/vac/waku/relay/2.0.0";
 
 /// What is written to a stream.
@@ -88,12 +92,16 @@ pub struct Attacker {
     pub raw: request_response::Behaviour<RawCodec>,
 }
 
-fn swarm(relay: bool, protocol: &'static str) -> Swarm<Attacker> {
-    let rpc = |protocol, support| {
+fn swarm(
+    relay: bool,
+    protocols: impl IntoIterator<Item = (&'static str, ProtocolSupport)>,
+) -> Swarm<Attacker> {
+    let rpc = |protocols: Vec<(&'static str, ProtocolSupport)>| {
         let config = request_response::Config::default()
             .with_request_timeout(std::time::Duration::from_secs(300))
             .with_max_concurrent_streams(1000);
-        request_response::Behaviour::new([(StreamProtocol::new(protocol), support)], config)
+        let protocols = protocols.into_iter().map(|(p, support)| (StreamProtocol::new(p), support));
+        request_response::Behaviour::new(protocols, config)
     };
     let gossip = relay.then(|| {
         let config = gossipsub::ConfigBuilder::default()
@@ -110,8 +118,8 @@ fn swarm(relay: bool, protocol: &'static str) -> Swarm<Attacker> {
         .unwrap()
         .with_behaviour(|_| Attacker {
             relay: gossip.into(),
-            metadata: rpc(METADATA, ProtocolSupport::Inbound),
-            raw: rpc(protocol, ProtocolSupport::Outbound),
+            metadata: rpc(vec![(METADATA, ProtocolSupport::Inbound)]),
+            raw: rpc(protocols.into_iter().collect()),
         })
         .unwrap()
         .with_swarm_config(|c| c.with_idle_connection_timeout(std::time::Duration::from_secs(300)))
@@ -120,12 +128,31 @@ fn swarm(relay: bool, protocol: &'static str) -> Swarm<Attacker> {
 
 /// An attacker that takes part in relay.
 pub fn relay_attacker() -> Swarm<Attacker> {
-    swarm(true, STORE)
+    swarm(true, [(STORE, ProtocolSupport::Outbound)])
 }
 
 /// An attacker that opens raw streams of one protocol.
 pub fn stream_attacker(protocol: &'static str) -> Swarm<Attacker> {
-    swarm(false, protocol)
+    swarm(false, [(protocol, ProtocolSupport::Outbound)])
+}
+
+/// A filter server of another kind: it gets requests, and opens streams for pushes.
+pub fn filter_server() -> Swarm<Attacker> {
+    let (ask, push) = (ProtocolSupport::Inbound, ProtocolSupport::Outbound);
+    swarm(false, [(FILTER, ask), (FILTER_PUSH, push)])
+}
+
+/// A body with its length in front.
+pub fn framed(body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let mut length = body.len();
+    while length >= 0x80 {
+        frame.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    frame.push(length as u8);
+    frame.extend_from_slice(body);
+    frame
 }
 
 /// Answers the node's question about metadata.
