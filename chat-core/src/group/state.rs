@@ -1,5 +1,6 @@
 //! What is known of one state of a group besides its MLS rows, and the roots that it uses.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -181,29 +182,74 @@ impl StateInfo {
     }
 }
 
+/// Values of a root that are remembered beyond the one that is stored: those of the slots that are
+/// watched, and of one that history is fetched of.
+const RECENT: usize = 4;
+
+/// A root as it is kept, and later values of it that were asked for: each is a step from the one
+/// before, and many from the first.
+#[derive(Debug)]
+struct Line {
+    root: Root,
+    recent: RefCell<Vec<Root>>,
+}
+
+impl Line {
+    fn new(root: Root) -> Self {
+        Self { root, recent: RefCell::default() }
+    }
+
+    fn at(&self, slot: Slot, network: &NetworkId) -> Result<Root, RootError> {
+        let mut recent = self.recent.borrow_mut();
+        let known = recent
+            .iter()
+            .enumerate()
+            .filter(|(_, root)| root.slot() <= slot)
+            .max_by_key(|(_, root)| root.slot())
+            .map(|(at, _)| at);
+        let root = match known {
+            Some(at) => {
+                let near = recent.remove(at);
+                let root = near.at(slot, network);
+                // The last one that was of use goes last.
+                recent.push(near);
+                root?
+            }
+            None => self.root.at(slot, network)?,
+        };
+        if recent.iter().all(|known| known.slot() != slot) {
+            if recent.len() == RECENT {
+                recent.remove(0);
+            }
+            recent.push(root.clone());
+        }
+        Ok(root)
+    }
+}
+
 /// The roots that a device holds of a group.
 #[derive(Debug, Default)]
-pub struct RootLines(BTreeMap<LineId, Root>);
+pub struct RootLines(BTreeMap<LineId, Line>);
 
 impl RootLines {
     /// From what is stored.
     pub fn load(rows: Vec<(LineId, Slot, Zeroizing<[u8; 32]>)>) -> Self {
-        Self(rows.into_iter().map(|(id, slot, value)| (id, Root::new(slot, *value))).collect())
+        Self(rows.into_iter().map(|(id, slot, value)| (id, Line::new(Root::new(slot, *value)))).collect())
     }
 
     /// Adds a root.
     pub fn insert(&mut self, id: LineId, root: Root) {
-        self.0.insert(id, root);
+        self.0.insert(id, Line::new(root));
     }
 
     /// A root as it is kept: of the earliest slot that it can still be had for.
     pub fn get(&self, id: &LineId) -> Option<&Root> {
-        self.0.get(id)
+        self.0.get(id).map(|line| &line.root)
     }
 
     /// All roots.
     pub fn iter(&self) -> impl Iterator<Item = (&LineId, &Root)> {
-        self.0.iter()
+        self.0.iter().map(|(id, line)| (id, &line.root))
     }
 
     /// Forgets roots that no state uses; which.
@@ -218,8 +264,9 @@ impl RootLines {
     /// Forgets what lies before `slot`; which roots moved.
     pub fn advance(&mut self, slot: Slot, network: &NetworkId) -> Vec<LineId> {
         let mut moved = Vec::new();
-        for (id, root) in &mut self.0 {
-            if root.slot() < slot && root.advance(slot, network).is_ok() {
+        for (id, line) in &mut self.0 {
+            if line.root.slot() < slot && line.root.advance(slot, network).is_ok() {
+                line.recent.get_mut().retain(|root| root.slot() > slot);
                 moved.push(*id);
             }
         }
@@ -238,12 +285,12 @@ impl RootLines {
         slot: Slot,
         network: &NetworkId,
     ) -> Result<Root, RootError> {
-        let root =
+        let line =
             self.0.get(&state.seal).ok_or(RootError::Past { held: slot.next(), wanted: slot })?;
-        if slot < root.slot() {
-            return Ok(Root::new(slot, *root.expose()));
+        if slot < line.root.slot() {
+            return Ok(Root::new(slot, *line.root.expose()));
         }
-        root.at(slot, network)
+        line.at(slot, network)
     }
 
     /// The roots under which a state sends in a slot.
@@ -320,6 +367,31 @@ mod tests {
         assert_ne!(later.seal.expose(), &[7; 32]);
         // Topics are not to be had early: they would be others than everybody's.
         assert!(lines.roots(&state, Slot(2), &network).is_err());
+    }
+
+    #[test]
+    fn a_root_that_is_remembered_is_the_one_that_is_derived() {
+        let network = NetworkId([0; 32]);
+        let first = Root::new(Slot(10), [7; 32]);
+        let mut lines = RootLines::default();
+        lines.insert([1; 16], first.clone());
+        let state = state(vec![(Slot(3), [1; 16])]);
+        let same = |lines: &RootLines, slot: u64| {
+            let root = lines.seal_root(&state, Slot(slot), &network).unwrap();
+            assert_eq!(root.slot(), Slot(slot));
+            assert_eq!(root.expose(), first.at(Slot(slot), &network).unwrap().expose());
+            assert!(lines.0[&[1; 16]].recent.borrow().len() <= RECENT);
+        };
+        for slot in [10, 40, 41, 42, 12, 41, 13, 43, 14, 15, 42, 11, 10, 90, 40] {
+            same(&lines, slot);
+        }
+        lines.advance(Slot(41), &network);
+        for slot in [41, 42, 90, 43] {
+            same(&lines, slot);
+        }
+        // Nothing of the time before is remembered either.
+        assert!(lines.0[&[1; 16]].recent.borrow().iter().all(|root| root.slot() >= Slot(41)));
+        assert!(lines.roots(&state, Slot(40), &network).is_err());
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Machine {
         if rotated.is_some() {
             group.save_lines(&self.store)?;
         }
-        self.index.clear();
+        self.index.clear_group(&group_id);
         self.watch_changed = true;
         self.add_node(group_id, node, frame)?;
         if rotated.is_some() {
@@ -140,7 +140,7 @@ impl Machine {
             for id in &turn.applied {
                 self.tell_commit(group_id, id)?;
             }
-            self.index.clear();
+            self.index.clear_group(&group_id);
             self.watch_changed = true;
         }
         self.review_intents(group_id)?;

@@ -104,7 +104,7 @@ impl Machine {
             self.store.delete_root_line(&group_id, &line)?;
         }
         group.save_numbers(&self.store, &[])?;
-        self.index.clear();
+        self.index.clear_group(&group_id);
         self.watch_changed = true;
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Machine {
         group.record.inbox = Zeroizing::new([0; 32]);
         group.save_record(&self.store)?;
         group.save_numbers(&self.store, &[])?;
-        self.index.clear();
+        self.index.clear_group(&group_id);
         self.watch_changed = true;
         Ok(())
     }

@@ -29,14 +29,39 @@ pub(super) enum Target {
     Group(GroupId),
 }
 
-/// Topics by slot, computed when first asked for.
+/// Topics by slot, computed when first asked for; those of a group, again after it changed.
 #[derive(Debug, Default)]
-pub(super) struct TopicIndex(BTreeMap<Slot, HashMap<String, Target>>);
+pub(super) struct TopicIndex(BTreeMap<Slot, SlotTopics>);
+
+/// The topics of a slot.
+#[derive(Debug, Default)]
+struct SlotTopics {
+    all: HashMap<String, Target>,
+    /// The groups whose topics are in there.
+    groups: BTreeSet<GroupId>,
+}
 
 impl TopicIndex {
-    /// To be called when a root, a state or a request comes or goes.
+    /// To be called when a request comes or goes, or everything was loaded anew.
     pub(super) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// To be called when a root or a state of a group comes or goes.
+    pub(super) fn clear_group(&mut self, group: &GroupId) {
+        for topics in self.0.values_mut() {
+            if topics.groups.remove(group) {
+                topics.all.retain(|_, target| *target != Target::Group(*group));
+            }
+        }
+    }
+}
+
+impl SlotTopics {
+    fn add(&mut self, root: &Root, target: Target, network: &NetworkId) {
+        for topic in lanes(root, network) {
+            self.all.insert(topic.to_string(), target);
+        }
     }
 }
 
@@ -59,43 +84,45 @@ pub(super) fn request_roots(
 impl Machine {
     /// Whose a topic is in a slot.
     pub(super) fn target(&mut self, topic: &str, slot: Slot) -> Option<Target> {
-        if !self.index.0.contains_key(&slot) {
-            let topics = self.topics_of(slot);
-            if self.index.0.len() >= INDEXED_SLOTS {
-                self.index.0.pop_first();
-            }
-            self.index.0.insert(slot, topics);
-        }
-        self.index.0.get(&slot)?.get(topic).copied()
+        self.topics_of(slot).get(topic).copied()
     }
 
     /// All own topics of a slot, for asking a Store by name.
-    pub(super) fn own_topics(&self, slot: Slot) -> Vec<String> {
-        self.topics_of(slot).into_keys().collect()
+    pub(super) fn own_topics(&mut self, slot: Slot) -> Vec<String> {
+        let mut topics: Vec<String> = self.topics_of(slot).keys().cloned().collect();
+        topics.sort_unstable();
+        topics
     }
 
-    /// All own topics of a slot.
-    fn topics_of(&self, slot: Slot) -> HashMap<String, Target> {
-        let mut out = HashMap::new();
-        let mut add = |root: &Root, target| {
-            for topic in lanes(root, &self.network) {
-                out.insert(topic.to_string(), target);
-            }
-        };
-        add(&inbox_roots(&self.network, slot).topic, Target::Inbox);
-        for request in self.requests.values() {
-            if let Some(roots) = request_roots(request, slot, &self.network) {
-                add(&roots.topic, Target::Invitation(request.id));
-            }
+    /// All own topics of a slot; computed where they are not known.
+    fn topics_of(&mut self, slot: Slot) -> &HashMap<String, Target> {
+        let index = &mut self.index.0;
+        if !index.contains_key(&slot) && index.len() >= INDEXED_SLOTS {
+            // Slots of long ago are fetched one after the other and seldom asked for again.
+            index.pop_first();
         }
-        for group in self.groups.values() {
+        let network = &self.network;
+        let topics = index.entry(slot).or_insert_with(|| {
+            let mut topics = SlotTopics::default();
+            topics.add(&inbox_roots(network, slot).topic, Target::Inbox, network);
+            for request in self.requests.values() {
+                if let Some(roots) = request_roots(request, slot, network) {
+                    topics.add(&roots.topic, Target::Invitation(request.id), network);
+                }
+            }
+            topics
+        });
+        for (id, group) in &self.groups {
+            if !topics.groups.insert(*id) {
+                continue;
+            }
             for state in group.watched(slot) {
-                if let Ok(roots) = group.lines.roots(state, slot, &self.network) {
-                    add(&roots.topic, Target::Group(group.record.id));
+                if let Ok(roots) = group.lines.roots(state, slot, network) {
+                    topics.add(&roots.topic, Target::Group(*id), network);
                 }
             }
         }
-        out
+        &topics.all
     }
 
     /// Watches the topics of the slots around now, and drops others.
@@ -104,10 +131,10 @@ impl Machine {
             return;
         }
         let slot = self.slot();
-        let wanted: BTreeSet<String> = [slot.previous(), slot, slot.next()]
-            .into_iter()
-            .flat_map(|slot| self.topics_of(slot).into_keys())
-            .collect();
+        let mut wanted = BTreeSet::new();
+        for slot in [slot.previous(), slot, slot.next()] {
+            wanted.extend(self.topics_of(slot).keys().cloned());
+        }
         let fresh: Vec<String> = wanted.difference(&self.watched).cloned().collect();
         let stale: Vec<String> = self.watched.difference(&wanted).cloned().collect();
         if !fresh.is_empty() {
