@@ -265,13 +265,18 @@ fn a_page_whose_step_failed_is_fetched_again() {
     // Wherever in the step: at any write, and where all is to be committed.
     let mut writes = 0;
     loop {
-        let mut world = world(2, 25);
+        // Slots so long that nothing is fetched only because a day is over.
+        let params = NetworkParams { slot_secs: 600, ..NetworkParams::fast() };
+        let mut world = World::new(params, 25);
+        world.add_device();
+        world.add_device();
+        world.befriend(0, 1);
         let group = group(&mut world, "hikers");
         world.set_online(1, false);
         for text in ["one", "two", "three"] {
             say(&mut world, 0, group, text);
+            world.run_for(Duration::from_secs(60));
         }
-        world.run_for(Duration::from_secs(60));
         world.set_online(1, true);
         world.machine(1).store().inject_fault_after(Some(writes));
         world.run_for(Duration::from_millis(2));
