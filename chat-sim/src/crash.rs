@@ -171,6 +171,18 @@ impl World {
         self.devices[device].database = None;
     }
 
+    /// Puts a device back to the database that its process before this one left, as somebody does who
+    /// restores a backup. It is down then.
+    pub fn roll_back(&mut self, device: usize) {
+        self.stop(device);
+        let it = &mut self.devices[device];
+        it.database = None;
+        it.events.clear();
+        if let Some(home) = &mut it.home {
+            home.process = home.process.saturating_sub(1);
+        }
+    }
+
     /// Bytes in the journal (WAL) of a device whose database is a file: what was written to it since
     /// it was opened, as long as that is less than SQLite keeps there (1,000 pages).
     pub fn journal_bytes(&self, device: usize) -> Option<u64> {

@@ -294,3 +294,23 @@ fn a_death_loses_and_repeats_nothing() {
     let faults = on_all_cores(seeds(SEEDS), |seed| crash(seed, &lengths));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// The watch is worth something only if it sees what it is there for.
+#[test]
+fn a_key_that_is_used_twice_is_seen() {
+    let dir = directory();
+    let mut it = Conversation::new(1, 0, dir.path());
+    let group = common::group(&mut it.world, "hikers");
+    assert_eq!(it.ledger.say(&mut it.world, 0, group), None);
+    it.settle();
+    it.world.kill(0);
+    it.world.start(0);
+    // Nothing tells the device that it was put back.
+    it.world.has_store = false;
+    assert_eq!(it.ledger.say(&mut it.world, 0, group), None);
+    assert_eq!(it.world.keys.reused(), 0);
+    it.world.roll_back(0);
+    it.world.start(0);
+    assert_eq!(it.ledger.say(&mut it.world, 0, group), None);
+    assert_eq!(it.world.keys.reused(), 1);
+}
