@@ -65,6 +65,11 @@ fn peer_id(text: &str) -> Result<PeerId, String> {
     text.parse().map_err(|e| format!("{text:.80} is no peer id: {e}"))
 }
 
+/// The parts of a list that is separated by commas.
+fn split(list: &str) -> Vec<String> {
+    list.split(',').map(|part| part.trim().to_owned()).collect()
+}
+
 /// Milliseconds of the host; none if not above zero.
 fn millis(timeout: impl TryInto<u64>) -> Option<Duration> {
     timeout.try_into().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
@@ -294,7 +299,7 @@ pub unsafe extern "C" fn waku_relay_publish(
     })
 }
 
-/// Would have a peer publish a message; not served yet.
+/// Has a peer that serves lightpush publish a message. Answers with its hash.
 ///
 /// # Safety
 /// See the module.
@@ -309,9 +314,10 @@ pub unsafe extern "C" fn waku_lightpush_publish(
     request(ctx, callback, userData, || {
         // SAFETY: as required of the caller.
         let text = |pointer, name| unsafe { required(pointer, name) };
-        text(pubSubTopic, "pubSubTopic")?;
-        json::message(&text(jsonWakuMessage, "jsonWakuMessage")?)?;
-        Ok(Request::NotServed("lightpush is not served"))
+        Ok(Request::Lightpush {
+            topic: text(pubSubTopic, "pubSubTopic")?,
+            message: json::message(&text(jsonWakuMessage, "jsonWakuMessage")?)?,
+        })
     })
 }
 
@@ -372,7 +378,8 @@ pub unsafe extern "C" fn waku_relay_add_protected_shard(
     })
 }
 
-/// Would have a peer send the messages of content topics; not served yet.
+/// Has a peer that serves filter send the messages of content topics, separated by commas; they come
+/// as events. Answers with nothing.
 ///
 /// # Safety
 /// See the module.
@@ -387,13 +394,14 @@ pub unsafe extern "C" fn waku_filter_subscribe(
     request(ctx, callback, userData, || {
         // SAFETY: as required of the caller.
         let text = |pointer, name| unsafe { required(pointer, name) };
-        text(pubSubTopic, "pubSubTopic")?;
-        text(contentTopics, "contentTopics")?;
-        Ok(Request::NotServed("filter is not served"))
+        Ok(Request::FilterSubscribe {
+            topic: text(pubSubTopic, "pubSubTopic")?,
+            contents: split(&text(contentTopics, "contentTopics")?),
+        })
     })
 }
 
-/// The opposite; not served yet.
+/// Ends filter subscriptions to content topics. Answers with nothing.
 ///
 /// # Safety
 /// See the module.
@@ -408,13 +416,14 @@ pub unsafe extern "C" fn waku_filter_unsubscribe(
     request(ctx, callback, userData, || {
         // SAFETY: as required of the caller.
         let text = |pointer, name| unsafe { required(pointer, name) };
-        text(pubSubTopic, "pubSubTopic")?;
-        text(contentTopics, "contentTopics")?;
-        Ok(Request::NotServed("filter is not served"))
+        Ok(Request::FilterUnsubscribe {
+            topic: text(pubSubTopic, "pubSubTopic")?,
+            contents: split(&text(contentTopics, "contentTopics")?),
+        })
     })
 }
 
-/// Would end all filter subscriptions; not served yet.
+/// Ends all filter subscriptions. Answers with nothing.
 ///
 /// # Safety
 /// See the module.
@@ -424,7 +433,7 @@ pub unsafe extern "C" fn waku_filter_unsubscribe_all(
     callback: WakuCallBack,
     userData: *mut c_void,
 ) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::NotServed("filter is not served")))
+    request(ctx, callback, userData, || Ok(Request::FilterUnsubscribeAll))
 }
 
 /// Answers with the number of connected peers on a topic, of all topics if it is empty or NULL.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, identity};
 use serde_json::{Map, Value};
-use waku_node::{NodeConfig, NodeKey, StoreConfig};
+use waku_node::{FilterConfig, NodeConfig, NodeKey, StoreConfig};
 
 use crate::json;
 
@@ -102,14 +102,27 @@ impl Settings {
             static_peers: keys.list("staticnodes", "multiaddresses")?.unwrap_or_default(),
             relay,
             store: store(&keys)?,
+            filter: keys.flag("filter", false)?,
+            filter_config: filter(&keys)?,
+            lightpush: keys.flag("lightpush", false)?,
             ..NodeConfig::default()
         };
+        let mut announced = announced(&keys, ip, port)?;
+        if keys.flag("websocketSupport", false)? {
+            let port = self::port(&keys, "websocketPort", 8000)?;
+            let over =
+                |host: Multiaddr| host.with(Protocol::Tcp(port)).with(Protocol::Ws("/".into()));
+            node.listen.push(over(ip.into()));
+            // Announced behind the same host as tcp.
+            let host = announced.first().and_then(|a| a.iter().next());
+            announced.extend(host.map(|host| over(host.into())));
+        }
         if let Some(max) = keys.parse::<u32>("maxConnections", "a number of 32 bits")? {
             node.limits.max_connections = max;
             node.limits.max_inbound_connections = max - max / 4;
         }
         Ok(Self {
-            announced: announced(&keys, ip, port)?,
+            announced,
             log_level: keys.text("logLevel").unwrap_or_else(|| "INFO".into()),
             node,
             peer_id,
@@ -126,6 +139,8 @@ impl Settings {
             shards: &self.node.shards,
             relay: self.node.relay,
             store: self.node.store.is_some(),
+            filter: self.node.filter,
+            lightpush: self.node.lightpush,
         })
     }
 
@@ -151,8 +166,7 @@ fn refuse_what_is_not_served(keys: &Keys, cluster: u32, relay: bool) -> Result<(
     if keys.0.get("protectedShards").is_some_and(|v| !matches!(plain(v).as_str(), "" | "[]")) {
         return Err("configuration: protected shards are not served by this node".into());
     }
-    let ignored =
-        ["discv5Discovery", "dnsDiscovery", "websocketSupport", "filter", "lightpush", "storeSync"];
+    let ignored = ["discv5Discovery", "dnsDiscovery", "websocketSecureSupport", "storeSync"];
     for key in ignored {
         if keys.flag(key, false)? {
             tracing::warn!(key, "this node does not serve that, and goes on without");
@@ -217,6 +231,20 @@ fn announced(keys: &Keys, ip: IpAddr, port: u16) -> Result<Vec<Multiaddr>, Strin
     Ok(std::iter::once(own.with(Protocol::Tcp(port))).chain(external).collect())
 }
 
+fn filter(keys: &Keys) -> Result<FilterConfig, String> {
+    let mut filter = FilterConfig::default();
+    if let Some(peers) = keys.parse("filterMaxPeersToServe", "a number")? {
+        filter.max_peers = peers;
+    }
+    if let Some(criteria) = keys.parse("filterMaxCriteria", "a number")? {
+        filter.max_criteria_per_peer = criteria;
+    }
+    if let Some(seconds) = keys.parse("filterSubscriptionTimeout", "a number of seconds")? {
+        filter.subscription_timeout = Duration::from_secs(seconds);
+    }
+    Ok(filter)
+}
+
 fn store(keys: &Keys) -> Result<Option<StoreConfig>, String> {
     if !keys.flag("store", false)? {
         return Ok(None);
@@ -256,7 +284,7 @@ fn retain(store: &mut StoreConfig, policy: &str) -> Option<()> {
                     _ => return None,
                 };
                 let bytes = number.trim().parse::<f64>().ok().filter(|n| *n > 0.0)? * unit as f64;
-                store.max_bytes = bytes as u64;
+                store.max_bytes = (bytes as u64).max(StoreConfig::MIN_BYTES);
             }
             _ => return None,
         }

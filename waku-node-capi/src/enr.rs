@@ -24,6 +24,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) shards: &'a [u32],
     pub(crate) relay: bool,
     pub(crate) store: bool,
+    pub(crate) filter: bool,
+    pub(crate) lightpush: bool,
 }
 
 /// The record, signed, as `enr:…`.
@@ -33,7 +35,9 @@ pub(crate) fn encode(facts: &Facts<'_>) -> Result<String, String> {
     let mut entries: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     entries.insert("id", b"v4".to_vec());
     entries.insert("secp256k1", key.verifying_key().to_sec1_point(true).as_bytes().to_vec());
-    entries.insert("waku2", vec![u8::from(facts.relay) | u8::from(facts.store) << 1]);
+    let served = [facts.relay, facts.store, facts.filter, facts.lightpush];
+    let bits = served.iter().enumerate().map(|(bit, on)| u8::from(*on) << bit).sum();
+    entries.insert("waku2", vec![bits]);
     if let Some((name, shards)) = shards(facts.cluster_id, facts.shards) {
         entries.insert(name, shards);
     }
@@ -138,6 +142,8 @@ mod tests {
             shards: &[0, 5],
             relay: true,
             store: true,
+            filter: false,
+            lightpush: true,
         };
         let text = encode(&facts).expect("a record");
         let record = BASE64URL_NOPAD
@@ -156,7 +162,7 @@ mod tests {
             .expect("signed");
         let has = |what: &[u8]| content.windows(what.len()).any(|w| w == what);
         assert!(has(b"\x82id\x82v4\x82ip\x84\x7f\0\0\x01\x82rs\x87\0\x42\x02\0\0\0\x05"));
-        assert!(has(b"\x83tcp\x82\x76\x5f\x85waku2\x03"));
+        assert!(has(b"\x83tcp\x82\x76\x5f\x85waku2\x0b"));
     }
 
     #[test]

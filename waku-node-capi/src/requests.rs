@@ -27,6 +27,19 @@ pub(crate) enum Request {
     Unsubscribe {
         topic: String,
     },
+    FilterSubscribe {
+        topic: String,
+        contents: Vec<String>,
+    },
+    FilterUnsubscribe {
+        topic: String,
+        contents: Vec<String>,
+    },
+    FilterUnsubscribeAll,
+    Lightpush {
+        topic: String,
+        message: WakuMessage,
+    },
     CountPeers {
         topic: String,
         among: Among,
@@ -83,7 +96,11 @@ impl Request {
     pub(crate) fn weight(&self) -> usize {
         const BASE: usize = 256;
         BASE + match self {
-            Self::Publish { topic, message } => {
+            Self::FilterSubscribe { topic, contents }
+            | Self::FilterUnsubscribe { topic, contents } => {
+                topic.len() + contents.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>()
+            }
+            Self::Publish { topic, message } | Self::Lightpush { topic, message } => {
                 topic.len() + message.payload.len() + message.content_topic.len()
             }
             Self::StoreQuery { query, peer, .. } => query.len() + peer.len(),

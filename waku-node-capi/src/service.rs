@@ -18,6 +18,9 @@ use crate::{json, metrics};
 /// Store answers that wait for the host at once: each can be many megabytes.
 const MAX_PAGES: usize = 16;
 
+/// How long a filter server has for its answer, as with libwaku.
+const FILTER_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+
 type Answer = Result<String, String>;
 
 /// A node as the host sees it: created, running, or stopped again.
@@ -60,12 +63,12 @@ impl Service {
     /// Carries out a request, and answers it.
     pub(crate) async fn answer(self: Arc<Self>, request: Request, mut reply: Reply) {
         let result = match request {
-            Request::StoreQuery { query, peer, timeout } => {
+            Request::StoreQuery { .. } => {
                 // Held until the host has taken the answer.
                 if let Ok(page) = self.pages.clone().acquire_owned().await {
                     reply.hold(page);
                 }
-                within(timeout, self.store_query(&query, &peer)).await
+                self.carry_out(request).await
             }
             other => self.carry_out(other).await,
         };
@@ -83,6 +86,25 @@ impl Service {
             Request::Publish { topic, message } => self.publish(topic, message).await,
             Request::Subscribe { topic } => self.subscribe(topic).await,
             Request::Unsubscribe { topic } => self.unsubscribe(topic).await,
+            Request::FilterSubscribe { topic, contents } => {
+                let node = self.node()?;
+                let subscribed = node.filter_subscribe(None, &topic, &contents);
+                within(FILTER_PATIENCE, async { subscribed.await.map_err(said).and(done()) }).await
+            }
+            Request::FilterUnsubscribe { topic, contents } => {
+                let node = self.node()?;
+                let ended = node.filter_unsubscribe(None, &topic, &contents);
+                within(FILTER_PATIENCE, async { ended.await.map_err(said).and(done()) }).await
+            }
+            Request::FilterUnsubscribeAll => {
+                let node = self.node()?;
+                let ended = node.filter_unsubscribe_all(None);
+                within(FILTER_PATIENCE, async { ended.await.map_err(said).and(done()) }).await
+            }
+            Request::Lightpush { topic, message } => {
+                let hash = self.node()?.lightpush_publish(None, &topic, message).await;
+                Ok(hash.map_err(said)?.to_string())
+            }
             Request::CountPeers { topic, among } => self.count_peers(&topic, among),
             Request::ListPeers { topic, among } => self.list_peers(&topic, among),
             Request::StoreQuery { query, peer, timeout } => {
@@ -240,7 +262,8 @@ async fn tell(mut stream: EventStream, events: Arc<EventQueue>) {
     let mut health: HashMap<String, Health> = HashMap::new();
     while let Some(event) = stream.recv().await {
         match event {
-            NodeEvent::Message { pubsub_topic, hash, message } => {
+            NodeEvent::Message { pubsub_topic, hash, message }
+            | NodeEvent::FilterMessage { pubsub_topic, hash, message, .. } => {
                 events.push(Event::Message { pubsub_topic, hash, message });
             }
             NodeEvent::PeerConnected { peer } => {

@@ -293,13 +293,9 @@ fn history_is_asked_for_page_by_page() {
 fn what_is_not_served_says_so() {
     let host = Host::start(&json!({}));
     let (ctx, text) = (host.ctx, c(TOPIC));
-    let (text, message) = (text.as_ptr(), c(r#"{"payload":"aGk=","contentTopic":"/a/1/b/c"}"#));
+    let text = text.as_ptr();
     let address = c(&host.address());
     for (what, answer) in [
-        ("lightpush", ask!(waku_lightpush_publish(ctx, text, message.as_ptr()))),
-        ("filter", ask!(waku_filter_subscribe(ctx, text, text))),
-        ("filter", ask!(waku_filter_unsubscribe(ctx, text, text))),
-        ("filter", ask!(waku_filter_unsubscribe_all(ctx))),
         ("protected", ask!(waku_relay_add_protected_shard(ctx, 66, 0, text.cast_mut()))),
         ("DNS", ask!(waku_dns_discovery(ctx, text, text, 1000))),
         ("discovery v5", ask!(waku_discv5_update_bootnodes(ctx, text.cast_mut()))),
@@ -314,6 +310,40 @@ fn what_is_not_served_says_so() {
     let relayless = Host::start(&json!({ "relay": false }));
     let error = ask!(waku_relay_subscribe(relayless.ctx, text)).expect_err("no relay");
     assert!(error.contains("without Waku Relay"), "{error}");
+}
+
+#[test]
+fn edge_nodes_live_on_filter_and_lightpush() {
+    let websocket = common::free_port();
+    let server = Host::start(&json!({
+        "filter": true, "lightpush": true, "websocketSupport": true, "websocketPort": websocket
+    }));
+    let relay = Host::start(&json!({}));
+    relay.join(&server);
+    let edge = Host::start(&json!({ "relay": false }));
+    let (topic, content) = (c(TOPIC), c(&format!("{CONTENT}, /test/1/b/proto")));
+    let (topic, contents) = (topic.as_ptr(), content.as_ptr());
+    let message = json!({ "payload": "aGk=", "contentTopic": CONTENT });
+    let pushed = c(&message.to_string());
+    for nobody in [
+        ask!(waku_filter_subscribe(edge.ctx, topic, contents)),
+        ask!(waku_filter_unsubscribe(edge.ctx, topic, contents)),
+        ask!(waku_lightpush_publish(edge.ctx, topic, pushed.as_ptr())),
+    ] {
+        assert!(nobody.expect_err("nobody").contains("no connected peer"));
+    }
+    let listen = ask!(waku_listen_addresses(server.ctx)).expect("addresses");
+    let over_websocket = listen.split(',').find(|a| a.contains("/ws/")).expect("one of them");
+    assert!(over_websocket.contains(&websocket.to_string()));
+    ask!(waku_connect(edge.ctx, c(over_websocket).as_ptr(), 0)).expect("a connection");
+    assert_eq!(ask!(waku_filter_subscribe(edge.ctx, topic, contents)).as_deref(), Ok(""));
+    let hash = relay.publish(&message).expect("published");
+    assert_eq!(edge.message()["messageHash"], hash);
+    assert_eq!(relay.message()["messageHash"], hash, "its own");
+    let hash = ask!(waku_lightpush_publish(edge.ctx, topic, pushed.as_ptr())).expect("pushed");
+    assert_eq!(relay.message()["messageHash"], hash);
+    assert_eq!(ask!(waku_filter_unsubscribe(edge.ctx, topic, contents)).as_deref(), Ok(""));
+    assert_eq!(ask!(waku_filter_unsubscribe_all(edge.ctx)).as_deref().unwrap_or(""), "");
 }
 
 #[test]
