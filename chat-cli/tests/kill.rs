@@ -1,6 +1,8 @@
 //! A member's process is killed, ten times, in the middle of a conversation over a real relay:
 //! what was acknowledged is not lost, and nobody reads anything twice.
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Catching up: what was sent while a device was away is fetched, whatever ends in between.
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 #[allow(dead_code)]

@@ -1,5 +1,7 @@
 //! Three people chat: created, joined, named, talked in, one offline for a while, one removed.
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Processes that die at any point: nothing that was acknowledged is lost, nothing is there twice,
 //! and no key is used twice.
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Coming, going and coming back: who may put whom where.
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What somebody outside sees: envelopes of a few sizes on topics that keep changing.
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! One group message is one Waku message, and so is one commit, whatever the group's size (P1).
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 use chat_core::ids::GroupId;

@@ -13,6 +13,8 @@
 //!   side said longer ago than that, before a query of history in between, only repair by other
 //!   members brings. (It is seen to be missing.)
 
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
 mod common;
 
 use std::time::Duration;
