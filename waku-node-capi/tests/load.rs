@@ -80,6 +80,40 @@ fn wait_for(number: usize) {
     assert!(!timeout.timed_out(), "{} of {number} messages", received.len());
 }
 
+static GATE: Mutex<()> = Mutex::new(());
+static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LAST: Condvar = Condvar::new();
+
+extern "C" fn on_event_slowly(_: c_int, msg: *const c_char, len: usize, _: *mut c_void) {
+    drop(GATE.lock().expect("no panic while held"));
+    TOLD.lock().expect("no panic while held").push(copy(msg, len));
+    LAST.notify_all();
+}
+
+#[test]
+fn a_receiver_that_stands_still_holds_up_nobody_and_is_told() {
+    let host = Host::start(&json!({}));
+    // SAFETY: a callback that looks at nothing but its text.
+    unsafe { abi::waku_set_event_callback(host.ctx, Some(on_event_slowly), std::ptr::null_mut()) };
+    let closed = GATE.lock().expect("no panic while held");
+    let count = 17_000;
+    for number in 1..=count {
+        // Nobody else is there, so each is an event and an error. `publish` waits for its answer.
+        let message = json!({ "payload": "aGk=", "contentTopic": CONTENT, "timestamp": number });
+        host.publish(&message).expect_err("alone");
+    }
+    drop(closed);
+    let is_last = |told: &mut Vec<String>| {
+        !told.last().is_some_and(|t| t.contains(&format!("\"timestamp\":{count},")))
+    };
+    let (told, timeout) = LAST
+        .wait_timeout_while(TOLD.lock().expect("no panic while held"), PATIENCE, is_last)
+        .expect("no panic while held");
+    assert!(!timeout.timed_out(), "{} events", told.len());
+    assert!(told.iter().any(|t| t == r#"{"eventType":"waku_not_responding"}"#));
+    assert!(told.len() < count);
+}
+
 #[test]
 fn ten_nodes_live_in_one_process() {
     let hosts: Vec<_> = (0..10).map(|_| Host::start(&json!({}))).collect();
