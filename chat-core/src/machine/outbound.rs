@@ -587,7 +587,7 @@ impl Machine {
             self.groups.get(group_id).ok_or(CommandError::UnknownGroup { group: *group_id })?;
         let at = |line: &LineId| -> Done<Root> {
             let root = group.lines.get(line).ok_or_else(|| state_error("a root is missing"))?;
-            Ok(root.at(slot, &self.network).map_err(not_allowed)?)
+            root.at(slot, &self.network).map_err(not_allowed)
         };
         // Only what holds from this slot on; nothing of the past goes with an invitation.
         let current = parent.topic_line(slot);

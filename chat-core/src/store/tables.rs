@@ -146,6 +146,9 @@ pub(crate) struct Wait {
     pub(crate) slot: Option<Slot>,
 }
 
+/// A cut as stored: of whose membership that began where, and the number.
+pub(crate) type StoredCut = ((InstallationId, EpochId), u64);
+
 /// A root as stored: its id, the slot of its value, and the value.
 pub(crate) type StoredRoot = ([u8; 16], Slot, Zeroizing<[u8; 32]>);
 
@@ -699,10 +702,7 @@ impl Store {
     }
 
     /// The cuts of states that are gone: whose, of the membership that began where, and the number.
-    pub(crate) fn cuts(
-        &self,
-        group: &GroupId,
-    ) -> Result<Vec<((InstallationId, EpochId), u64)>, StoreError> {
+    pub(crate) fn cuts(&self, group: &GroupId) -> Result<Vec<StoredCut>, StoreError> {
         let mut statement =
             self.conn.prepare_cached("SELECT installation, since, seq FROM cut WHERE grp = ?1")?;
         let mut rows = statement.query(params![group.0])?;
