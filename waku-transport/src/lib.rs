@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`memory`] | a network inside the process, with faults on demand; for tests and simulations |
 //! | [`embedded`] | a Waku node of its own, [`waku_node`] |
+//! | `libwaku` | a node of libwaku, the C library (behind the feature of that name) |
 //!
 //! All backends pass one suite of tests, `conformance` (behind the feature of that name), so an
 //! application that runs on one of them runs on the others.
@@ -76,6 +77,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
+#[cfg(feature = "libwaku")]
+pub mod libwaku;
 pub mod memory;
 
 mod error;
@@ -88,6 +91,8 @@ use async_trait::async_trait;
 pub use embedded::EmbeddedTransport;
 pub use error::{HistoryError, PublishError, TransportError};
 pub use hub::EventLimits;
+#[cfg(feature = "libwaku")]
+pub use libwaku::LibwakuTransport;
 pub use types::{
     Event, EventStream, HistoryPage, HistoryQuery, Inbound, MAX_HISTORY_LIMIT, MAX_HISTORY_TOPICS,
     MAX_MESSAGE_BYTES, MAX_TOPIC_BYTES, MAX_WATCHED_TOPICS, Message, MessageHash, Status,
