@@ -112,10 +112,7 @@ fn build() -> Value {
     let content = CardContent {
         log: log.clone(),
         counter: Card::counter_at(NOW),
-        inbox: InboxPublic {
-            key: inbox.public(),
-            usable_until: inbox.usable_until(),
-        },
+        inbox: InboxPublic { key: inbox.public(), usable_until: inbox.usable_until() },
         key_packages: vec![CardKeyPackage {
             installation: first.id(),
             usable_until: NOW + KEY_PACKAGE_USE,
@@ -124,15 +121,8 @@ fn build() -> Value {
     };
     let card = Card::sign(content, &first).unwrap();
     let secret = phrase.card_secret();
-    let bare = ContactLink {
-        account: account.id(),
-        secret: secret.clone(),
-        card: None,
-    };
-    let full = ContactLink {
-        card: Some(card.clone()),
-        ..bare.clone()
-    };
+    let bare = ContactLink { account: account.id(), secret: secret.clone(), card: None };
+    let full = ContactLink { card: Some(card.clone()), ..bare.clone() };
 
     let wish = LeaveWish {
         group: GroupId([0x31; 32]),
@@ -160,13 +150,8 @@ fn build() -> Value {
         &first,
     )
     .unwrap();
-    let opened = answer(&doorbell, &[second_inbox], &network)
-        .unwrap()
-        .unwrap();
-    let invitation = Invitation {
-        welcome: b"a Welcome".to_vec(),
-        tree: Some(b"a tree".to_vec()),
-    };
+    let opened = answer(&doorbell, &[second_inbox], &network).unwrap().unwrap();
+    let invitation = Invitation { welcome: b"a Welcome".to_vec(), tree: Some(b"a tree".to_vec()) };
 
     let keys: Vec<Value> = [&first, &second, &third]
         .map(|key| {
@@ -259,10 +244,7 @@ fn the_phrase_gives_the_account() {
     let id = phrase.account_key().id();
     assert_eq!(id.to_string(), all["phrase"]["account"].as_str().unwrap());
     assert_eq!(id.0, array_of(&all["phrase"]["account_hex"]));
-    assert_eq!(
-        *phrase.card_secret().as_bytes(),
-        array_of::<32>(&all["phrase"]["card_secret"])
-    );
+    assert_eq!(*phrase.card_secret().as_bytes(), array_of::<32>(&all["phrase"]["card_secret"]));
 }
 
 #[test]
@@ -277,10 +259,7 @@ fn the_entries_make_the_log() {
         let read = Entry::decode(&hex_of(&entry["encoded"]), &account, &network).unwrap();
         assert_eq!(read.hash().0, array_of(&entry["hash"]));
         assert_eq!(u64::from(read.depth()), entry["depth"].as_u64().unwrap());
-        assert_eq!(
-            read.body().installation().0,
-            array_of(&entry["installation"])
-        );
+        assert_eq!(read.body().installation().0, array_of(&entry["installation"]));
         log.insert(read).unwrap();
         assert_eq!(log.head().0, array_of(&head["head"]));
     }
@@ -288,24 +267,13 @@ fn the_entries_make_the_log() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|a| {
-            (
-                InstallationId(array_of(&a["installation"])),
-                a["seniority"].as_u64().unwrap(),
-            )
-        })
+        .map(|a| (InstallationId(array_of(&a["installation"])), a["seniority"].as_u64().unwrap()))
         .collect();
     let state = log.state();
-    let found: Vec<(InstallationId, u64)> = state
-        .active
-        .iter()
-        .map(|(id, info)| (*id, info.seniority.into()))
-        .collect();
+    let found: Vec<(InstallationId, u64)> =
+        state.active.iter().map(|(id, info)| (*id, info.seniority.into())).collect();
     assert_eq!(found, active);
-    assert_eq!(
-        Log::decode(&hex_of(&all["log"]["encoded"]), &network).unwrap(),
-        log
-    );
+    assert_eq!(Log::decode(&hex_of(&all["log"]["encoded"]), &network).unwrap(), log);
 }
 
 #[test]
@@ -316,31 +284,19 @@ fn credential_card_and_link_are_read() {
     let c = &all["credential"];
     let key = hex_of(&c["installation"]);
     let member = Credential::decode_and_verify(&hex_of(&c["encoded"]), &key, &network).unwrap();
-    assert_eq!(
-        (member.account, member.installation.0.to_vec()),
-        (account, key)
-    );
-    assert_eq!(
-        u64::from(member.seniority),
-        c["seniority"].as_u64().unwrap()
-    );
+    assert_eq!((member.account, member.installation.0.to_vec()), (account, key));
+    assert_eq!(u64::from(member.seniority), c["seniority"].as_u64().unwrap());
     assert_eq!(member.log_head, EntryHash(array_of(&c["log_head"])));
 
     let card = Card::decode_and_verify(&hex_of(&all["card"]["encoded"]), &network, NOW).unwrap();
-    assert_eq!(
-        card.content().inbox.key,
-        array_of(&all["card"]["inbox_public"])
-    );
+    assert_eq!(card.content().inbox.key, array_of(&all["card"]["inbox_public"]));
     assert_eq!(card.signer().0, array_of(&all["card"]["signer"]));
     let parse = |name: &str| {
         ContactLink::parse(all["link"][name].as_str().unwrap(), &network, NOW).unwrap()
     };
     let (bare, full) = (parse("without_card"), parse("with_card"));
     assert_eq!((bare.account, full.account), (account, account));
-    assert_eq!(
-        *bare.secret.as_bytes(),
-        array_of::<32>(&all["phrase"]["card_secret"])
-    );
+    assert_eq!(*bare.secret.as_bytes(), array_of::<32>(&all["phrase"]["card_secret"]));
     assert_eq!((bare.card, full.card), (None, Some(card)));
 }
 
@@ -362,17 +318,12 @@ fn wish_doorbell_and_invitation_are_read() {
         let doorbell = answer(&body, &[key(secret)], &network).unwrap().unwrap();
         assert_eq!(doorbell.id.0, array_of(&d["request"]));
         assert_eq!(doorbell.inviter.installation.0, array_of(&d["inviter"]));
-        let Purpose::Invitation(offer) = doorbell.purpose else {
-            panic!("another purpose")
-        };
+        let Purpose::Invitation(offer) = doorbell.purpose else { panic!("another purpose") };
         assert_eq!(*offer.secret, array_of::<32>(&d["secret"]));
         assert_eq!(offer.slot.0, d["slot"].as_u64().unwrap());
         assert_eq!(offer.group_name, d["group_name"].as_str().unwrap());
     }
-    assert_eq!(
-        answer(&body, &[key(&d["stranger_secret"])], &network),
-        Ok(None)
-    );
+    assert_eq!(answer(&body, &[key(&d["stranger_secret"])], &network), Ok(None));
 
     let i = &all["invitation"];
     let invitation = Invitation::decode(&hex_of(&i["encoded"])).unwrap();

@@ -38,10 +38,7 @@ fn counting(first: u8) -> [u8; 32] {
 }
 
 fn path() -> PathBuf {
-    PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../docs/vectors/wire.json"
-    ))
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/vectors/wire.json"))
 }
 
 fn read() -> Option<Value> {
@@ -50,9 +47,7 @@ fn read() -> Option<Value> {
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text {key} in {value}"))
+    value[key].as_str().unwrap_or_else(|| panic!("no text {key} in {value}"))
 }
 
 fn bytes(value: &Value, key: &str) -> Vec<u8> {
@@ -60,9 +55,7 @@ fn bytes(value: &Value, key: &str) -> Vec<u8> {
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value[key]
-        .as_array()
-        .unwrap_or_else(|| panic!("no list {key}"))
+    value[key].as_array().unwrap_or_else(|| panic!("no list {key}"))
 }
 
 fn array<const N: usize>(value: &Value, key: &str) -> [u8; N] {
@@ -155,21 +148,11 @@ fn envelopes() -> Value {
     let network = params.id();
     let now = Timestamp(1_800_000_123_456);
     let slot = Slot::at(now, params.slot_secs);
-    let roots = Roots {
-        topic: Root::new(slot, counting(0x20)),
-        seal: Root::new(slot, counting(0x40)),
-    };
+    let roots =
+        Roots { topic: Root::new(slot, counting(0x20)), seal: Root::new(slot, counting(0x40)) };
     let sealed: Vec<Value> = [
-        (
-            1u8,
-            SizeClass::Fit,
-            Frame::new(FrameKind::Message, vec![7; 40]),
-        ),
-        (
-            3,
-            SizeClass::Doorbell,
-            Frame::new(FrameKind::Doorbell, vec![8; 40]),
-        ),
+        (1u8, SizeClass::Fit, Frame::new(FrameKind::Message, vec![7; 40])),
+        (3, SizeClass::Doorbell, Frame::new(FrameKind::Doorbell, vec![8; 40])),
     ]
     .into_iter()
     .map(|(lane, class, frame)| {
@@ -259,39 +242,16 @@ fn link(seq: u64) -> ChainLink {
         previous: (seq > 1).then(|| ItemHash(counting(0x80))),
         prev_in_epoch: (seq > 2).then(|| seq - 2),
         heads: vec![
-            HeadRef {
-                leaf: 3,
-                epoch: None,
-                seq: 300,
-                hash: [0x11; 8],
-            },
-            HeadRef {
-                leaf: 200,
-                epoch: Some([0xe1; 8]),
-                seq: 1,
-                hash: [0x12; 8],
-            },
-            HeadRef {
-                leaf: 4,
-                epoch: Some([0xe1; 8]),
-                seq: 16_383,
-                hash: [0x13; 8],
-            },
-            HeadRef {
-                leaf: 4,
-                epoch: Some([0xe2; 8]),
-                seq: u64::MAX,
-                hash: [0x14; 8],
-            },
+            HeadRef { leaf: 3, epoch: None, seq: 300, hash: [0x11; 8] },
+            HeadRef { leaf: 200, epoch: Some([0xe1; 8]), seq: 1, hash: [0x12; 8] },
+            HeadRef { leaf: 4, epoch: Some([0xe1; 8]), seq: 16_383, hash: [0x13; 8] },
+            HeadRef { leaf: 4, epoch: Some([0xe2; 8]), seq: u64::MAX, hash: [0x14; 8] },
         ],
     }
 }
 
 fn first() -> ChainLink {
-    ChainLink {
-        seq: 1,
-        ..ChainLink::default()
-    }
+    ChainLink { seq: 1, ..ChainLink::default() }
 }
 
 fn chain_json(link: &ChainLink) -> Value {
@@ -325,11 +285,7 @@ fn sample_contents() -> Vec<Content> {
         (None, Body::Heartbeat),
         (Some(first()), Body::Unknown(9)),
     ]
-    .map(|(chain, body)| Content {
-        chain,
-        sent_at: at,
-        body,
-    })
+    .map(|(chain, body)| Content { chain, sent_at: at, body })
     .into()
 }
 
@@ -373,11 +329,7 @@ fn contents() -> Value {
 
 fn sample_headers() -> Vec<CommitHeader> {
     vec![
-        CommitHeader {
-            chain: first(),
-            slot: Slot(500_000),
-            ..CommitHeader::default()
-        },
+        CommitHeader { chain: first(), slot: Slot(500_000), ..CommitHeader::default() },
         CommitHeader {
             chain: link(7),
             slot: Slot(500_001),
@@ -390,11 +342,7 @@ fn sample_headers() -> Vec<CommitHeader> {
                     seq: 12,
                     hash: Some(ItemHash(counting(0xc0))),
                 },
-                Cut {
-                    installation: InstallationId(counting(0xb0)),
-                    seq: 0,
-                    hash: None,
-                },
+                Cut { installation: InstallationId(counting(0xb0)), seq: 0, hash: None },
             ],
         },
     ]
@@ -486,15 +434,13 @@ fn mls_messages() -> (Vec<u8>, Vec<u8>) {
     let (provider, key) = provider();
     let mut group = group(&provider, &key);
     group.set_aad(sample_headers()[1].encode());
-    let commit = group
-        .self_update(&provider, &key, LeafNodeParameters::default())
-        .expect("a commit");
+    let commit =
+        group.self_update(&provider, &key, LeafNodeParameters::default()).expect("a commit");
     let commit = commit.commit().to_bytes().expect("bytes");
     group.merge_pending_commit(&provider).expect("merged");
     group.set_aad(vec![]);
-    let message = group
-        .create_message(&provider, &key, &sample_contents()[1].encode())
-        .expect("a message");
+    let message =
+        group.create_message(&provider, &key, &sample_contents()[1].encode()).expect("a message");
     (commit, message.to_bytes().expect("bytes"))
 }
 
@@ -549,10 +495,7 @@ fn file() -> Value {
             // MLS messages hold fresh keys; those in the file stay as long as they are good.
             let kept = read().map(|file| {
                 let items = &file["items"];
-                (
-                    bytes(&items["commit"], "mls_message"),
-                    bytes(&items["message"], "mls_message"),
-                )
+                (bytes(&items["commit"], "mls_message"), bytes(&items["message"], "mls_message"))
             });
             let (commit, message) = kept.unwrap_or_else(mls_messages);
             let text = serde_json::to_string_pretty(&vectors(&commit, &message)).expect("JSON");
@@ -611,23 +554,14 @@ fn what_is_good_is_read_and_what_is_bad_is_refused() {
         assert_eq!(Content::decode(&bytes(content, "encoded")), Ok(expected));
     }
     for content in list(&file["contents"], "refused") {
-        assert!(
-            Content::decode(&bytes(content, "encoded")).is_err(),
-            "{content}"
-        );
+        assert!(Content::decode(&bytes(content, "encoded")).is_err(), "{content}");
     }
     let headers = list(&file["headers"], "headers");
     for (header, expected) in headers.iter().zip(sample_headers()) {
-        assert_eq!(
-            CommitHeader::decode(&bytes(header, "encoded")),
-            Ok(expected)
-        );
+        assert_eq!(CommitHeader::decode(&bytes(header, "encoded")), Ok(expected));
     }
     for header in list(&file["headers"], "refused") {
-        assert!(
-            CommitHeader::decode(&bytes(header, "encoded")).is_err(),
-            "{header}"
-        );
+        assert!(CommitHeader::decode(&bytes(header, "encoded")).is_err(), "{header}");
     }
 }
 
@@ -637,13 +571,7 @@ fn real_mls_messages_have_names() {
     let (commit, message) = mls_messages();
     let id = commit_id(&commit, &network).expect("a commit");
     // The tags are not signed, and do not change the name; all else does.
-    for at in [
-        0,
-        40,
-        commit.len() - 67,
-        commit.len() - 40,
-        commit.len() - 1,
-    ] {
+    for at in [0, 40, commit.len() - 67, commit.len() - 40, commit.len() - 1] {
         let mut variant = commit.clone();
         variant[at] ^= 1;
         let same = commit_id(&variant, &network) == Ok(id);
@@ -668,12 +596,7 @@ fn a_hundred_characters_with_eight_heads_are_one_small_envelope() {
                 previous: Some(ItemHash([7; 32])),
                 prev_in_epoch: Some(15_999),
                 heads: (0..8)
-                    .map(|leaf| HeadRef {
-                        leaf,
-                        epoch,
-                        seq: 16_000,
-                        hash: [1; 8],
-                    })
+                    .map(|leaf| HeadRef { leaf, epoch, seq: 16_000, hash: [1; 8] })
                     .collect(),
             }),
             sent_at: Timestamp(1_800_000_123_456),

@@ -31,11 +31,7 @@ fn account_of(n: u32) -> AccountId {
 fn id(n: usize, salt: u8) -> [u8; 32] {
     let mut out = [salt; 32];
     // Scrambled, so that the order of ids is not the order of insertion.
-    out[..8].copy_from_slice(
-        &(n as u64 + 1)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .to_be_bytes(),
-    );
+    out[..8].copy_from_slice(&(n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     out[8..16].copy_from_slice(&(n as u64).to_be_bytes());
     out
 }
@@ -98,11 +94,7 @@ fn refer(nodes: &[CommitNode]) -> Outcome {
 fn agreed(nodes: &[CommitNode]) -> EpochId {
     let (ours, theirs) = (choose(&tree_of(nodes), &NETWORK), refer(nodes));
     assert_eq!(ours.tip, theirs.tip, "{nodes:#?}");
-    assert_eq!(
-        ours.struck.into_iter().collect::<Vec<_>>(),
-        theirs.struck,
-        "{nodes:#?}"
-    );
+    assert_eq!(ours.struck.into_iter().collect::<Vec<_>>(), theirs.struck, "{nodes:#?}");
     ours.tip
 }
 
@@ -123,10 +115,7 @@ fn grow(draws: &[Draw], members: u32, bushy: u32) -> Vec<CommitNode> {
     let mut nodes: Vec<CommitNode> = Vec::new();
     for draw in draws {
         let back = (draw.parent % bushy) as usize;
-        let parent = nodes
-            .len()
-            .checked_sub(1 + back)
-            .map(|at| nodes[at].clone());
+        let parent = nodes.len().checked_sub(1 + back).map(|at| nodes[at].clone());
         let author = draw.author % members;
         let mut node = commit(nodes.len(), parent.as_ref(), author);
         node.author_seniority = author % 2;
@@ -196,17 +185,10 @@ fn check_tree(nodes: &[CommitNode], rng: &mut ChaCha8Rng) {
     let winning = tree.path(&ROOT, &choice.tip).unwrap();
     assert!(winning.iter().all(|id| !choice.struck.contains(id)));
     let depth = tree.depth(&choice.tip).unwrap();
-    assert!(
-        tree.nodes()
-            .all(|n| n.depth <= depth || choice.struck.contains(&n.id))
-    );
+    assert!(tree.nodes().all(|n| n.depth <= depth || choice.struck.contains(&n.id)));
 
     // Nobody who was removed by a removal that stands has a commit beside it on the winner.
-    for r in choice
-        .accepted
-        .iter()
-        .filter(|r| !choice.struck.contains(r))
-    {
+    for r in choice.accepted.iter().filter(|r| !choice.struck.contains(r)) {
         let r = tree.get(r).unwrap();
         for c in winning.iter().filter_map(|c| tree.get(c)) {
             let beside =
@@ -217,14 +199,11 @@ fn check_tree(nodes: &[CommitNode], rng: &mut ChaCha8Rng) {
     }
 
     // The removal with the most authority always stands.
-    if let Some(first) = tree.nodes().filter(|n| n.removes()).min_by_key(|n| {
-        (
-            n.author_admin.unwrap_or(u32::MAX),
-            n.author_seniority,
-            n.depth,
-            n.id,
-        )
-    }) {
+    if let Some(first) = tree
+        .nodes()
+        .filter(|n| n.removes())
+        .min_by_key(|n| (n.author_admin.unwrap_or(u32::MAX), n.author_seniority, n.depth, n.id))
+    {
         assert!(choice.accepted.contains(&first.id));
     }
 
@@ -238,10 +217,7 @@ fn check_tree(nodes: &[CommitNode], rng: &mut ChaCha8Rng) {
     assert_eq!(agreed(&with), plain.epoch);
     let author = rng.next_u32() % 8;
     let removal = ranked(
-        removing(
-            commit(nodes.len(), on, author),
-            &[(author + 1 + rng.next_u32() % 7) % 8],
-        ),
+        removing(commit(nodes.len(), on, author), &[(author + 1 + rng.next_u32() % 7) % 8]),
         Some(rng.next_u32() % 4),
         author % 2,
     );
@@ -261,14 +237,7 @@ fn thousands_of_random_trees() {
 }
 
 fn draws() -> impl Strategy<Value = Vec<Draw>> {
-    let draw = (
-        any::<u32>(),
-        any::<u32>(),
-        any::<u32>(),
-        any::<u32>(),
-        any::<u32>(),
-        any::<u32>(),
-    )
+    let draw = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>())
         .prop_map(|(parent, author, admin, kind, target, second)| Draw {
             parent,
             author,
@@ -328,18 +297,13 @@ proptest! {
 fn of_two_that_remove_one_another_the_senior_stays() {
     // By admin number; by seniority within an account; and one without a number comes last. The
     // junior's branch is longer each time.
-    for (senior, junior) in [
-        ((Some(0), 9), (Some(1), 0)),
-        ((Some(1), 0), (Some(1), 1)),
-        ((Some(7), 9), (None, 0)),
-    ] {
+    for (senior, junior) in
+        [((Some(0), 9), (Some(1), 0)), ((Some(1), 0), (Some(1), 1)), ((Some(7), 9), (None, 0))]
+    {
         let strong = ranked(removing(commit(0, None, 0), &[1]), senior.0, senior.1);
         let weak = ranked(removing(commit(1, None, 1), &[0]), junior.0, junior.1);
         let more = commit(2, Some(&weak), 4);
-        assert_eq!(
-            agreed(&[strong.clone(), weak.clone(), more.clone()]),
-            strong.epoch
-        );
+        assert_eq!(agreed(&[strong.clone(), weak.clone(), more.clone()]), strong.epoch);
         assert_eq!(agreed(&[weak, more, strong.clone()]), strong.epoch);
     }
 }
@@ -348,18 +312,10 @@ fn of_two_that_remove_one_another_the_senior_stays() {
 fn a_junior_cannot_block_its_removal() {
     // The thief holds installation 1, junior to 0 of the same account. It removes 0 first, and all
     // sorts of others, and builds on that before 0 is heard of.
-    let mut nodes = vec![ranked(
-        removing(commit(0, None, 1), &[0, 2, 3, 4]),
-        Some(0),
-        1,
-    )];
+    let mut nodes = vec![ranked(removing(commit(0, None, 1), &[0, 2, 3, 4]), Some(0), 1)];
     for at in 1..20 {
         let parent = nodes.last().cloned().unwrap();
-        nodes.push(ranked(
-            removing(commit(at, Some(&parent), 1), &[5]),
-            Some(0),
-            1,
-        ));
+        nodes.push(ranked(removing(commit(at, Some(&parent), 1), &[5]), Some(0), 1));
     }
     let revocation = ranked(removing(commit(20, None, 0), &[1]), Some(0), 0);
     assert!(!would_lose(&tree_of(&nodes), revocation.clone(), &NETWORK));
@@ -369,14 +325,8 @@ fn a_junior_cannot_block_its_removal() {
 
 #[test]
 fn a_demotion_strikes_all_installations_of_the_account() {
-    let demotion = ranked(
-        CommitNode {
-            demoted: vec![account(1)],
-            ..commit(0, None, 0)
-        },
-        Some(0),
-        0,
-    );
+    let demotion =
+        ranked(CommitNode { demoted: vec![account(1)], ..commit(0, None, 0) }, Some(0), 0);
     for thief in [2, 3] {
         let branch = ranked(removing(commit(1, None, thief), &[0]), Some(1), 0);
         let more = commit(2, Some(&branch), thief);
@@ -419,10 +369,7 @@ fn a_struck_commit_does_not_drag_its_parent_down() {
     let struck = commit(3, Some(&two), 5);
     let nodes = [one, two.clone(), removal, struck.clone()];
     assert_eq!(agreed(&nodes), two.epoch);
-    assert_eq!(
-        choose(&tree_of(&nodes), &NETWORK).struck,
-        [struck.id].into_iter().collect()
-    );
+    assert_eq!(choose(&tree_of(&nodes), &NETWORK).struck, [struck.id].into_iter().collect());
 }
 
 #[test]
@@ -435,30 +382,17 @@ fn ties_fall_to_the_lower_draw_then_to_the_lower_id() {
     let nodes: Vec<CommitNode> = (0..6).map(|n| commit(n, None, n as u32)).collect();
     let drawn = |n: &CommitNode| {
         use chat_core::wire::labels::{Label, hash};
-        hash(
-            Label::ChooseTie,
-            &NETWORK,
-            &[n.parent.as_bytes(), n.author.as_bytes()],
-        )
+        hash(Label::ChooseTie, &NETWORK, &[n.parent.as_bytes(), n.author.as_bytes()])
     };
     let lowest = nodes.iter().min_by_key(|n| drawn(n)).unwrap();
     assert_eq!(agreed(&nodes), lowest.epoch);
     // One installation that makes two commits on one state draws the same: the id decides.
     let twice: Vec<CommitNode> = (0..6).map(|n| commit(n, None, 3)).collect();
-    assert_eq!(
-        agreed(&twice),
-        twice.iter().min_by_key(|n| n.id).unwrap().epoch
-    );
+    assert_eq!(agreed(&twice), twice.iter().min_by_key(|n| n.id).unwrap().epoch);
     // A removal goes before both.
     let mut all = nodes.clone();
     let highest = nodes.iter().max_by_key(|n| drawn(n)).unwrap();
-    let removal = removing(
-        CommitNode {
-            author: highest.author,
-            ..commit(9, None, 0)
-        },
-        &[200],
-    );
+    let removal = removing(CommitNode { author: highest.author, ..commit(9, None, 0) }, &[200]);
     all.push(removal.clone());
     assert_eq!(agreed(&all), removal.epoch);
 }
@@ -489,14 +423,7 @@ fn what_does_not_fit_would_lose() {
     let tree = tree_of(std::slice::from_ref(&one));
     let orphan = commit(2, Some(&commit(1, None, 0)), 0);
     assert!(would_lose(&tree, orphan, &NETWORK));
-    assert!(would_lose(
-        &tree,
-        CommitNode {
-            depth: 9,
-            ..commit(2, Some(&one), 0)
-        },
-        &NETWORK
-    ));
+    assert!(would_lose(&tree, CommitNode { depth: 9, ..commit(2, Some(&one), 0) }, &NETWORK));
 }
 
 #[test]

@@ -123,7 +123,9 @@ fn a_stranger_waits_for_an_answer() {
         world.add_device();
     }
     // 0 knows 1, and 1 does not know 0.
-    let Ok(Answer::ContactLink(link)) = world.command(1, Command::MakeContactLink) else { panic!() };
+    let Ok(Answer::ContactLink(link)) = world.command(1, Command::MakeContactLink) else {
+        panic!()
+    };
     world.command(0, Command::AddContact { link, name: Some("one".into()) }).unwrap();
     let invited = vec![world.account(1)];
     let first = create(&mut world, 0, "a", invited.clone());

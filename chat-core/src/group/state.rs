@@ -234,7 +234,11 @@ pub struct RootLines(BTreeMap<LineId, Line>);
 impl RootLines {
     /// From what is stored.
     pub fn load(rows: Vec<(LineId, Slot, Zeroizing<[u8; 32]>)>) -> Self {
-        Self(rows.into_iter().map(|(id, slot, value)| (id, Line::new(Root::new(slot, *value)))).collect())
+        Self(
+            rows.into_iter()
+                .map(|(id, slot, value)| (id, Line::new(Root::new(slot, *value))))
+                .collect(),
+        )
     }
 
     /// Adds a root.

@@ -82,10 +82,7 @@ pub fn choose(root: EpochId, commits: &[Commit], network: &NetworkId) -> Outcome
     }
     struck.sort();
     struck.dedup();
-    Outcome {
-        tip: best.map_or(root, |c| c.state),
-        struck,
-    }
+    Outcome { tip: best.map_or(root, |c| c.state), struck }
 }
 
 fn takes_away(commit: &Commit) -> bool {
@@ -165,11 +162,7 @@ impl Known<'_> {
             return takes_away(x);
         }
         let drawn = |c: &Commit| {
-            labels::hash(
-                Label::ChooseTie,
-                network,
-                &[&c.parent.0[..], &c.author.0[..]],
-            )
+            labels::hash(Label::ChooseTie, network, &[&c.parent.0[..], &c.author.0[..]])
         };
         if drawn(x) != drawn(y) {
             return drawn(x) < drawn(y);
