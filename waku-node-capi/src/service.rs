@@ -253,6 +253,15 @@ impl Service {
         let peer = self.reach(&addresses).await.map_err(failed)?;
         let page =
             self.node()?.store_query(Some(peer), query).await.map_err(|e| failed(e.to_string()))?;
+        if page.messages.is_empty() && page.dropped > 0 {
+            // Without this, a Store that sends only what nobody asked for would look like the end
+            // of history.
+            return Err(format!(
+                "libwaku error: handleRes fireSyncRes error: StoreRequest failed store query: \
+                 BAD_RESPONSE: {} entries that do not fit the query",
+                page.dropped
+            ));
+        }
         Ok(json::store_page(&request_id, &page))
     }
 }

@@ -35,41 +35,11 @@ use proxy::Proxy;
 pub(crate) const CLUSTER: u32 = 66;
 pub(crate) const SHARD: &str = "/waku/2/rs/66/0";
 
-// All of the suite; the one that is missing here is below.
-waku_transport::conformance_tests!(@ match LibwakuHarness::start().await {
-        Some(harness) => harness,
-        None => return,
-    };
-    delivers_to_all_who_watch
-    watches_and_unwatches
-    keeps_many_topics_apart
-    suppresses_duplicates
-    limits_sizes
-    refuses_bad_input
-    loses_nothing_at_a_pace
-    reports_what_a_slow_reader_missed
-    shows_its_status
-    pages_through_history
-    fetches_by_time
-    fetches_by_topic
-    reconnects
-    survives_a_restart_of_the_relay
-    shuts_down
-    shuts_down_under_way
-);
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn survives_bad_stores() {
-    let Some(harness) = LibwakuHarness::start().await else { return };
-    if harness.library.place().contains("waku_node_capi") {
-        // libwaku hands messages that nobody asked for over, and they are refused here. The drop-in
-        // leaves them out and shows a page that ends history, which cannot be told from a good one.
-        library::skipped("the drop-in hides what a bad Store sends, where libwaku shows it");
-        harness.finish().await;
-        return;
-    }
-    waku_transport::conformance::survives_bad_stores(harness).await;
-}
+// All of the suite.
+waku_transport::conformance_tests!(match LibwakuHarness::start().await {
+    Some(harness) => harness,
+    None => return,
+});
 
 /// A relay with Store, and for each endpoint a line to it that can be cut.
 struct LibwakuHarness {
