@@ -3,7 +3,7 @@
 // A test may fail by a panic.
 #![allow(clippy::unwrap_used)]
 
-use chat_core::convergence::{CommitNode, CommitTree, choose, would_lose};
+use chat_core::convergence::{CommitNode, CommitTree, Membership, choose, would_lose};
 use chat_core::ids::{AccountId, CommitId, EpochId, InstallationId};
 use chat_core::params::NetworkId;
 use chat_sim::reference::choose::{self as reference, Commit, Outcome};
@@ -43,6 +43,7 @@ fn commit(n: usize, parent: Option<&CommitNode>, author: u32) -> CommitNode {
         epoch: EpochId(id(n, 2)),
         parent: parent.map_or(ROOT, |p| p.epoch),
         author: installation(author),
+        author_since: ROOT,
         author_account: account_of(author),
         author_admin: None,
         author_seniority: 0,
@@ -53,7 +54,17 @@ fn commit(n: usize, parent: Option<&CommitNode>, author: u32) -> CommitNode {
 }
 
 fn removing(mut node: CommitNode, whom: &[u32]) -> CommitNode {
-    node.removed = whom.iter().map(|n| installation(*n)).collect();
+    node.removed = whom.iter().map(|n| member(*n, ROOT)).collect();
+    node
+}
+
+fn member(n: u32, since: EpochId) -> Membership {
+    Membership { installation: installation(n), since }
+}
+
+/// The same commit, made in a membership that began later.
+fn back(mut node: CommitNode, since: EpochId) -> CommitNode {
+    node.author_since = since;
     node
 }
 
@@ -82,7 +93,8 @@ fn refer(nodes: &[CommitNode]) -> Outcome {
             account: n.author_account,
             admin: n.author_admin,
             seniority: n.author_seniority,
-            removes: n.removed.clone(),
+            since: n.author_since,
+            removes: n.removed.iter().map(|m| (m.installation, m.since)).collect(),
             demotes: n.demoted.clone(),
             depth: n.depth,
         })
@@ -130,6 +142,14 @@ fn grow(draws: &[Draw], members: u32, bushy: u32) -> Vec<CommitNode> {
             2 => node = removing(node, &[other(draw.target), other(draw.second)]),
             3 => node.demoted = vec![account_of(draw.second % members)],
             _ => {}
+        }
+        // Some commits, and some removals, are of a later membership of the same installation.
+        const LATER: EpochId = EpochId([0xee; 32]);
+        if draw.second % 5 == 0 {
+            node.author_since = LATER;
+        }
+        if draw.target % 5 == 0 {
+            node.removed.iter_mut().for_each(|gone| gone.since = LATER);
         }
         nodes.push(node);
     }
@@ -193,7 +213,8 @@ fn check_tree(nodes: &[CommitNode], rng: &mut ChaCha8Rng) {
         for c in winning.iter().filter_map(|c| tree.get(c)) {
             let beside =
                 !tree.is_ancestor(&r.epoch, &c.epoch) && !tree.is_ancestor(&c.epoch, &r.epoch);
-            let taken = r.removed.contains(&c.author) || r.demoted.contains(&c.author_account);
+            let taken =
+                r.removed.contains(&c.membership()) || r.demoted.contains(&c.author_account);
             assert!(!(beside && taken), "{r:?} is undone by {c:?}");
         }
     }
@@ -345,6 +366,21 @@ fn a_removal_strikes_nothing_on_its_own_line() {
     let removal = ranked(removing(commit(1, Some(&before), 0), &[2]), Some(0), 0);
     let after = commit(2, Some(&removal), 2);
     assert_eq!(agreed(&[before, removal, after.clone()]), after.epoch);
+}
+
+#[test]
+fn a_removal_that_lost_says_nothing_of_a_later_membership() {
+    // Two members remove 4 at once, as two may who heard of its wish to leave; one commit wins. 4
+    // comes back on that branch and commits: the removal that lost must not strike that.
+    let (a, b) = (removing(commit(0, None, 0), &[4]), removing(commit(1, None, 2), &[4]));
+    let tree = tree_of(&[a.clone(), b.clone()]);
+    let won = if choose(&tree, &NETWORK).tip == a.epoch { a.clone() } else { b.clone() };
+    let added = commit(2, Some(&won), 0);
+    let later = back(commit(3, Some(&added), 4), added.epoch);
+    assert_eq!(agreed(&[a.clone(), b.clone(), added.clone(), later.clone()]), later.epoch);
+    // In the membership that was ended it is struck, as ever.
+    let stale = commit(3, Some(&added), 4);
+    assert_eq!(agreed(&[a, b, added.clone(), stale]), added.epoch);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::convergence::tree::{CommitNode, CommitTree};
-use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
+use crate::convergence::tree::{CommitNode, CommitTree, Membership};
+use crate::ids::{AccountId, CommitId, EpochId};
 use crate::params::NetworkId;
 use crate::wire::labels::{self, Label};
 
@@ -79,7 +79,7 @@ struct Preorder<'a> {
     nodes: Vec<&'a CommitNode>,
     /// Where the subtree that begins at an index ends.
     end: Vec<usize>,
-    by_author: BTreeMap<InstallationId, Vec<usize>>,
+    by_author: BTreeMap<Membership, Vec<usize>>,
     by_account: BTreeMap<AccountId, Vec<usize>>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Preorder<'a> {
                 Visit::Enter(node) => {
                     let at = order.nodes.len();
                     order.nodes.push(node);
-                    order.by_author.entry(node.author).or_default().push(at);
+                    order.by_author.entry(node.membership()).or_default().push(at);
                     order.by_account.entry(node.author_account).or_default().push(at);
                     open.push(Visit::Leave(at));
                     open.extend(tree.children(&node.epoch).map(Visit::Enter));
@@ -134,11 +134,12 @@ impl<'a> Preorder<'a> {
         all
     }
 
-    /// What a removal strikes: commits beside its own branch by those that it removed or demoted,
+    /// What a removal strikes: commits beside its own branch by those that it removed (in the
+    /// membership that it ended, not in a later one) or demoted,
     /// and all that is built on them.
     fn strikes(&self, removal: usize) -> Vec<Range<usize>> {
         let node = self.nodes[removal];
-        let by_removed = node.removed.iter().filter_map(|i| self.by_author.get(i));
+        let by_removed = node.removed.iter().filter_map(|m| self.by_author.get(m));
         let by_demoted = node.demoted.iter().filter_map(|a| self.by_account.get(a));
         let mut first: Vec<usize> = by_removed
             .chain(by_demoted)

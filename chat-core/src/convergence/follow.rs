@@ -38,6 +38,7 @@ mod tests {
                 epoch: epoch(n),
                 parent: epoch(parent),
                 author: InstallationId([1; 32]),
+                author_since: epoch(0),
                 author_account: AccountId([1; 32]),
                 author_admin: None,
                 author_seniority: 0,

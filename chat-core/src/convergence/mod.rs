@@ -10,4 +10,4 @@ pub mod tree;
 
 pub use choose::{Choice, choose, would_lose};
 pub use follow::{Switch, switch};
-pub use tree::{CommitNode, CommitTree, TreeError};
+pub use tree::{CommitNode, CommitTree, Membership, TreeError};

@@ -18,6 +18,8 @@ pub struct CommitNode {
     pub parent: EpochId,
     /// The installation that made it.
     pub author: InstallationId,
+    /// The state in which the author's membership began.
+    pub author_since: EpochId,
     /// The account of that installation.
     pub author_account: AccountId,
     /// Admin number of that account in the parent's state; `None` for an account that was no admin.
@@ -25,14 +27,29 @@ pub struct CommitNode {
     /// Seniority of the author in its account's log; lower is more senior.
     pub author_seniority: u32,
     /// Memberships that existed before and do not after. A resync is none.
-    pub removed: Vec<InstallationId>,
+    pub removed: Vec<Membership>,
     /// Accounts that were admins before and are not after.
     pub demoted: Vec<AccountId>,
     /// Commits since the group's creation: the parent's number and one.
     pub depth: u64,
 }
 
+/// An installation's stay in a group. One that was removed and comes back begins another: what was
+/// decided about the first says nothing about the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Membership {
+    /// The installation.
+    pub installation: InstallationId,
+    /// The state in which it began.
+    pub since: EpochId,
+}
+
 impl CommitNode {
+    /// The membership in which it was made.
+    pub fn membership(&self) -> Membership {
+        Membership { installation: self.author, since: self.author_since }
+    }
+
     /// Whether the commit takes something from somebody: a membership, or the admin's role, which
     /// counts alike.
     pub fn removes(&self) -> bool {
@@ -277,6 +294,7 @@ mod tests {
             epoch: EpochId([id; 32]),
             parent: EpochId([parent; 32]),
             author: InstallationId([1; 32]),
+            author_since: EpochId([0; 32]),
             author_account: AccountId([1; 32]),
             author_admin: None,
             author_seniority: 0,

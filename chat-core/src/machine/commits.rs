@@ -6,14 +6,14 @@ use super::converge::NewState;
 use super::disposition::{Deferred, Disposition, Refused};
 use super::error::StepError;
 use super::event::Event;
-use crate::convergence::tree::CommitNode;
+use crate::convergence::tree::{CommitNode, Membership};
 use crate::group::error::GroupError;
 use crate::group::mls::read_message;
 use crate::group::policy::{self, AddedView, CommitFacts, Effect, LeaveFact, ParentView};
 use crate::group::stage::{Staged, leaves_after, stage};
 use crate::group::state::StateInfo;
 use crate::identity::leave::LeaveWish;
-use crate::ids::{CommitId, EpochId, GroupId, ItemHash};
+use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::params::NetworkId;
 use crate::wire::frame::Frame;
 use crate::wire::header::{CommitHeader, Warrant};
@@ -63,15 +63,23 @@ pub(super) fn node(
     parent: &StateInfo,
     effect: &Effect,
 ) -> CommitNode {
+    let since = |installation: &InstallationId| {
+        parent.leaf_of(installation).and_then(|leaf| leaf.since).unwrap_or(parent.epoch)
+    };
     CommitNode {
         id,
         epoch,
         parent: parent.epoch,
         author: effect.author.installation,
+        author_since: since(&effect.author.installation),
         author_account: effect.author.account,
         author_admin: effect.author_admin,
         author_seniority: effect.author.seniority,
-        removed: effect.removed.clone(),
+        removed: effect
+            .removed
+            .iter()
+            .map(|gone| Membership { installation: *gone, since: since(gone) })
+            .collect(),
         demoted: effect.demoted.clone(),
         depth: parent.number.saturating_add(1),
     }

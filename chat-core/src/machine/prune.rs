@@ -264,6 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::convergence::tree::Membership;
     use crate::ids::AccountId;
 
     const NETWORK: NetworkId = NetworkId([7; 32]);
@@ -286,13 +287,17 @@ mod tests {
                 epoch: EpochId(id(n)),
                 parent,
                 author: InstallationId([*author; 32]),
+                author_since: ROOT,
                 author_account: AccountId([*author; 32]),
                 author_admin: Some(u32::from(*author)),
                 author_seniority: 0,
                 removed: removes
                     .iter()
                     .filter(|whom| *whom != author)
-                    .map(|whom| InstallationId([*whom; 32]))
+                    .map(|whom| Membership {
+                        installation: InstallationId([*whom; 32]),
+                        since: ROOT,
+                    })
                     .collect(),
                 demoted: vec![],
                 depth: tree.depth(&parent).unwrap() + 1,

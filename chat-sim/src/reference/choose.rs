@@ -15,14 +15,16 @@ pub struct Commit {
     pub parent: EpochId,
     /// Who made it.
     pub author: InstallationId,
+    /// Where its membership began.
+    pub since: EpochId,
     /// Whose installation that is.
     pub account: AccountId,
     /// Admin number of the account in the parent's state.
     pub admin: Option<u32>,
     /// Seniority of the author.
     pub seniority: u32,
-    /// Installations that it removes.
-    pub removes: Vec<InstallationId>,
+    /// Installations that it removes, each with the state in which that membership began.
+    pub removes: Vec<(InstallationId, EpochId)>,
     /// Accounts that it demotes.
     pub demotes: Vec<AccountId>,
     /// Commits since the group began.
@@ -130,12 +132,15 @@ impl Known<'_> {
     }
 
     /// "commits that are neither ancestor nor descendant of r, by an installation that r removed,
-    /// and all that is built on them"; a demotion strikes like a removal.
+    /// and all that is built on them"; a demotion strikes like a removal. A removal is of a
+    /// membership, so what the same installation does in a later one is not meant.
     fn strikes(&self, r: &Commit) -> Vec<CommitId> {
         let mut out = Vec::new();
         for c in self.commits {
             let beside = !self.line(r).contains(&c.id) && !self.line(c).contains(&r.id);
-            if beside && (r.removes.contains(&c.author) || r.demotes.contains(&c.account)) {
+            if beside
+                && (r.removes.contains(&(c.author, c.since)) || r.demotes.contains(&c.account))
+            {
                 out.extend(self.with_descendants(c));
             }
         }
