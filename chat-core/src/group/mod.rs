@@ -8,6 +8,7 @@ pub mod error;
 pub mod join;
 pub mod join_info;
 pub mod mls;
+#[cfg(feature = "test-access")]
 #[doc(hidden)]
 pub mod observe;
 pub mod package;
