@@ -10,8 +10,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures::{Stream, StreamExt};
 use tokio::sync::watch;
 
-use crate::error::TransportError;
-use crate::types::{Event, EventStream, Inbound, MAX_WATCHED_TOPICS, MessageHash, check_topics};
+use crate::error::{HistoryError, TransportError};
+use crate::types::{
+    Event, EventStream, HistoryPage, HistoryQuery, Inbound, MAX_WATCHED_TOPICS, MessageHash,
+    check_topics,
+};
 use crate::window::Window;
 
 /// Timestamps kept for [`Status::recent_timestamps`](crate::Status::recent_timestamps).
@@ -185,6 +188,19 @@ impl Hub {
 
     pub(crate) fn recent_timestamps(&self) -> Vec<(i64, i64)> {
         lock(&self.state).recent.iter().copied().collect()
+    }
+
+    /// What every backend answers to a query before it asks a Store: an error to one that cannot be
+    /// asked, an empty page to one that nothing can match; none where a Store has to be asked.
+    pub(crate) fn answer_without_asking(
+        &self,
+        query: &HistoryQuery,
+    ) -> Result<Option<HistoryPage>, HistoryError> {
+        if self.is_closed() {
+            return Err(HistoryError::Closed);
+        }
+        query.check()?;
+        Ok(query.is_void().then(HistoryPage::default))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

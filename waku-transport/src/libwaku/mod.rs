@@ -329,12 +329,8 @@ impl Transport for LibwakuTransport {
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, HistoryError> {
-        if self.hub.is_closed() {
-            return Err(HistoryError::Closed);
-        }
-        query.check()?;
-        if query.is_void() {
-            return Ok(HistoryPage::default());
+        if let Some(page) = self.hub.answer_without_asking(&query)? {
+            return Ok(page);
         }
         tokio::select! {
             page = self.ask_stores(&query) => page,
