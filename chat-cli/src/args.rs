@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use waku_node::Multiaddr;
 
 use crate::error::EXIT_CODES;
+use crate::nodes::NodeKind;
 
 const ABOUT: &str = "End-to-end encrypted group chat over Waku";
 
@@ -41,6 +42,14 @@ pub(crate) struct Global {
     /// Longest wait for each of: the connection, history, publishing
     #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// The Waku node to run on: the program's own, or libwaku. `init` keeps it in config.json, other
+    /// commands use it this once
+    #[arg(long, global = true, value_enum, value_name = "KIND")]
+    pub(crate) node: Option<NodeKind>,
+    /// The libwaku to load, and so `--node libwaku`; otherwise it is looked for in LIBWAKU_PATH, in
+    /// config.json, on the system's library path, and beside this program
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) libwaku: Option<PathBuf>,
     /// Use what is on this device and leave the network alone
     #[arg(long, global = true)]
     pub(crate) offline: bool,
@@ -125,6 +134,13 @@ pub(crate) enum Command {
         /// Keep logs and databases in this directory
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
+    },
+    /// The relay of a demo on libwaku; it ends with its standard input
+    #[command(hide = true)]
+    DemoRelay {
+        /// Where to keep messages
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
     },
 }
 

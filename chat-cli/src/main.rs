@@ -6,6 +6,7 @@ mod demo;
 mod error;
 mod home;
 mod names;
+mod nodes;
 mod out;
 mod passphrase;
 mod session;
@@ -59,9 +60,13 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
             command::messages::history(global, out, &group, before, limit).await
         }
         Command::Chat { group } => command::chat::chat(global, out, &group).await,
-        Command::Node(args) => command::node::node(out, args).await,
+        Command::Node(args) => {
+            nodes::refuse_libwaku(global)?;
+            command::node::node(out, args).await
+        }
         Command::Rpc { after } => command::rpc::rpc(global, out, after).await,
-        Command::Demo { keep } => demo::demo(out, keep).await,
+        Command::Demo { keep } => demo::demo(global, out, keep).await,
+        Command::DemoRelay { store } => demo::relay(global, out, &store).await,
     }
 }
 
