@@ -59,6 +59,6 @@ pub use error::{CallError, ConfigError, LoadError, NewNodeError};
 pub use event::{EventQueueLimits, Events, NodeEvent, TopicHealth};
 pub use library::{LIBRARY_VARIABLE, Library, Source};
 pub use message::{MAX_MESSAGE_BYTES, WakuMessage};
-pub use node::{Node, NodeOptions, PeerInfo};
+pub use node::{EventInlet, Node, NodeOptions, PeerInfo};
 pub use store::{MAX_PAGE, StoreAnswer, StoreQuery, StoredMessage};
 pub use symbols::Symbols;
