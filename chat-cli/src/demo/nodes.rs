@@ -1,6 +1,7 @@
 //! What the nodes of the demo run on, and the relay if that is libwaku.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -12,6 +13,9 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::nodes::{self, NodeKind};
 use crate::out::Out;
+
+/// How long the relay's Store keeps messages; the demo is over long before.
+const RETENTION: Duration = Duration::from_secs(3600);
 
 /// What all nodes of a demo run on, except for the outsider's.
 #[derive(Debug, Clone, Serialize)]
@@ -64,8 +68,7 @@ pub(crate) async fn relay(global: &Global, out: Out, store: &Path) -> Result<(),
     let config = NodeConfig {
         store: Some(StoreConfig {
             path: std::path::absolute(store).map_err(crate::error::file("cannot use", store))?,
-            // The demo is over long before.
-            retention: Retention::All,
+            retention: Retention::Age(RETENTION),
         }),
         filter: true,
         lightpush: true,
