@@ -44,6 +44,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError> {
+    // A contradiction is told also where no node is needed.
+    nodes::asked_for(global)?;
     match command {
         Command::Init { network, peers } => {
             command::account::init(global, out, &network, peers).await

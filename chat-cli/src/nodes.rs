@@ -233,7 +233,7 @@ mod tests {
         };
         let network = NetworkParams::public();
         let config = libwaku_config(&global, &network).unwrap();
-        assert_eq!(config.shards_in_network.map(u32::from), Some(network.shards));
+        assert_eq!(config.shards_in_network.map(|n| u32::from(n.get())), Some(network.shards));
         assert_eq!(
             (u32::from(config.cluster_id), u32::from(config.shards[0])),
             (2, network.shard())

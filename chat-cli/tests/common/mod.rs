@@ -1,6 +1,8 @@
 //! Runs the program as its users do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod libwaku;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
