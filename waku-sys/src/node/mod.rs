@@ -115,6 +115,11 @@ impl Node {
         timeout(TURN, done).await.map_err(|_| CallError::Timeout)?.map_err(|_| CallError::Timeout)
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn queued(&self) -> usize {
+        context::MAX_QUEUED - self.inner.context.turns.available_permits()
+    }
+
     #[cfg(test)]
     pub(crate) fn id(&self) -> usize {
         self.inner.context.id
