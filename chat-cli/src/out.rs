@@ -100,3 +100,39 @@ impl Out {
         let _ = writeln!(std::io::stderr(), "warning: {text}");
     }
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that the test starts.
+    const INNER: &str = "WAKU_CHAT_TEST_OUT";
+
+    #[test]
+    fn what_others_write_to_standard_output_is_not_among_results() {
+        if std::env::var_os(INNER).is_some() {
+            // Ends what the test runner may have begun to write.
+            println!();
+            for _ in 0..2 {
+                keep_for_results().unwrap();
+                // As a library in C would write it.
+                rustix::io::write(std::io::stdout(), b"noise\n").unwrap();
+                Out { json: true, quiet: true }.line("{}").unwrap();
+            }
+            return;
+        }
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut inner = Command::new(std::env::current_exe().unwrap());
+        let inner = inner.args([&*name, "--exact", "--nocapture"]).env(INNER, "1");
+        let inner = inner.output().unwrap();
+        assert!(inner.status.success());
+        let (out, err) =
+            (String::from_utf8_lossy(&inner.stdout), String::from_utf8_lossy(&inner.stderr));
+        let count = |text: &str, line: &str| text.lines().filter(|l| *l == line).count();
+        assert_eq!((count(&out, "{}"), count(&out, "noise")), (2, 0), "{out}");
+        assert_eq!((count(&err, "{}"), count(&err, "noise")), (0, 2), "{err}");
+    }
+}

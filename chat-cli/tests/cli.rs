@@ -343,8 +343,7 @@ fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
     let kept = config(&home);
     assert_eq!((kept["node"].as_str(), kept["libwaku"].as_str()), (Some("libwaku"), Some(library)));
 
-    // Which node a command runs on is in its log; standard output is for results alone, and the
-    // log of the library, which goes there, is not.
+    // Which node a command runs on is in its log; standard output is for results alone.
     let rpc = |home: &std::path::Path, more: &[&str]| {
         let mut command = program(home);
         command.env_remove("LIBWAKU_PATH").args(["-vv", "rpc"]).args(more);
