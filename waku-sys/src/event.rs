@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{c_char, c_int, c_void};
+use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
@@ -121,14 +122,21 @@ impl Drop for Events {
 }
 
 /// Text that waits to be read.
-#[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Notify,
     limits: EventQueueLimits,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the texts say is nobody's business.
+        let waiting = self.lock().texts.len();
+        f.debug_struct("Queue").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct State {
     texts: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -223,6 +231,12 @@ pub(crate) fn open(node: usize, limits: EventQueueLimits) -> Events {
 pub(crate) fn queue(limits: EventQueueLimits) -> (Arc<Queue>, Events) {
     let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new(), limits });
     (Arc::clone(&queue), Events { queue })
+}
+
+/// How many nodes' events are kept, in the whole process.
+#[cfg(feature = "testing")]
+pub(crate) fn total() -> usize {
+    queues().len()
 }
 
 /// Ends the events of a node.
@@ -380,6 +394,21 @@ mod tests {
         assert_eq!(events.next().await, Some(NodeEvent::Unknown));
         close(node);
         assert_eq!(events.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_for_nobody() {
+        let (queue, mut events) = queue(EventQueueLimits::default());
+        queue.push_text(b"[]");
+        queue.push_text(b"{}");
+        queue.push_lost(0);
+        assert_eq!(format!("{events:?}"), "Events { queue: Queue { waiting: 2, .. } }");
+        assert_eq!(events.next().await, Some(NodeEvent::Unknown));
+        drop(events);
+        queue.push_text(b"{}");
+        queue.push_lost(1);
+        let state = queue.lock();
+        assert_eq!((state.texts.capacity(), state.bytes, state.dropped), (0, 0, 0));
     }
 
     proptest! {

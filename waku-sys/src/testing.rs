@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use crate::library::{LIBRARY_VARIABLE, Library, Source};
 use crate::node::Node;
-use crate::pending;
+use crate::{event, pending};
 
 /// The library to test with: the one that [`LIBRARY_VARIABLE`] names; or else the drop-in, as cargo
 /// has built it together with the test, or builds it now. None if there is none, and then it says
@@ -51,6 +51,11 @@ pub fn is_foreign() -> bool {
 /// How many calls of the whole process wait for their answer.
 pub fn awaited_answers() -> usize {
     pending::total()
+}
+
+/// How many nodes of our own the whole process keeps events for.
+pub fn kept_queues() -> usize {
+    event::total()
 }
 
 /// How many calls of a node count as queued. 0 once all have begun, or been given up.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{SHARD, TOPIC, Usage, message, run, setting, soon, until};
 use tokio::task::JoinSet;
-use waku_sys::testing::{self, awaited_answers, is_foreign, queued_calls};
+use waku_sys::testing::{self, awaited_answers, is_foreign, kept_queues, queued_calls};
 use waku_sys::{CallError, Node, NodeOptions, StoreQuery};
 
 const CALLS: usize = 10_000;
@@ -116,7 +116,7 @@ async fn round(library: &waku_sys::Library, random: &mut Random, calls: usize) {
         None => node.destroy().await.unwrap(),
     }
     assert_eq!(node.peer_id().await, Err(CallError::Destroyed));
-    assert_eq!(awaited_answers(), 0);
+    assert_eq!((awaited_answers(), kept_queues()), (0, 0));
     // What was given up while it was queued is thrown away when its turn comes.
     until("all turns are back", || async { queued_calls(&node) == 0 }).await;
     if let Some(mut events) = events {

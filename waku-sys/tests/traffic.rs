@@ -1,6 +1,6 @@
 //! Many messages from one node to another, each exactly once, and none is kept.
 //!
-//! `WAKU_STRESS_MESSAGES=100000 cargo test -p waku-sys --test traffic` is the run of full length.
+//! `WAKU_STRESS_MESSAGES` makes it a run of another length.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use waku_sys::testing::{self, awaited_answers, queued_calls, say};
 use waku_sys::{Events, Node};
 
-/// Messages of a usual run.
+/// Messages of a usual run, which takes half a minute.
 const MESSAGES: usize = 100_000;
 
 /// Messages that may be under way. A node loses some of a burst of 2,000; this is far below.

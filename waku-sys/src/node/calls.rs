@@ -1,11 +1,13 @@
 //! What a node can be asked for while it lives.
 //!
-//! Which thread a call comes from is the library's doing. Its garbage collector keeps apart what
-//! each thread has made, and regards a handler of messages that was registered by a thread as that
-//! thread's garbage once it has made some megabytes of other things. So whatever registers a handler
-//! (new, relay subscribe, filter subscribe) comes from the thread that hardly does anything else,
-//! and whatever is large or frequent comes from the other one. For a host's node that is the same:
-//! the host's own threads have their own heaps.
+//! Which thread a call comes from is the library's doing. It is compiled with a garbage collector
+//! (`--mm:refc`) that has a heap for each thread and does not look for references in other threads.
+//! A handler of messages is made on the heap of the thread that registers it, and is garbage there
+//! once that thread has made some megabytes of other things: hence the crash after a large publish
+//! from the thread that made the node. So whatever registers a handler (new, relay subscribe, filter
+//! subscribe) comes from the thread that does hardly anything else, and whatever is large or
+//! frequent comes from the other one. For a host's node it is the same, as the host's own threads
+//! have heaps of their own.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
