@@ -5,7 +5,7 @@ mod common;
 
 use std::net::TcpListener;
 
-use common::{Running, account, program, run, run_with};
+use common::{Running, account, libwaku, program, run, run_with};
 use serde_json::Value;
 
 #[test]
@@ -297,8 +297,8 @@ fn a_library_that_is_not_there_is_told_with_all_places() {
 
 #[test]
 fn what_libwaku_cannot_do_is_refused() {
-    let Some(library) = common::libwaku::library() else { return };
-    let library = library.to_str().unwrap();
+    let Some(library) = libwaku() else { return };
+    let library = library.as_str();
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("a");
     let (without, _) = NOBODY.rsplit_once("/p2p/").unwrap();
@@ -325,9 +325,8 @@ fn what_libwaku_cannot_do_is_refused() {
 
 #[test]
 fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
-    let Some(library) = common::libwaku::library() else { return };
-    let library = library.canonicalize().unwrap();
-    let library = library.to_str().unwrap();
+    let Some(library) = libwaku() else { return };
+    let library = library.as_str();
     let dir = tempfile::tempdir().unwrap();
     let config = |home: &std::path::Path| -> Value {
         serde_json::from_slice(&std::fs::read(home.join("config.json")).unwrap()).unwrap()

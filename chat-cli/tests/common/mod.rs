@@ -1,8 +1,6 @@
 //! Runs the program as its users do.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-pub mod libwaku;
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
@@ -164,4 +162,11 @@ pub fn account(directory: &Path, name: &str, peer: Option<&str>) -> (PathBuf, St
     args.extend(peer.iter().flat_map(|peer| ["--peer", peer]));
     let made = run(&home, &args).json();
     (home, made["account"].as_str().unwrap().to_owned())
+}
+
+/// The file of a libwaku to test with: what `LIBWAKU_PATH` names, otherwise the drop-in. None if it
+/// cannot be had; then it was said that the running test is skipped.
+pub fn libwaku() -> Option<String> {
+    let library = waku_sys::testing::library(env!("CARGO_CRATE_NAME"))?;
+    Some(library.place().to_owned())
 }

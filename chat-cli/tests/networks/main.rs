@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod hub;
-#[path = "../common/libwaku.rs"]
-mod libwaku;
 mod member;
 mod recorder;
 
@@ -15,10 +13,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use waku_chat::GroupId;
-use waku_transport::libwaku::{Library, Source};
+use waku_sys::testing;
+use waku_transport::libwaku::Library;
 
 use hub::Hub;
 use member::{Member, On};
+
+/// The name of these tests.
+const SUITE: &str = env!("CARGO_CRATE_NAME");
 
 /// Longest wait for anything: far more than it takes, and the test fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,9 +33,9 @@ pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
     }
 }
 
+/// The libwaku of members: what `LIBWAKU_PATH` names, otherwise the drop-in.
 fn library() -> Option<Library> {
-    // That there is one and it does not load is no reason to skip anything.
-    libwaku::library().map(|path| Library::load(&Source::Path(path)).unwrap())
+    testing::library(SUITE)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +55,7 @@ async fn around_a_node_of_libwaku() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn around_wakunode2() {
     let Some(program) = std::env::var_os("NWAKU_BIN") else {
-        return libwaku::skipped("NWAKU_BIN is not set");
+        return testing::skipped(SUITE, "NWAKU_BIN is not set");
     };
     let Some(library) = library() else { return };
     let hub = Hub::wakunode2(PathBuf::from(program)).await;
