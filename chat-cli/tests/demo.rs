@@ -65,8 +65,22 @@ fn the_demo_does_the_main_job_on_libwaku() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_demo_that_is_killed_leaves_no_process_behind() {
+    assert_nothing_is_left(&["demo"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_demo_on_libwaku_that_is_killed_leaves_no_process_behind() {
+    let Some(library) = libwaku() else { return };
+    assert_nothing_is_left(&["demo", "--libwaku", &library]);
+}
+
+/// Kills a demo once its processes are there, and waits for their end.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn assert_nothing_is_left(args: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
-    let mut demo = Running::start(dir.path(), &["demo"]);
+    let mut demo = Running::start(dir.path(), args);
     let mut pids = Vec::new();
     while pids.len() < 4 {
         let line = demo.line();
