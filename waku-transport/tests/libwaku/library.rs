@@ -24,6 +24,11 @@ pub(crate) async fn library() -> Option<Library> {
     }
 }
 
+/// Whether that is a library of somebody else's, which may be slower to end than our own.
+pub(crate) fn is_real() -> bool {
+    std::env::var_os(waku_sys::LIBRARY_VARIABLE).is_some()
+}
+
 /// Says that this test is skipped.
 pub(crate) fn skipped(why: &str) {
     let thread = std::thread::current();
