@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures::future::join_all;
+
 use super::{Harness, assert_same, message, next, next_message, publish, soon, topic, watch};
 use crate::{
     Event, EventLimits, MAX_MESSAGE_BYTES, Message, PublishError, Transport, TransportError,
@@ -191,21 +193,25 @@ pub async fn refuses_bad_input<H: Harness>(mut h: H) {
 /// missed.
 pub async fn loses_nothing_at_a_pace<H: Harness>(mut h: H) {
     const COUNT: u32 = 500;
-    const UNDER_WAY: u32 = 32;
+    const UNDER_WAY: usize = 32;
     let a = h.endpoint(EventLimits::default()).await;
     let b = h.endpoint(EventLimits::default()).await;
     watch(&b, [topic("pace")]).await;
     let mut events = b.events();
 
+    let messages: Vec<_> = (0..COUNT)
+        .map(|n| {
+            let mut payload = vec![0; 1024];
+            payload[..4].copy_from_slice(&n.to_be_bytes());
+            message("pace", payload)
+        })
+        .collect();
     let mut want = HashSet::new();
-    let (mut received, mut missed) = (0, 0);
-    for n in 0..COUNT {
-        let mut payload = vec![0; 1024];
-        payload[..4].copy_from_slice(&n.to_be_bytes());
-        want.insert(publish(&a, &message("pace", payload)).await);
-        let last = n + 1 == COUNT;
-        while received + missed < u64::from(if last { COUNT } else { n.saturating_sub(UNDER_WAY) })
-        {
+    let (mut received, mut missed, mut sent) = (0, 0, 0);
+    for messages in messages.chunks(UNDER_WAY) {
+        want.extend(join_all(messages.iter().map(|m| publish(&a, m))).await);
+        sent += messages.len() as u64;
+        while received + missed < sent {
             match next(&mut events).await {
                 Event::Message(message) => {
                     assert!(want.remove(&message.hash), "a message twice, or from elsewhere");

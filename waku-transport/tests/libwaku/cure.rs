@@ -56,8 +56,8 @@ impl Behaviour {
             .mesh_n_low(0)
             .mesh_n_high(0)
             .mesh_outbound_min(0)
-            // Short, or who was pruned would keep off the one that comes after.
-            .prune_backoff(Duration::from_secs(2))
+            // Or who was pruned would keep off the one that comes after, for that long.
+            .prune_backoff(Duration::ZERO)
             .build()
             .expect("the configuration is consistent");
         let mut relay = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config)
@@ -135,8 +135,8 @@ async fn a_link_that_is_up_and_carries_nothing_is_made_anew() {
     let peer =
         format!("/ip4/{}/tcp/{}/p2p/{}", Ipv4Addr::LOCALHOST, line.address.port(), peer_id(&key));
     let options = LibwakuOptions {
-        // Longer than it takes to see that the mesh is empty while the link is up.
-        mesh_patience: Duration::from_secs(1),
+        // Less than a heartbeat: with each, the node tries to graft again.
+        mesh_patience: Duration::from_millis(500),
         ..options(EventLimits::default())
     };
     let endpoint = LibwakuTransport::new(&library, config(), 0, vec![peer.clone()], options).await;
