@@ -22,7 +22,20 @@ pub(crate) struct Hub {
     /// Where members dial it, with its id.
     pub(crate) address: String,
     node: Kind,
+    _log: Option<Log>,
     _directory: TempDir,
+}
+
+/// What a process has written; shown if the test fails.
+struct Log(PathBuf);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read(&self.0).unwrap_or_default();
+            eprintln!("the hub has written:\n{}", String::from_utf8_lossy(&log));
+        }
+    }
 }
 
 enum Kind {
@@ -48,7 +61,7 @@ impl Hub {
         };
         let node = Node::start(config).await.unwrap();
         let address = node.listen_addresses()[0].to_string();
-        Self { address, node: Kind::Embedded(node), _directory: directory }
+        Self { address, node: Kind::Embedded(node), _log: None, _directory: directory }
     }
 
     /// A node of libwaku.
@@ -65,7 +78,7 @@ impl Hub {
         };
         let node = libwaku(library, config, Vec::new()).await;
         let address = node.status().await.listen_addresses.remove(0);
-        Self { address, node: Kind::Libwaku(node), _directory: directory }
+        Self { address, node: Kind::Libwaku(node), _log: None, _directory: directory }
     }
 
     /// A process of wakunode2, with the command line of version 0.37.1.
@@ -73,8 +86,8 @@ impl Hub {
         let directory = tempfile::tempdir().unwrap();
         let (port, rest_port) = (free_port(), free_port());
         let network = NetworkParams::fast();
-        let log = directory.path().join("log");
-        let output = File::create(&log).unwrap();
+        let log = Log(directory.path().join("log"));
+        let output = File::create(&log.0).unwrap();
         let mut child = Command::new(&program)
             .args(["--listen-address=127.0.0.1", "--nat=extip:127.0.0.1"])
             .arg(format!("--tcp-port={port}"))
@@ -102,21 +115,12 @@ impl Hub {
         let address = format!("/ip4/127.0.0.1/tcp/{port}");
         let hub = soon("wakunode2 is ready", async {
             tokio::select! {
-                hub = introduced(address.parse().unwrap()) => Ok(hub),
-                ended = child.wait() => Err(ended),
+                hub = introduced(address.parse().unwrap()) => hub,
+                ended = child.wait() => panic!("wakunode2 ended with {ended:?}"),
             }
         });
-        match hub.await {
-            Ok(hub) => Self {
-                address: format!("{address}/p2p/{}", hub.peer_id),
-                node: Kind::Wakunode2(child),
-                _directory: directory,
-            },
-            Err(ended) => {
-                let log = std::fs::read_to_string(log).unwrap_or_default();
-                panic!("wakunode2 ended with {ended:?}:\n{log}");
-            }
-        }
+        let address = format!("{address}/p2p/{}", hub.await.peer_id);
+        Self { address, node: Kind::Wakunode2(child), _log: Some(log), _directory: directory }
     }
 
     pub(crate) async fn stop(self) {
