@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use waku_node::Multiaddr;
 
+pub(crate) use crate::command::node::Args as Node;
 use crate::error::EXIT_CODES;
 use crate::nodes::NodeKind;
 
@@ -260,38 +261,6 @@ pub(crate) enum Group {
     },
 }
 
-/// `node`
-#[derive(Debug, Args)]
-pub(crate) struct Node {
-    /// Where to listen; port 0 for any that is free, /ip4/0.0.0.0/… to be reachable from outside
-    #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/127.0.0.1/tcp/60000")]
-    pub(crate) listen: Vec<Multiaddr>,
-    /// Keep messages in this file and answer history queries
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
-    /// How long messages are kept, like 90s, 30m, 12h or 2d
-    #[arg(long, value_name = "TIME", default_value = "2d", value_parser = duration)]
-    pub(crate) retention: Duration,
-    /// Other nodes to connect to
-    #[arg(long = "peer", value_name = "MULTIADDR")]
-    pub(crate) peers: Vec<Multiaddr>,
-    /// The network whose shard to carry
-    #[arg(long, default_value = "public", value_name = "public|fast|FILE")]
-    pub(crate) network: String,
-    /// Waku cluster, if not the network's
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) cluster: Option<u32>,
-    /// Shards to carry, if not the network's
-    #[arg(long = "shard", value_name = "NUMBER")]
-    pub(crate) shards: Vec<u32>,
-    /// File of the node's key, made if it is not there; otherwise each start has another peer id
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// End when standard input is closed, as it is when the parent process dies
-    #[arg(long)]
-    pub(crate) with_stdin: bool,
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
@@ -302,7 +271,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// A time like `12h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a number and a unit, like 90s, 30m, 12h or 2d".to_owned();
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let factor = match unit {

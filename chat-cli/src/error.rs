@@ -17,7 +17,8 @@ Exit codes:
   4  wrong passphrase
   5  the home directory is in use by another process
   6  there is no account in the home directory, or there is one already
-  7  there is no libwaku to run on, or not one that fits";
+  7  there is no libwaku to run on, or not one that fits
+  8  a node cannot use its key file or its Store";
 
 /// Why the program ends with something else than 0.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,9 @@ pub(crate) enum CliError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A node cannot be run.
+    #[error(transparent)]
+    Operator(#[from] crate::command::node::OperatorError),
     /// The demo found something off, or could not run.
     #[error("{0}")]
     Demo(String),
@@ -115,6 +119,7 @@ impl CliError {
             CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
             CliError::Client(ClientError::NoAccount | ClientError::AccountExists) => 6,
             CliError::Library(_) => 7,
+            CliError::Operator(error) => error.exit_code(),
             _ => 1,
         })
     }
@@ -137,6 +142,7 @@ impl CliError {
             CliError::PeerWithoutId(_) => "peer_without_id",
             CliError::OutputClosed => "output_closed",
             CliError::System { .. } => "system",
+            CliError::Operator(error) => error.code(),
             CliError::Demo(_) => "demo",
         }
     }
@@ -199,6 +205,7 @@ impl CliError {
             CliError::Node(waku_node::NodeError::Listen { .. }) => {
                 "choose another port with --listen, for example /ip4/127.0.0.1/tcp/0 for any that is free"
             }
+            CliError::Operator(error) => return error.hint(),
             _ => return None,
         })
     }
