@@ -59,6 +59,12 @@ pub struct SyncContact {
     pub blocked: bool,
 }
 
+impl fmt::Debug for SyncContact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncContact").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
 /// One thing that is told.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SyncItem {
