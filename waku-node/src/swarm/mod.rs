@@ -362,8 +362,11 @@ impl Driver {
                 address.push(Protocol::P2p(*self.swarm.local_peer_id()));
                 self.shared.update(|v| v.listen.retain(|a| *a != address));
             }
-            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
                 self.listeners.remove(&listener_id);
+                let own = Protocol::P2p(*self.swarm.local_peer_id());
+                let gone: Vec<_> = addresses.into_iter().map(|a| a.with(own.clone())).collect();
+                self.shared.update(|v| v.listen.retain(|a| !gone.contains(a)));
                 if let Err(error) = reason {
                     tracing::error!(%error, "a listener closed");
                 }
