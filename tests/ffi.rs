@@ -191,6 +191,7 @@ fn an_account_that_cannot_be_made_leaves_no_file() {
     config["database"] = json!(home.path().join("no such directory/chat.db"));
     assert_eq!(code(open(&config)).0, WakuChatCode::Database);
     config["database"] = json!(home.path());
+    config["transport"] = json!({"offline": {}});
     assert_eq!(code(open(&config)).0, WakuChatCode::Database);
 }
 
