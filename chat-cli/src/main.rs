@@ -77,8 +77,8 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
 
 /// The log goes to standard error: warnings, more with `-v`, or what `RUST_LOG` says.
 fn log(global: &Global) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(log_filter(global)));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log_filter(global)));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
