@@ -179,9 +179,14 @@ impl Machine {
             }
             Body::Heartbeat => return Ok(()),
         };
+        let log = match leaf.account == self.me.account {
+            true => Some(&self.me.log),
+            false => self.logs.get(&leaf.account),
+        };
         let flagged = self.groups.get(&group_id).is_some_and(|group| {
             let cut = leaf.since.is_some_and(|since| group.has_cut(&leaf.installation, &since));
-            group.is_cut(leaf, seq) || (!cut && group.is_quarantined(leaf, seq))
+            group.is_cut(leaf, seq)
+                || (!cut && (group.is_quarantined(leaf, seq) || group.is_void(leaf, log)))
         });
         let stored = Stored {
             sender: leaf.account,
