@@ -56,6 +56,9 @@ const REQUESTS: u32 = 15;
 /// How long a server has to answer a ping.
 const PING_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long it has to take note that a node leaves.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Pause before the server is asked again after it has failed.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -273,8 +276,10 @@ struct Session<'a> {
     reset: bool,
     /// Requests that left a receiver behind.
     subscriptions: u32,
-    turns: Turns,
+    turns: &'a mut Turns,
     silence: u32,
+    /// The connection was given up. Another one may be there before it is missed.
+    lost: bool,
     refreshes: usize,
     refresh_at: Instant,
     ping_at: Instant,
@@ -284,14 +289,17 @@ struct Session<'a> {
 impl EdgeKeeper {
     /// Until the hub is closed or the node is destroyed by somebody else.
     async fn run(self, events: Events) {
-        let mut which = 0;
+        let (mut which, mut turns) = (0, Turns::new(Instant::now()));
         self.receive(events);
         loop {
             let server = &self.servers[which % self.servers.len()];
             let end = tokio::select! {
-                end = self.serve(server) => end,
+                end = self.serve(server, &mut turns) => end,
                 () = self.hub.closed() => break,
             };
+            if end == End::Worn {
+                self.take_leave().await;
+            }
             self.interrupted();
             match end {
                 End::Destroyed => break,
@@ -303,6 +311,10 @@ impl EdgeKeeper {
             }
             if let Err(error) = self.slot.node().destroy().await {
                 tracing::warn!(%error, "an edge node goes on");
+            }
+            if self.config.key.is_none() || end == End::Unserved {
+                // To the next server, or as another peer.
+                turns = Turns::new(Instant::now());
             }
             let mut pause = self.options.redial_min;
             // What was begun is ended, or `shutdown` would not know of the new node.
@@ -324,8 +336,21 @@ impl EdgeKeeper {
                 }
             }
         }
+        self.take_leave().await;
         self.interrupted();
         self.hub.close();
+    }
+
+    /// Has the server forget what it would push to nobody, and keep a place for; in vain if it does
+    /// not answer at once.
+    async fn take_leave(&self) {
+        if self.edge.now.borrow().served {
+            let node = self.slot.node();
+            let left = timeout(LEAVE_PATIENCE, node.filter_unsubscribe_all()).await;
+            if !matches!(left, Ok(Ok(()))) {
+                tracing::debug!("the filter server was left without a word");
+            }
+        }
     }
 
     /// Ends by itself, with the node.
@@ -340,7 +365,7 @@ impl EdgeKeeper {
     }
 
     /// Keeps the present node connected to a server, and the server told of what is watched.
-    async fn serve(&self, server: &StaticPeer) -> End {
+    async fn serve(&self, server: &StaticPeer, turns: &mut Turns) -> End {
         let now = Instant::now();
         let mut session = Session {
             keeper: self,
@@ -350,8 +375,9 @@ impl EdgeKeeper {
             // A node with a key of its own may have been here before.
             reset: self.config.key.is_some(),
             subscriptions: 0,
-            turns: Turns::new(now),
+            turns,
             silence: 0,
+            lost: false,
             refreshes: 0,
             refresh_at: now,
             ping_at: now,
@@ -394,7 +420,8 @@ impl EdgeKeeper {
                     *now != before
                 });
                 match session.settle().await {
-                    Ok(()) => continue,
+                    Ok(()) if !session.lost => continue,
+                    Ok(()) => session.lost = false,
                     Err(end) => return end,
                 }
             }
@@ -432,7 +459,7 @@ impl Session<'_> {
 
     /// Tells the server what has changed, and what it would forget; as far as it is time for it.
     async fn settle(&mut self) -> Result<(), End> {
-        loop {
+        while !self.lost {
             let change = self.keeper.edge.requested.load(Ordering::Acquire);
             let wanted = self.keeper.hub.watched();
             let now = Instant::now();
@@ -458,6 +485,7 @@ impl Session<'_> {
             }
             self.tell(step).await?;
         }
+        Ok(())
     }
 
     async fn tell(&mut self, step: Step) -> Result<(), End> {
@@ -536,10 +564,9 @@ impl Session<'_> {
             return Ok(());
         }
         tracing::warn!(server = self.server.id, "the server is silent: connecting anew");
-        self.silence = 0;
+        (self.silence, self.lost) = (0, true);
         match self.node.disconnect(&self.server.id).await {
             Err(CallError::Destroyed) => Err(End::Destroyed),
-            // That it is gone is seen when looking.
             _ => Ok(()),
         }
     }
