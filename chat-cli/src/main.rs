@@ -67,7 +67,7 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
         Command::Chat { group } => command::chat::chat(global, out, &group).await,
         Command::Node(args) => {
             nodes::refuse_libwaku(global)?;
-            command::node::node(global, out, args).await
+            command::node::node(global, out, *args).await
         }
         Command::Rpc { after } => command::rpc::rpc(global, out, after).await,
         Command::Demo { keep } => demo::demo(global, out, keep).await,

@@ -390,6 +390,16 @@ int main(int argc, char **argv) {
   say(&carol, group, "And I the tea", (struct person *[]){&alice, &bob}, 2);
 
   close_person(&alice);
+
+  /* What cannot be attached leaves nothing at the node. */
+  char *wrong = text("{\"database\":\"%s/alice.db\",\"passphrase\":\"x\",\"network\":\"fast\"}",
+                     directory);
+  char *error = NULL;
+  CHECK(waku_chat_attach(wrong, host.context, &alice.chat, &error) == WAKU_CHAT_CODE_DATABASE);
+  CHECK(alice.chat == 0 && strstr(error, "\"store_wrong_key\"") != NULL);
+  waku_chat_free_string(error);
+  free(wrong);
+
   say(&bob, group, "Alice is gone", (struct person *[]){&carol}, 1);
   say(&carol, group, "But we are here", (struct person *[]){&bob}, 1);
   close_person(&bob);

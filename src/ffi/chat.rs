@@ -36,6 +36,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<(u64, Event), Error>> + Send>>;
 
 /// A chat.
 pub(super) struct Chat {
+    /// Locked for a look at it or one change, never while anything is waited for.
     state: Mutex<State>,
     /// Where the host puts the events of its node, if it is the host's.
     inlet: Option<EventInlet>,
@@ -133,6 +134,7 @@ impl Chat {
     /// Takes an event of the host's node; one that could not be told counts as lost. Neither waits
     /// nor calls the library.
     pub(super) fn take_event(&self, event: Option<&[u8]>) -> Result<(), Failure> {
+        self.open_parts(|_| ())?;
         let Some(inlet) = &self.inlet else {
             return Err(Failure::argument("this chat has a node of its own"));
         };
@@ -149,13 +151,16 @@ impl Chat {
         match std::mem::replace(&mut *state, State::Closing) {
             State::Open(parts) => {
                 drop(state);
-                let ended = finish(parts);
-                let closed = self.detached();
-                ended.map(|()| closed)
+                let ended = finish(parts, self.inlet.is_some());
+                match self.detached(Duration::ZERO) {
+                    // The host has to know this first.
+                    Closed::Detaching => Ok(Closed::Detaching),
+                    Closed::Entirely => ended.map(|()| Closed::Entirely),
+                }
             }
             State::Detaching => {
                 drop(state);
-                Ok(self.detached())
+                Ok(self.detached(DETACHING))
             }
             other => {
                 *state = other;
@@ -164,9 +169,9 @@ impl Chat {
         }
     }
 
-    /// Waits until a host's node is not called any more.
-    fn detached(&self) -> Closed {
-        let detached = self.inlet.as_ref().is_none_or(|inlet| inlet.wait_detached(DETACHING));
+    /// Whether a host's node is not called any more, or is not within a time.
+    fn detached(&self, patience: Duration) -> Closed {
+        let detached = self.inlet.as_ref().is_none_or(|inlet| inlet.wait_detached(patience));
         let (state, closed) = match detached {
             true => (State::Closed, Closed::Entirely),
             false => (State::Detaching, Closed::Detaching),
@@ -223,6 +228,9 @@ async fn open(config: Config, host: Option<HostNode>) -> Result<(Client, Opened)
             Ok(client) => Ok((client, (transport, inlet))),
             Err(error) => {
                 transport.shutdown().await;
+                if let Some(inlet) = inlet {
+                    let_go(inlet).await;
+                }
                 Err(error.into())
             }
         }
@@ -232,6 +240,15 @@ async fn open(config: Config, host: Option<HostNode>) -> Result<(Client, Opened)
         discard(&database);
     }
     opened
+}
+
+/// Waits until a host's node is not called any more, however long that takes: there is no handle that
+/// the host could ask again with.
+async fn let_go(inlet: EventInlet) {
+    let waited = tokio::task::spawn_blocking(move || while !inlet.wait_detached(DETACHING) {});
+    if waited.await.is_err() {
+        tracing::error!("waiting for a host's node panicked");
+    }
 }
 
 async fn start(config: ClientConfig, create: Option<RecoveryPhrase>) -> Result<Client, Error> {
@@ -270,12 +287,15 @@ fn discard(database: &std::path::Path) {
     }
 }
 
-fn finish(parts: Parts) -> Result<(), Failure> {
+fn finish(parts: Parts, attached: bool) -> Result<(), Failure> {
     let Parts { client, transport, events, runtime } = parts;
     drop(events);
     let ended = wait_for(runtime.handle(), async move {
         let ended = client.shutdown().await;
-        transport.shutdown().await;
+        // No further call to a host's node begins with this, also if the last one does not end.
+        if within(attached.then_some(DETACHING), transport.shutdown()).await.is_none() {
+            tracing::warn!("the host's node is busy with a call");
+        }
         match ended {
             // What is left in the outbox goes out the next time.
             Ok(()) | Err(Error::Timeout { .. }) => Ok(()),
