@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::link::LinkView;
 use super::view::{ContactView, GroupView};
-use crate::ids::{AccountId, GroupId, ItemHash, RequestId};
+use crate::identity::linking::LinkingText;
+use crate::ids::{AccountId, GroupId, ItemHash, LinkingId, RequestId};
 
 /// A request of the application. Each is done or refused within the step that takes it; what is to
 /// be published goes to the outbox in the same transaction.
@@ -92,6 +94,26 @@ pub enum Command {
         /// Which.
         request: RequestId,
     },
+    /// Answers the code that a new device shows, so that it can become an installation of the own
+    /// account. Answer: [`Answer::Linking`].
+    AnswerLink {
+        /// The code.
+        code: LinkingText,
+    },
+    /// Types the string that the new device shows: the right one makes it an installation; a wrong
+    /// one ends the linking, as the answer says; a slip is refused and costs nothing. Answer:
+    /// [`Answer::Linking`].
+    ConfirmLink {
+        /// Which.
+        id: LinkingId,
+        /// The string.
+        string: String,
+    },
+    /// Ends a linking whose string was not typed yet; also for the new device itself.
+    CancelLink {
+        /// Which.
+        id: LinkingId,
+    },
     /// Forgets events up to a cursor: the application has dealt with them.
     AcknowledgeEvents {
         /// The last one that it has dealt with.
@@ -118,4 +140,6 @@ pub enum Answer {
         /// Its hash, by which history and events name it.
         message: ItemHash,
     },
+    /// A linking, as it stands now.
+    Linking(LinkView),
 }

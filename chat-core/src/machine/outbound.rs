@@ -155,6 +155,9 @@ impl Machine {
             Command::AcceptRequest { request } => self.answer_request(&request, Reply::Accept),
             Command::DeclineRequest { request } => self.answer_request(&request, Reply::Decline),
             Command::BlockRequest { request } => self.answer_request(&request, Reply::Block),
+            Command::AnswerLink { code } => self.answer_link(code.as_str()),
+            Command::ConfirmLink { id, string } => self.confirm_link(&id, &string),
+            Command::CancelLink { id } => self.cancel_link(&id),
             Command::AcknowledgeEvents { cursor } => {
                 self.store.delete_events(cursor).map_err(StepError::from)?;
                 Ok(Answer::Done)

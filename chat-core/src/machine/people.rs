@@ -235,7 +235,7 @@ impl Machine {
     }
 
     /// The key package of this day.
-    fn current_package(&mut self) -> Result<CardKeyPackage, StepError> {
+    pub(super) fn current_package(&mut self) -> Result<CardKeyPackage, StepError> {
         let newest = self.store.all_timed::<PackageRecord>(Timed::KeyPackage)?.pop();
         let fresh = |record: &PackageRecord| {
             let made_at = record.package.made_at;
@@ -263,6 +263,14 @@ impl Machine {
             usable_until: record.package.made_at + KEY_PACKAGE_USE,
             bytes: record.package.public,
         })
+    }
+
+    /// Takes on a log that has more entries than the one held so far.
+    pub(super) fn set_log(&mut self, log: Log) -> Result<(), StepError> {
+        let identity = Identity::new(&self.me.key, &self.me.card_secret, &log, self.me.created_at);
+        self.store.set_meta("identity", &identity)?;
+        self.me = identity.open(&self.network)?;
+        Ok(())
     }
 
     pub(super) fn make_contact_link(&mut self) -> Done<Answer> {

@@ -34,7 +34,8 @@ pub const CODE_LEN: usize = PREFIX.len() + (CONTENT + CHECKSUM) * 8 / 5;
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Why a text is not a linking code that can be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkingCodeError {
     /// The text does not begin as a linking code does.
     #[error("this is not a linking code: one begins with {PREFIX}")]
@@ -57,6 +58,12 @@ pub enum LinkingCodeError {
     /// It was shown too long ago.
     #[error("this linking code has expired: have the new device show another")]
     Expired,
+    /// It was taken in here before.
+    #[error("this linking code was used: have the new device show another")]
+    Used,
+    /// It is the one that this device itself was linked with.
+    #[error("this is the code of this device itself")]
+    Own,
     /// It was shown in the future.
     #[error("this linking code is of a time to come: the clocks of the two devices differ")]
     Clock,

@@ -38,7 +38,8 @@ const DAMM: [[u8; 10]; 10] = [
 ];
 
 /// Why a text is no linking string: the user's slip, which ends nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkingStringError {
     /// Something else than digits.
     #[error("the string on the new device has digits only")]
