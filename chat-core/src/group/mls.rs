@@ -275,11 +275,13 @@ pub(super) fn verify_leaf(
     let member =
         AccountCredential::decode_and_verify(&credential, node.signature_key().as_slice(), network)
             .map_err(|error| GroupError::Leaf(error.to_string()))?;
+    let enrolment = member.chain.last().map(crate::identity::Entry::hash);
     Ok(Leaf {
         leaf: index,
         account: member.account,
         installation: member.installation,
         seniority: member.seniority,
+        enrolment: enrolment.ok_or_else(|| bad("credential"))?,
         inbox,
         since: None,
     })

@@ -1,11 +1,24 @@
 //! What the application asks for, and what it is answered.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::link::LinkView;
 use super::view::{ContactView, GroupView};
 use crate::identity::linking::LinkingText;
-use crate::ids::{AccountId, GroupId, ItemHash, LinkingId, RequestId};
+use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
+
+/// The words of a recovery phrase. Zeroized when dropped, and not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PhraseWords(pub Zeroizing<String>);
+
+impl fmt::Debug for PhraseWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhraseWords(…)")
+    }
+}
 
 /// A request of the application. Each is done or refused within the step that takes it; what is to
 /// be published goes to the outbox in the same transaction.
@@ -94,6 +107,31 @@ pub enum Command {
         /// Which.
         request: RequestId,
     },
+    /// Notes that a group was read up to a message; the account's other installations hear of it.
+    MarkRead {
+        /// The group.
+        group: GroupId,
+        /// The last message that was read.
+        message: ItemHash,
+    },
+    /// Gives one of the account's installations a name, which only they see.
+    NameInstallation {
+        /// Which.
+        installation: InstallationId,
+        /// Its name, up to [`MAX_NAME`](crate::params::MAX_NAME) bytes.
+        name: String,
+    },
+    /// Takes installations out of the account: those added after this one, or any with the recovery
+    /// phrase. They are removed from every group within a slot.
+    RevokeInstallations {
+        /// Which.
+        installations: Vec<InstallationId>,
+        /// The account's phrase: what it revokes stays revoked for ever.
+        phrase: Option<PhraseWords>,
+    },
+    /// Adds and removes installations at once in all groups, instead of over a time in which nobody
+    /// outside can tell that it is one change.
+    HurryInstallations,
     /// Answers the code that a new device shows, so that it can become an installation of the own
     /// account. Answer: [`Answer::Linking`].
     AnswerLink {

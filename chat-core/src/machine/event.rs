@@ -136,6 +136,35 @@ pub enum Event {
         /// The group.
         group: GroupId,
     },
+    /// The account has another installation now.
+    InstallationAdded {
+        /// Which.
+        installation: InstallationId,
+    },
+    /// An installation of the account was revoked.
+    InstallationRevoked {
+        /// Which.
+        installation: InstallationId,
+        /// Whether it is this one, which can do nothing for the account any more.
+        own: bool,
+    },
+    /// A contact was changed on another installation.
+    ContactChanged {
+        /// Whose.
+        account: AccountId,
+    },
+    /// A group was read on another installation.
+    GroupRead {
+        /// The group.
+        group: GroupId,
+        /// The last message that was read.
+        message: ItemHash,
+    },
+    /// A request was answered on another installation.
+    RequestAnswered {
+        /// The request.
+        request: RequestId,
+    },
     /// The own clock differs from those of others.
     ClockSkew {
         /// By how many milliseconds the own clock is ahead; negative: behind.
@@ -155,15 +184,6 @@ pub enum Event {
     LinkReady {
         /// The linking, with the name that the device gives itself.
         link: LinkView,
-    },
-    /// An installation was added to the account.
-    InstallationAdded {
-        /// The new one.
-        installation: InstallationId,
-        /// Its name.
-        name: String,
-        /// The one that added it.
-        by: InstallationId,
     },
     /// A new installation is in the account's own group.
     LinkDone {
@@ -217,4 +237,44 @@ pub enum Event {
         /// The account that this device belongs to.
         account: AccountId,
     },
+}
+
+impl Event {
+    /// The group that it is about, if it is about one.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Event::MessageReceived { message } => Some(message.group),
+            Event::MessageMissing { missing } => Some(missing.group),
+            Event::Published { group, .. }
+            | Event::GroupJoined { group, .. }
+            | Event::MembersAdded { group, .. }
+            | Event::MembersRemoved { group, .. }
+            | Event::GroupDescribed { group, .. }
+            | Event::AdminsChanged { group, .. }
+            | Event::GroupLeft { group, .. }
+            | Event::ChangeFailed { group, .. }
+            | Event::PublishFailed { group, .. }
+            | Event::BranchChanged { group, .. }
+            | Event::MessageRecovered { group, .. }
+            | Event::Equivocation { group, .. }
+            | Event::CloneAlarm { group }
+            | Event::GroupRead { group, .. } => Some(*group),
+            Event::RequestReceived { .. }
+            | Event::RequestFailed { .. }
+            | Event::RequestAnswered { .. }
+            | Event::InstallationAdded { .. }
+            | Event::InstallationRevoked { .. }
+            | Event::ContactChanged { .. }
+            | Event::ClockSkew { .. }
+            | Event::LinkReady { .. }
+            | Event::LinkDone { .. }
+            | Event::LinkFailed { .. }
+            | Event::LinkAnswered { .. }
+            | Event::LinkStringShown { .. }
+            | Event::Linked { .. }
+            | Event::LinkAnsweredTwice { .. }
+            | Event::CaughtUp { .. }
+            | Event::CatchUpFailed { .. } => None,
+        }
+    }
 }

@@ -133,6 +133,7 @@ impl Machine {
             Ok(sent) => sent,
             Err(disposition) => return Ok(disposition),
         };
+        self.handled_at = timestamp;
         match self.target(topic.as_str(), slot) {
             None => Ok(Disposition::NotForUs),
             Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, timestamp, live),

@@ -163,9 +163,22 @@ impl Machine {
             Body::LeaveWish(wish) => {
                 return self.on_leave_wish(group_id, leaf, wish, seq, hash);
             }
+            Body::Sync(items) => {
+                let trusted = self
+                    .groups
+                    .get(&group_id)
+                    .is_some_and(|group| !group.record.quarantine.contains_key(&leaf.installation));
+                if !self.is_visible(&group_id) && trusted {
+                    self.on_sync(leaf, items)?;
+                }
+                return Ok(());
+            }
             Body::Heartbeat => return Ok(()),
         };
-        let flagged = self.groups.get(&group_id).is_some_and(|group| group.is_cut(leaf, seq));
+        let flagged = self.groups.get(&group_id).is_some_and(|group| {
+            let cut = leaf.since.is_some_and(|since| group.has_cut(&leaf.installation, &since));
+            group.is_cut(leaf, seq) || (!cut && group.is_quarantined(leaf, seq))
+        });
         let stored = Stored {
             sender: leaf.account,
             installation: leaf.installation,
@@ -213,6 +226,9 @@ impl Machine {
         link: &ChainLink,
         hash: ItemHash,
     ) -> Result<bool, StepError> {
+        if leaf.account == self.me.account && leaf.installation != self.me.key.id() {
+            self.saw_own(&leaf.installation)?;
+        }
         let Some(group) = self.groups.get_mut(&group_id) else {
             return Ok(false);
         };

@@ -155,3 +155,37 @@ pub struct IdentityView {
     /// Publications that wait in the outbox.
     pub outbox: usize,
 }
+
+/// One of the account's installations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallationView {
+    /// Its id.
+    pub installation: InstallationId,
+    /// Its name, which only the account's installations see.
+    pub name: Option<String>,
+    /// Whether it is this one.
+    pub own: bool,
+    /// When it was added, by the clock of who added it; none once it was revoked.
+    pub added_at: Option<Timestamp>,
+    /// Which installation added it; none: the account key.
+    pub added_by: Option<InstallationId>,
+    /// When something of it came last, by the time at which it was sent.
+    pub last_seen: Option<Timestamp>,
+    /// In how many of this installation's groups it is.
+    pub groups: usize,
+    /// In how many it is not, yet or any more.
+    pub groups_without: usize,
+    /// Whether this installation may revoke it without the recovery phrase.
+    pub may_revoke: bool,
+    /// By whom it was revoked, if it was.
+    pub revoked: Option<RevocationView>,
+}
+
+/// That an installation was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationView {
+    /// The installation that did it; none: the account key.
+    pub by: Option<InstallationId>,
+    /// When, by its clock.
+    pub at: Timestamp,
+}

@@ -40,6 +40,8 @@ enum Job {
     Query(StoreQuery, oneshot::Sender<Result<StorePage, QueryError>>),
     /// A query of a peer; the answer is encoded here, away from the network task.
     Serve(String, StoreQuery, oneshot::Sender<Bytes>),
+    /// A trial write.
+    Check(oneshot::Sender<Result<(), ArchiveError>>),
     Stop,
 }
 
@@ -135,6 +137,13 @@ impl ArchiveWorker {
         answer
     }
 
+    /// Writes to the database, and says whether that went well.
+    pub(crate) fn check(&self) -> oneshot::Receiver<Result<(), ArchiveError>> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.jobs.send(Job::Check(reply));
+        answer
+    }
+
     /// Writes what is queued, closes the database and waits for the thread to end.
     pub(crate) async fn stop(mut self) {
         let _ = self.jobs.send(Job::Stop);
@@ -191,6 +200,7 @@ impl Loop {
                 None | Some(Job::Insert(_)) => {}
                 Some(Job::Query(q, reply)) => drop(reply.send(self.archive.query(&q, now()))),
                 Some(Job::Serve(id, q, reply)) => drop(reply.send(self.serve(id, &q))),
+                Some(Job::Check(reply)) => drop(reply.send(self.archive.check())),
                 Some(Job::Stop) => break,
             }
         }

@@ -50,6 +50,8 @@ impl Machine {
             return Ok(());
         }
         if !record.has_arrived() {
+            let (name, own) = (record.name.clone(), self.me.key.id());
+            self.name_own(own, &name, now)?;
             let arrival = Arrival { key_package: self.current_package()?.bytes }.encode();
             let rng = self.rng.clone();
             let network = self.network;
@@ -143,7 +145,7 @@ impl Machine {
         let Some(id) = self.links.arrival.as_ref().map(|record| record.id) else {
             return Ok(Disposition::NotForUs);
         };
-        if let Err(why) = self.enter_admitted(invitation)? {
+        if let Err(why) = self.enter_self_group(invitation)? {
             tracing::warn!(?why, "the self group cannot be entered");
             self.end_arrival(EndCode::Refused, false)?;
             return Ok(Disposition::Refused(why));

@@ -10,7 +10,6 @@ use super::super::disposition::{Disposition, Refused};
 use super::super::error::{CommandError, StepError};
 use super::super::event::Event;
 use super::super::outbox::Parcel;
-use super::super::view::Membership;
 use super::super::{Done, Fail, Machine};
 use super::view::{LinkState, LinkView};
 use super::{GRANTS, MAX_FAILURES, Said, address};
@@ -23,6 +22,7 @@ use crate::identity::log::{EntrySigner, Log};
 use crate::ids::{InstallationId, LinkingId};
 use crate::params::{LINKING_KEEP, MAX_INSTALLATIONS, MAX_LINKINGS};
 use crate::time::Timestamp;
+use crate::wire::item::item_hash;
 
 /// Linkings that are over and still listed; the oldest goes first.
 const MAX_ENDED: usize = 32;
@@ -55,6 +55,10 @@ struct Open {
     string: Option<LinkingString>,
     possession: Option<Vec<u8>>,
     said: Said,
+    /// The transcript up to the newcomer's arrival, once that was heard.
+    arrived: Option<Transcript>,
+    /// Hash of the invitation that it was sent.
+    welcome: Option<[u8; 32]>,
     /// Hash of the last message of the newcomer's that was dealt with.
     heard: Option<[u8; 32]>,
     failures: u32,
@@ -106,14 +110,17 @@ impl Machine {
     }
 
     fn link_view(&self, grant: &GrantRecord) -> LinkView {
-        let active = |membership| matches!(membership, Membership::Active | Membership::Leaving);
         LinkView {
             id: grant.id,
             state: grant.state,
             until: grant.code_until,
             name: grant.name.clone(),
             installation: grant.installation,
-            groups: self.groups.values().filter(|it| active(it.record.membership)).count(),
+            groups: self
+                .groups
+                .values()
+                .filter(|group| group.is_member() && self.is_visible(&group.record.id))
+                .count(),
             added: grant.added,
         }
     }
@@ -155,12 +162,10 @@ impl Machine {
         if self.links.grants.values().filter(|grant| !grant.is_over()).count() >= MAX_LINKINGS {
             return Err(CommandError::TooManyLinkings.into());
         }
-        let installations = self.me.log.state().active;
-        if !installations.contains_key(&self.me.key.id()) {
-            let reason = "this installation was revoked".into();
-            return Err(CommandError::NotAllowed { reason }.into());
+        if !self.is_active() {
+            return Err(CommandError::Revoked.into());
         }
-        if installations.len() >= MAX_INSTALLATIONS {
+        if self.me.log.state().active.len() >= MAX_INSTALLATIONS {
             let reason =
                 format!("an account has at most {MAX_INSTALLATIONS} installations: revoke one");
             return Err(CommandError::NotAllowed { reason }.into());
@@ -199,6 +204,8 @@ impl Machine {
                 string: None,
                 possession: None,
                 said: Said::new(body, true, self.now),
+                arrived: None,
+                welcome: None,
                 heard: None,
                 failures: 0,
             }),
@@ -286,9 +293,8 @@ impl Machine {
                 return self.end_grant(id, EndCode::Refused, false);
             }
         };
-        self.set_log(log)?;
-        let name = grant.name.clone().unwrap_or_default();
-        let by = self.me.key.id();
+        self.learn_log(&log)?;
+        self.name_own(installation, grant.name.as_deref().unwrap_or_default(), self.now)?;
         let grant = GrantRecord {
             state: LinkState::Granted,
             until: self.now + LINKING_KEEP,
@@ -297,8 +303,7 @@ impl Machine {
             ..grant
         };
         self.post_said(&grant)?;
-        self.save_grant(grant)?;
-        self.tell(Event::InstallationAdded { installation, name, by })
+        self.save_grant(grant)
     }
 
     /// A message at the meeting place of a linking that this device grants.
@@ -321,7 +326,8 @@ impl Machine {
         };
         if open.heard == Some(hash) {
             // It has not heard what it was answered.
-            if !open.said.asks && self.now >= open.said.at && !self.is_posted(&open.said.frame) {
+            let replied = matches!(grant.state, LinkState::AwaitsString | LinkState::Admitted);
+            if replied && self.now >= open.said.at && !self.is_posted(&open.said.frame) {
                 open.said.again(self.now);
                 self.post_said(&grant)?;
                 self.save_grant(grant)?;
@@ -348,13 +354,7 @@ impl Machine {
             Step::Introduction => self.on_introduction(grant, &text, hash),
             Step::Arrival => self.on_arrival(grant, &text, hash),
             Step::Done => {
-                let installation = grant.installation;
-                grant.close(LinkState::Done, self.now);
-                self.save_grant(grant)?;
-                self.links_changed();
-                if let Some(installation) = installation {
-                    self.tell(Event::LinkDone { linking: id, installation })?;
-                }
+                self.link_done(grant)?;
                 Ok(Disposition::Linking(id))
             }
             _ => match Ending::decode(&text) {
@@ -416,39 +416,80 @@ impl Machine {
         hash: [u8; 32],
     ) -> Result<Disposition, StepError> {
         let id = grant.id;
-        let (Some(mut open), Some(installation)) = (grant.open.take(), grant.installation) else {
+        let (Some(open), Some(installation)) = (grant.open.as_mut(), grant.installation) else {
             return Ok(Disposition::NotForUs);
         };
-        let Ok(arrival) = Arrival::decode(text) else {
-            self.end_grant(&id, EndCode::Refused, false)?;
-            return Ok(Disposition::Refused(Refused::Content));
+        let admitted = match Arrival::decode(text) {
+            Ok(arrival) => self.admit_installation(installation, &arrival.key_package),
+            Err(_) => Err(CommandError::BadKeyPackage { installation }.into()),
         };
-        let invitation = match self.admit_newcomer(installation, &arrival.key_package)? {
-            Ok(invitation) => invitation,
-            Err(error) if error.is_retryable() => {
-                // It asks again.
-                tracing::info!(%error, "a new device is let in later");
-                return Ok(Disposition::Refused(Refused::Policy));
-            }
-            Err(error) => {
+        match admitted {
+            Ok(()) => {}
+            Err(Fail::Step(error)) => return Err(error),
+            Err(Fail::Refused(
+                error @ (CommandError::BadKeyPackage { .. }
+                | CommandError::UnknownInstallation { .. }),
+            )) => {
                 tracing::warn!(%error, "a new device cannot be let in");
                 self.end_grant(&id, EndCode::Refused, false)?;
                 return Ok(Disposition::Refused(Refused::Content));
             }
-        };
-        open.so_far = open.so_far.then(Step::Arrival, text, &self.network);
-        let admission = Admission { invitation }.encode();
-        if let Err(reason) = self.say(&mut open, Step::Admission, &admission, false) {
-            tracing::warn!(%reason, "an invitation for a new device cannot be sent");
-            self.end_grant(&id, EndCode::Refused, false)?;
-            return Ok(Disposition::Refused(Refused::Content));
+            // Its key package is kept, and it is let in when that can be.
+            Err(Fail::Refused(error)) => tracing::info!(%error, "a new device is let in later"),
         }
         open.heard = Some(hash);
-        let grant = GrantRecord { state: LinkState::Admitted, open: Some(open), ..grant };
+        open.so_far = open.so_far.then(Step::Arrival, text, &self.network);
+        open.arrived = Some(open.so_far);
+        open.said.asks = false;
         self.withdraw_linking(id)?;
-        self.post_said(&grant)?;
         self.save_grant(grant)?;
         Ok(Disposition::Linking(id))
+    }
+
+    /// Sends the newcomer its Welcome, once there is one, and another if that takes its place; and
+    /// sees that it was heard in the self group.
+    fn admit_arrived(&mut self, mut grant: GrantRecord) -> Result<(), StepError> {
+        let id = grant.id;
+        let (Some(open), Some(installation)) = (grant.open.as_mut(), grant.installation) else {
+            return Ok(());
+        };
+        let Some(arrived) = open.arrived else {
+            return Ok(());
+        };
+        let Some(invitation) = self.self_welcome(&installation)? else {
+            return match grant.state {
+                LinkState::Admitted => self.link_done(grant),
+                _ => Ok(()),
+            };
+        };
+        let hash = item_hash(&invitation).0;
+        if open.welcome == Some(hash) {
+            return Ok(());
+        }
+        open.welcome = Some(hash);
+        open.so_far = arrived;
+        let admission = Admission { invitation }.encode();
+        if let Err(reason) = self.say(open, Step::Admission, &admission, false) {
+            tracing::warn!(%reason, "an invitation for a new device cannot be sent");
+            return self.end_grant(&id, EndCode::Refused, false);
+        }
+        grant.state = LinkState::Admitted;
+        self.withdraw_linking(id)?;
+        self.post_said(&grant)?;
+        self.save_grant(grant)
+    }
+
+    fn link_done(&mut self, mut grant: GrantRecord) -> Result<(), StepError> {
+        let linking = grant.id;
+        self.withdraw_linking(linking)?;
+        grant.close(LinkState::Done, self.now);
+        let installation = grant.installation;
+        self.save_grant(grant)?;
+        self.links_changed();
+        match installation {
+            Some(installation) => self.tell(Event::LinkDone { linking, installation }),
+            None => Ok(()),
+        }
     }
 
     /// Ends a linking, and tells the newcomer unless that is where it comes from.
@@ -504,14 +545,11 @@ impl Machine {
         for id in open {
             let Some(mut grant) = self.links.grants.get(&id).cloned() else { continue };
             if grant.until <= now {
-                if grant.state == LinkState::Admitted {
-                    // Its last word was lost; it is in the self group all the same.
-                    grant.close(LinkState::Done, now);
-                    self.save_grant(grant)?;
-                    self.links_changed();
-                } else {
-                    self.end_grant(&id, EndCode::Expired, false)?;
-                }
+                self.end_grant(&id, EndCode::Expired, false)?;
+                continue;
+            }
+            if grant.open.as_ref().is_some_and(|open| open.arrived.is_some()) {
+                self.admit_arrived(grant)?;
                 continue;
             }
             if !self.may_send() {

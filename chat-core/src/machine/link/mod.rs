@@ -41,8 +41,6 @@ use record::NewcomerRecord;
 const GRANTS: &str = "linkings";
 /// Where the own linking of a new device is in the database.
 const NEWCOMER: &str = "newcomer";
-/// Where the name that the user gave to this device is in the database.
-pub(super) const DEVICE_NAME: &str = "device_name";
 /// Messages at the meeting place that are none of the other device's, after which no more are tried:
 /// who saw the code can write there.
 const MAX_FAILURES: u32 = 64;
@@ -210,20 +208,5 @@ impl Machine {
     fn links_changed(&mut self) {
         self.index.clear();
         self.watch_changed = true;
-    }
-}
-
-// Replaced by the self group's own functions.
-impl Machine {
-    fn admit_newcomer(
-        &mut self,
-        _: crate::ids::InstallationId,
-        _: &[u8],
-    ) -> Result<Result<Vec<u8>, super::error::CommandError>, StepError> {
-        Ok(Err(super::error::CommandError::WouldLose))
-    }
-
-    fn enter_admitted(&mut self, _: &[u8]) -> Result<Result<(), Refused>, StepError> {
-        Ok(Err(Refused::Content))
     }
 }

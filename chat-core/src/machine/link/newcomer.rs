@@ -16,7 +16,7 @@ use super::super::people::Identity;
 use super::super::{Machine, OpenError as Open};
 use super::record::NewcomerRecord;
 use super::view::{NewcomerState, NewcomerView};
-use super::{DEVICE_NAME, MAX_FAILURES, NEWCOMER, linking_roots_at, open_message, roots_at};
+use super::{MAX_FAILURES, NEWCOMER, linking_roots_at, open_message, roots_at};
 use crate::contact::link::CardSecret;
 use crate::group::crypto::SharedRng;
 use crate::identity::linking::{
@@ -735,7 +735,6 @@ impl Newcomer {
         let identity = Identity::new(&key, &card_secret, &log, self.now);
         self.store.set_meta("identity", &identity)?;
         self.store.set_meta("network", &self.network)?;
-        self.store.set_meta(DEVICE_NAME, &self.record.name)?;
         self.record.listen(Step::Grant, text, &self.network);
         self.record.granted(self.now);
         self.withdraw()?;
