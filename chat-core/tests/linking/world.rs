@@ -66,10 +66,20 @@ pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 impl World {
+    /// With slots of five seconds.
     pub(crate) fn new() -> Self {
+        Self::on(NetworkParams::fast())
+    }
+
+    /// With slots of an hour, where much time passes.
+    pub(crate) fn slow() -> Self {
+        Self::on(NetworkParams::public())
+    }
+
+    fn on(params: NetworkParams) -> Self {
         Self {
             now: START,
-            params: NetworkParams::fast(),
+            params,
             archive: Vec::new(),
             loses: Box::new(|_, _, _| false),
             has_store: true,
@@ -194,6 +204,9 @@ impl World {
         self.was_killed = true;
         self.kill = None;
         self.switch_off(at);
+        if let Device::Off(store) = self.device(at) {
+            store.inject_fault_after(None);
+        }
         self.switch_on(at);
     }
 
@@ -361,7 +374,11 @@ impl World {
             let new_one = self.view(new);
             match self.machine(old).linking(&id).map(|link| link.state) {
                 None => {
-                    if let Some(code) = self.new_device(new).code() {
+                    let code = match self.device(new) {
+                        Device::Newcomer(newcomer) => newcomer.code(),
+                        _ => None,
+                    };
+                    if let Some(code) = code {
                         let _ = self
                             .command(old, Command::AnswerLink { code: (*code).as_str().into() });
                     }
