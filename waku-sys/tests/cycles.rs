@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Usage, config, free_port, setting, start};
+use common::{Usage, config, free_port, setting, soon, start};
 use waku_sys::testing::{self, awaited_answers, is_foreign, kept_queues};
 use waku_sys::{Library, Node, NodeOptions};
 
@@ -26,7 +26,7 @@ async fn cycle(library: &Library, n: usize) {
             node.stop().await.unwrap();
         }
         node.destroy().await.unwrap();
-        while events.next().await.is_some() {}
+        soon("its events end", async { while events.next().await.is_some() {} }).await;
     } else {
         let config = config(free_port());
         let (node, _events) = Node::new(library, &config, NodeOptions::default()).await.unwrap();

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::{SHARD, Usage, heard, meshed, message, start, threads_named, until};
+use common::{SHARD, Usage, heard, meshed, message, soon, start, threads_named, until};
 use waku_sys::testing::{self, awaited_answers};
 use waku_sys::{Events, Node};
 
@@ -56,7 +56,7 @@ async fn ten_nodes_chat_over_two_threads() {
         end.unwrap();
     }
     for (node, mut events, _) in nodes {
-        while events.next().await.is_some() {}
+        soon("its events end", async { while events.next().await.is_some() {} }).await;
         node.peer_id().await.expect_err("it was destroyed");
     }
     assert_eq!(awaited_answers(), 0);

@@ -3,7 +3,7 @@
 //! Messages and queries come in through one queue, so a query sees every message that was handed
 //! in before it. Messages that queued up meanwhile are written in one transaction.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,6 +29,8 @@ pub(crate) struct ArchiveCounters {
     pub(crate) timestamp: AtomicU64,
     pub(crate) overflow: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Whether the last write failed.
+    pub(crate) failing: AtomicBool,
     /// Messages and bytes kept at present.
     pub(crate) messages: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -213,7 +215,9 @@ impl Loop {
         if batch.is_empty() {
             return;
         }
-        if let Err(e) = self.archive.insert(batch) {
+        let written = self.archive.insert(batch);
+        self.counters.failing.store(written.is_err(), Ordering::Relaxed);
+        if let Err(e) = written {
             tracing::error!(error = %e, messages = batch.len(), "archiving failed");
             self.counters.failed.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }

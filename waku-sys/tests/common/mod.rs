@@ -2,11 +2,13 @@
 //! their own, with one test each.
 
 // Each program uses what it needs.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use waku_sys::testing::say;
@@ -118,13 +120,43 @@ pub async fn heard(events: &mut Events) -> String {
     soon("a message comes", next).await
 }
 
-/// What the process has, as Linux counts it.
+/// Counts what this program has allocated and not given back: what is on this side of the library,
+/// to the byte. The library has an allocator of its own.
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: all of it is done by `System`.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// What this side of the library may need more than before: tables that have grown, names of
+/// threads. It is less than a node's queue of events, than 200 messages, or than 1,000 calls.
+const OWN_ROOM: usize = 128 << 10;
+
+/// What the process has.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub threads: usize,
     pub descriptors: usize,
-    /// Resident memory in bytes.
+    /// Resident memory in bytes, the library's included.
     pub resident: usize,
+    /// What this side of the library has allocated, in bytes.
+    pub allocated: usize,
 }
 
 impl Usage {
@@ -134,29 +166,34 @@ impl Usage {
         let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
         let pages: usize =
             statm.split(' ').nth(1).expect("resident pages").parse().expect("a number");
+        let allocated = ALLOCATED.load(Ordering::Relaxed);
         // Every system that this is tested on has pages of 4 KiB; larger ones count as less.
-        Self { threads: count("task"), descriptors: count("fd"), resident: pages * 4096 }
+        Self { threads: count("task"), descriptors: count("fd"), resident: pages * 4096, allocated }
     }
 
-    /// Fails if there is more than before; of memory, more than what is allowed for. Memory is not
-    /// judged under valgrind.
-    pub fn assert_not_above(&self, before: &Self, memory: usize, what: &str) {
+    /// Fails if there is more than before; of resident memory, more than what is allowed for, which
+    /// is not judged under valgrind.
+    pub fn assert_not_above(&self, before: &Self, room: usize, what: &str) {
         let kib = |bytes: usize| bytes / 1024;
         say(&format!(
-            "{what}: threads {} -> {}, descriptors {} -> {}, resident {} -> {} KiB (+{} allowed)",
+            "{what}: threads {} -> {}, descriptors {} -> {}, allocated {} -> {} B (+{OWN_ROOM} \
+             allowed), resident {} -> {} KiB (+{} allowed)",
             before.threads,
             self.threads,
             before.descriptors,
             self.descriptors,
+            before.allocated,
+            self.allocated,
             kib(before.resident),
             kib(self.resident),
-            kib(memory),
+            kib(room),
         ));
         assert!(self.threads <= before.threads, "threads are left");
         assert!(self.descriptors <= before.descriptors, "descriptors are left");
+        assert!(self.allocated <= before.allocated + OWN_ROOM, "memory is not given back");
         // Under valgrind nothing is given back, so that it can tell who uses it once more.
         let valgrind = std::env::var("LD_PRELOAD").is_ok_and(|name| name.contains("valgrind"));
-        assert!(valgrind || self.resident <= before.resident + memory, "memory has grown");
+        assert!(valgrind || self.resident <= before.resident + room, "resident memory has grown");
     }
 }
 

@@ -425,14 +425,13 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_asked_and_memory_is_bounded() {
         let confirmer = Confirmer::new(Confirmation::default());
-        {
+        let told: Vec<_> = {
             let mut state = lock(&confirmer.state);
-            let told: Vec<_> = (0..MAX_WAITING as u32).map(|n| wait(&mut state, n)).collect();
-            drop(state);
-            assert_eq!(confirmer.verdict(hash(u32::MAX), 1).await, Verdict::Unknown);
-            assert!(lock(&confirmer.state).next_due().is_some());
-            drop(told);
-        }
+            (0..MAX_WAITING as u32).map(|n| wait(&mut state, n)).collect()
+        };
+        assert_eq!(confirmer.verdict(hash(u32::MAX), 1).await, Verdict::Unknown);
+        assert!(lock(&confirmer.state).next_due().is_some());
+        drop(told);
         let mut state = lock(&confirmer.state);
         assert_eq!(state.next_due(), None);
         assert!(state.waiting.is_empty());

@@ -13,9 +13,10 @@ use waku_transport::{Event, EventLimits, EventStream, Message, Transport, Transp
 use crate::SHARD;
 use crate::harness::{
     LibwakuHarness, config, connected_once, dialable, message, neighbour, node_config, options,
-    turn, until,
+    socket_address, turn, until,
 };
 use crate::library::library;
+use crate::proxy::Proxy;
 
 fn edge(edge: EdgeOptions) -> LibwakuOptions {
     LibwakuOptions { edge, ..options(EventLimits::default()) }
@@ -140,6 +141,7 @@ async fn a_server_that_would_forget_is_reminded() {
     knows(&server, 1).await;
     // So this is what happens.
     knows(&server, 0).await;
+    assert!(forgotten.status().await.connected_peers > 0);
     forgotten.shutdown().await;
 
     let reminding = start(Duration::from_millis(900)).await;
@@ -174,7 +176,8 @@ async fn a_node_that_has_subscribed_too_often_is_replaced() {
     for n in 0..8 {
         endpoint.watch(vec![topic(n)]).await.expect("a good topic");
         until("the server knows it", || {
-            let known = server.status().filter.is_some_and(|f| f.criteria > n);
+            // Those before it have left.
+            let known = server.status().filter.is_some_and(|f| f.criteria == n + 1);
             let connected = async { endpoint.status().await.connected_peers > 0 };
             async move { known && connected.await }
         })
@@ -190,6 +193,7 @@ async fn a_node_that_has_subscribed_too_often_is_replaced() {
     // After 3 subscriptions, and after two more each time, since the first one is for all.
     assert!((3..=5).contains(&ids.len()), "{}", ids.len());
     endpoint.shutdown().await;
+    knows(&server, 0).await;
     server.shutdown().await;
     second.shutdown().await;
 }
@@ -226,6 +230,40 @@ async fn where_one_server_goes_away_the_next_one_serves() {
     assert_eq!(received(&mut events).await, sent);
     endpoint.shutdown().await;
     next.shutdown().await;
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_fallen_silent_is_connected_with_anew() {
+    let Some(library) = library().await else { return };
+    let _turn = turn().await;
+    let server = server(Duration::from_secs(300)).await;
+    let second = neighbour(server.listen_addresses()[0].clone()).await;
+    meshed(&second).await;
+    let line = Proxy::start(socket_address(&dialable(&server))).await;
+    let at = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", line.address.port(), server.peer_id());
+    let soon_asked = edge(EdgeOptions {
+        ping: Duration::from_millis(200),
+        refresh: Duration::from_secs(5),
+        ..EdgeOptions::default()
+    });
+    let endpoint = LibwakuTransport::edge(&library, config(), 0, vec![at], soon_asked).await;
+    let endpoint = endpoint.expect("it starts");
+    connected_once(&endpoint).await;
+    endpoint.watch(vec![topic("a")]).await.expect("a good topic");
+    knows(&server, 1).await;
+    let mut events = endpoint.events();
+    line.stall();
+    let again = async {
+        while events.next().await != Some(Event::Disconnected) {}
+        while !matches!(events.next().await, Some(Event::Connected { .. })) {}
+    };
+    soon("the next connection", again).await;
+    let sent = Message { content_topic: topic("a"), ..message("heard again") };
+    publish(&second, sent.clone()).await;
+    assert_eq!(received(&mut events).await, sent);
+    endpoint.shutdown().await;
+    server.shutdown().await;
     second.shutdown().await;
 }
 

@@ -17,7 +17,8 @@
 //! - Servers take 100 topics in a request, 1,000 from a peer, and 30 requests in a minute. What is
 //!   watched at the same time goes into one request, and requests wait for their turn.
 
-use std::collections::HashSet;
+mod service;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,6 +33,7 @@ use super::pump::Pump;
 use super::{LibwakuError, LibwakuOptions, LibwakuTransport, Slot, Way};
 use crate::hub::Hub;
 use crate::{MAX_WATCHED_TOPICS, TransportError};
+use service::{Service, Turns};
 
 /// Filter as it is asked for.
 const FILTER_PROTOCOL: &str = "/vac/waku/filter-subscribe/2.0.0-beta1";
@@ -46,21 +48,8 @@ pub const MAX_EDGE_TOPICS: usize = 900;
 
 const _: () = assert!(MAX_EDGE_TOPICS <= MAX_WATCHED_TOPICS);
 
-/// Most topics in one request.
-const BATCH: usize = 100;
-
-/// Requests that may be made at once, and in a minute: servers refuse, in silence, what is more
-/// than 30 in any minute.
-const REQUESTS: u32 = 15;
-
-/// How long a server has to answer a ping.
-const PING_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Pause before the server is asked again after it has failed.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
-
-/// How often a server may fail to answer, in a row, before the connection is given up.
-const MAX_SILENCE: u32 = 2;
+/// How long a server has to take note that a node leaves.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How an edge node behaves towards its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,44 +243,20 @@ enum End {
     Unserved,
 }
 
-/// What to tell a server next.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// To forget all that it may remember.
-    Reset,
-    Subscribe(Vec<String>),
-    Unsubscribe(Vec<String>),
-}
-
-/// One node and its server.
-struct Session<'a> {
-    keeper: &'a EdgeKeeper,
-    node: Node,
-    server: &'a StaticPeer,
-    /// What the server was told since the connection began.
-    subscribed: HashSet<String>,
-    reset: bool,
-    /// Requests that left a receiver behind.
-    subscriptions: u32,
-    turns: Turns,
-    silence: u32,
-    refreshes: usize,
-    refresh_at: Instant,
-    ping_at: Instant,
-    ask_at: Instant,
-}
-
 impl EdgeKeeper {
     /// Until the hub is closed or the node is destroyed by somebody else.
     async fn run(self, events: Events) {
-        let mut which = 0;
+        let (mut which, mut turns) = (0, Turns::new(Instant::now()));
         self.receive(events);
         loop {
             let server = &self.servers[which % self.servers.len()];
             let end = tokio::select! {
-                end = self.serve(server) => end,
+                end = self.serve(server, &mut turns) => end,
                 () = self.hub.closed() => break,
             };
+            if end == End::Worn {
+                self.take_leave().await;
+            }
             self.interrupted();
             match end {
                 End::Destroyed => break,
@@ -303,6 +268,10 @@ impl EdgeKeeper {
             }
             if let Err(error) = self.slot.node().destroy().await {
                 tracing::warn!(%error, "an edge node goes on");
+            }
+            if self.config.key.is_none() || end == End::Unserved {
+                // To the next server, or as another peer.
+                turns = Turns::new(Instant::now());
             }
             let mut pause = self.options.redial_min;
             // What was begun is ended, or `shutdown` would not know of the new node.
@@ -324,8 +293,21 @@ impl EdgeKeeper {
                 }
             }
         }
+        self.take_leave().await;
         self.interrupted();
         self.hub.close();
+    }
+
+    /// Has the server forget what it would push to nobody, and keep a place for; in vain if it does
+    /// not answer at once.
+    async fn take_leave(&self) {
+        if self.edge.now.borrow().served {
+            let node = self.slot.node();
+            let left = timeout(LEAVE_PATIENCE, node.filter_unsubscribe_all()).await;
+            if !matches!(left, Ok(Ok(()))) {
+                tracing::debug!("the filter server was left without a word");
+            }
+        }
     }
 
     /// Ends by itself, with the node.
@@ -340,23 +322,9 @@ impl EdgeKeeper {
     }
 
     /// Keeps the present node connected to a server, and the server told of what is watched.
-    async fn serve(&self, server: &StaticPeer) -> End {
+    async fn serve(&self, server: &StaticPeer, turns: &mut Turns) -> End {
         let now = Instant::now();
-        let mut session = Session {
-            keeper: self,
-            node: self.slot.node(),
-            server,
-            subscribed: HashSet::new(),
-            // A node with a key of its own may have been here before.
-            reset: self.config.key.is_some(),
-            subscriptions: 0,
-            turns: Turns::new(now),
-            silence: 0,
-            refreshes: 0,
-            refresh_at: now,
-            ping_at: now,
-            ask_at: now,
-        };
+        let mut service = Service::new(self, server, turns, now);
         let min = self.options.redial_min;
         let (mut dial_at, mut delay, mut away_since) = (now, min, Some(now));
         let mut dial = JoinSet::new();
@@ -371,7 +339,7 @@ impl EdgeKeeper {
                     delay = (delay * 2).min(self.options.redial_max);
                 }
             }
-            let peers = match session.node.peers().await {
+            let peers = match service.node.peers().await {
                 Ok(peers) => peers,
                 Err(CallError::Destroyed) => return End::Destroyed,
                 Err(error) => {
@@ -384,7 +352,7 @@ impl EdgeKeeper {
             let now = Instant::now();
             if offered(FILTER_PROTOCOL) {
                 if away_since.take().is_some() {
-                    session.begin();
+                    service.begin();
                     (dial_at, delay) = (now, min);
                 }
                 let can_publish = LIGHTPUSH_PROTOCOLS.iter().any(|protocol| offered(protocol));
@@ -393,8 +361,9 @@ impl EdgeKeeper {
                     (now.served, now.can_publish) = (true, can_publish);
                     *now != before
                 });
-                match session.settle().await {
-                    Ok(()) => continue,
+                match service.settle().await {
+                    Ok(()) if !service.lost => continue,
+                    Ok(()) => service.lost = false,
                     Err(end) => return end,
                 }
             }
@@ -406,7 +375,7 @@ impl EdgeKeeper {
                 return End::Unserved;
             }
             if offers.is_none() && dial.is_empty() && dial_at <= now {
-                let (node, address) = (session.node.clone(), server.address.clone());
+                let (node, address) = (service.node.clone(), server.address.clone());
                 // Whether it worked is seen when looking.
                 dial.spawn(async move { node.connect(&address).await });
             }
@@ -415,236 +384,5 @@ impl EdgeKeeper {
 
     fn server_patience(&self) -> Duration {
         self.edge.options.server_patience
-    }
-}
-
-impl Session<'_> {
-    /// A connection has begun.
-    fn begin(&mut self) {
-        let now = Instant::now();
-        self.subscribed.clear();
-        self.reset |= self.subscriptions > 0;
-        self.silence = 0;
-        self.ask_at = now;
-        self.refresh_at = now + self.keeper.edge.options.refresh;
-        self.ping_at = now + self.keeper.edge.options.ping;
-    }
-
-    /// Tells the server what has changed, and what it would forget; as far as it is time for it.
-    async fn settle(&mut self) -> Result<(), End> {
-        loop {
-            let change = self.keeper.edge.requested.load(Ordering::Acquire);
-            let wanted = self.keeper.hub.watched();
-            let now = Instant::now();
-            let step = if self.reset { Some(Step::Reset) } else { step(&wanted, &self.subscribed) };
-            let step = match step {
-                Some(step) => step,
-                None => {
-                    self.keeper.edge.now.send_modify(|now| now.settled = change);
-                    self.keeper.hub.set_peers(1);
-                    self.ping(now).await?;
-                    if now < self.refresh_at {
-                        return Ok(());
-                    }
-                    self.refresh_at = now + self.keeper.edge.options.refresh;
-                    match self.refresh() {
-                        Some(step) => step,
-                        None => return Ok(()),
-                    }
-                }
-            };
-            if now < self.ask_at || !self.turns.take(now) {
-                return Ok(());
-            }
-            self.tell(step).await?;
-        }
-    }
-
-    async fn tell(&mut self, step: Step) -> Result<(), End> {
-        let topic = &self.keeper.pump.pubsub_topic;
-        let told = match &step {
-            Step::Reset => self.node.filter_unsubscribe_all().await,
-            Step::Subscribe(topics) => {
-                if self.subscriptions >= self.keeper.edge.options.max_subscriptions {
-                    return Err(End::Worn);
-                }
-                // Also if it fails.
-                self.subscriptions += 1;
-                self.node.filter_subscribe(topic, topics).await
-            }
-            Step::Unsubscribe(topics) => self.node.filter_unsubscribe(topic, topics).await,
-        };
-        match told {
-            Ok(()) => self.silence = 0,
-            Err(CallError::Destroyed) => return Err(End::Destroyed),
-            // There was nothing to take back, which libwaku would not even say.
-            Err(CallError::Failed(_)) if !matches!(step, Step::Subscribe(_)) => {}
-            Err(error) => {
-                tracing::debug!(%error, "the filter server did not do as it was told");
-                self.ask_at = Instant::now() + ASK_AGAIN;
-                return self.silent().await;
-            }
-        }
-        match step {
-            Step::Reset => self.reset = false,
-            Step::Subscribe(topics) => self.subscribed.extend(topics),
-            Step::Unsubscribe(topics) => {
-                for topic in topics {
-                    self.subscribed.remove(&topic);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Some of the topics, others each time.
-    fn refresh(&mut self) -> Option<Step> {
-        let mut topics: Vec<_> = self.subscribed.iter().collect();
-        topics.sort_unstable();
-        let batches = topics.chunks(BATCH);
-        let which = self.refreshes % batches.len().max(1);
-        self.refreshes += 1;
-        let batch = topics.chunks(BATCH).nth(which)?;
-        Some(Step::Subscribe(batch.iter().map(|topic| (*topic).clone()).collect()))
-    }
-
-    /// Asks for a sign of life if it is time for it.
-    async fn ping(&mut self, now: Instant) -> Result<(), End> {
-        if now < self.ping_at {
-            return Ok(());
-        }
-        self.ping_at = now + self.keeper.edge.options.ping;
-        match self.node.ping(&self.server.address, PING_PATIENCE).await {
-            Ok(_) => self.silence = 0,
-            Err(CallError::Destroyed) => return Err(End::Destroyed),
-            // The drop-in has no ping; its connections notice by themselves.
-            Err(CallError::Failed(text)) if text.contains("not served") => {}
-            Err(error) => {
-                tracing::debug!(%error, server = self.server.id, "no answer to a ping");
-                // Not to wait for another half a minute.
-                self.ping_at = Instant::now() + ASK_AGAIN;
-                return self.silent().await;
-            }
-        }
-        Ok(())
-    }
-
-    /// The server did not answer. Once too often, and the connection is made anew.
-    async fn silent(&mut self) -> Result<(), End> {
-        self.silence += 1;
-        if self.silence < MAX_SILENCE {
-            return Ok(());
-        }
-        tracing::warn!(server = self.server.id, "the server is silent: connecting anew");
-        self.silence = 0;
-        match self.node.disconnect(&self.server.id).await {
-            Err(CallError::Destroyed) => Err(End::Destroyed),
-            // That it is gone is seen when looking.
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What to tell a server that knows these topics and should know those. New topics come first,
-/// unless there is no room for them.
-fn step(wanted: &HashSet<String>, subscribed: &HashSet<String>) -> Option<Step> {
-    let batch = |topics: Vec<&String>| -> Option<Vec<String>> {
-        let batch: Vec<_> = topics.into_iter().take(BATCH).cloned().collect();
-        (!batch.is_empty()).then_some(batch)
-    };
-    let new = batch(wanted.difference(subscribed).collect());
-    let old = batch(subscribed.difference(wanted).collect());
-    let fits = new.as_ref().is_some_and(|new| subscribed.len() + new.len() <= MAX_EDGE_TOPICS);
-    match (new, old) {
-        (Some(new), _) if fits => Some(Step::Subscribe(new)),
-        (_, Some(old)) => Some(Step::Unsubscribe(old)),
-        (new, None) => new.map(Step::Subscribe),
-    }
-}
-
-/// Hands out turns to make requests.
-#[derive(Debug)]
-struct Turns {
-    left: f64,
-    at: Instant,
-}
-
-impl Turns {
-    fn new(now: Instant) -> Self {
-        Self { left: f64::from(REQUESTS), at: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = now;
-        self.left = (self.left + since * f64::from(REQUESTS) / 60.0).min(f64::from(REQUESTS));
-        let taken = self.left >= 1.0;
-        if taken {
-            self.left -= 1.0;
-        }
-        taken
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn set(topics: impl IntoIterator<Item = usize>) -> HashSet<String> {
-        topics.into_iter().map(|n| n.to_string()).collect()
-    }
-
-    #[test]
-    fn no_minute_sees_more_requests_than_a_server_takes() {
-        let start = Instant::now();
-        let mut turns = Turns::new(start);
-        let taken: Vec<u64> =
-            (0..6000).filter(|ms| turns.take(start + Duration::from_millis(ms * 50))).collect();
-        let most = taken
-            .iter()
-            .map(|from| taken.iter().filter(|at| (*from..from + 1200).contains(at)).count());
-        assert!((28..=30).contains(&most.max().unwrap_or_default()));
-        assert!(taken.len() >= 85, "{}", taken.len());
-    }
-
-    #[test]
-    fn topics_make_room_for_others() {
-        let full = set(0..MAX_EDGE_TOPICS);
-        let Some(Step::Unsubscribe(old)) = step(&set(10..MAX_EDGE_TOPICS + 10), &full) else {
-            panic!("there is no room");
-        };
-        assert_eq!(old.into_iter().collect::<HashSet<_>>(), set(0..10));
-        let Some(Step::Subscribe(new)) = step(&set(5..15), &set(0..10)) else {
-            panic!("there is room");
-        };
-        assert_eq!(new.into_iter().collect::<HashSet<_>>(), set(10..15));
-        assert_eq!(step(&full, &full), None);
-    }
-
-    proptest! {
-        #[test]
-        fn a_server_ends_up_knowing_what_is_wanted(
-            wanted in proptest::collection::hash_set(0..2000_usize, 0..MAX_EDGE_TOPICS),
-            known in proptest::collection::hash_set(0..2000_usize, 0..MAX_EDGE_TOPICS),
-        ) {
-            let (wanted, mut known) = (set(wanted), set(known));
-            for _ in 0..50 {
-                match step(&wanted, &known) {
-                    None => break,
-                    Some(Step::Reset) => prop_assert!(false),
-                    Some(Step::Subscribe(new)) => {
-                        prop_assert!(new.len() <= BATCH);
-                        known.extend(new);
-                    }
-                    Some(Step::Unsubscribe(old)) => {
-                        prop_assert!(old.len() <= BATCH);
-                        known.retain(|topic| !old.contains(topic));
-                    }
-                }
-                prop_assert!(known.len() <= MAX_EDGE_TOPICS);
-            }
-            prop_assert_eq!(known, wanted);
-        }
     }
 }
