@@ -16,6 +16,12 @@ pub enum Error {
     /// The database holds an account already.
     #[error("there is an account here already")]
     AccountExists,
+    /// The database is that of a new device that waits to be linked to an account.
+    #[error("this device waits to be linked to an account")]
+    Linking,
+    /// The name for a new device is empty, too long, or more than one line.
+    #[error(transparent)]
+    DeviceName(OpenError),
     /// The account was made for a network with other parameters.
     #[error("the account belongs to another network")]
     OtherNetwork,
@@ -64,6 +70,8 @@ impl Error {
         match self {
             Error::NoAccount => "no_account",
             Error::AccountExists => "account_exists",
+            Error::Linking => "linking",
+            Error::DeviceName(_) => "device_name",
             Error::OtherNetwork => "other_network",
             Error::Params(_) => "params",
             Error::Store(StoreError::Full) => "store_full",
@@ -109,6 +117,8 @@ impl From<OpenError> for Error {
             OpenError::NoAccount => Error::NoAccount,
             OpenError::AccountExists => Error::AccountExists,
             OpenError::OtherNetwork => Error::OtherNetwork,
+            OpenError::Linking => Error::Linking,
+            name @ OpenError::DeviceName => Error::DeviceName(name),
             OpenError::Params(error) => error.into(),
             OpenError::Step(error) => error.into(),
         }

@@ -185,6 +185,10 @@ id!(
     /// An intent: what a commit is for, printed as `wkn1…`.
     IntentId, 16, "wkn"
 );
+id!(
+    /// The linking of a device: a hash of its code, printed as `wkp1…`.
+    LinkingId, 16, "wkp"
+);
 
 impl From<CommitId> for ItemHash {
     fn from(id: CommitId) -> Self {

@@ -154,6 +154,22 @@ pub const CLOCK_PROBE: Duration = Duration::from_secs(24 * 3600);
 /// Time around a range within which other clocks may have put a message.
 pub const CATCH_UP_MARGIN: Duration = Duration::from_secs(30);
 
+/// Time for which a linking code can be answered, and the string typed: enough to walk from one
+/// device to the other, and short for whoever saw the code over a shoulder.
+pub const LINKING_CODE: Duration = Duration::from_secs(10 * 60);
+/// Time for which both devices keep what a linking needs once its string was shown or typed: either
+/// may be off for a night in the middle of it.
+pub const LINKING_KEEP: Duration = Duration::from_secs(24 * 3600);
+/// First pause after which a message of a linking that is not answered is published again, with no
+/// Store to fetch it from; each further pause is twice as long.
+pub const LINKING_REPEAT_MIN: Duration = Duration::from_secs(5);
+/// Longest of these pauses.
+pub const LINKING_REPEAT_MAX: Duration = Duration::from_secs(15 * 60);
+/// Bytes that a device's name may have: a line on a screen.
+pub const MAX_DEVICE_NAME: usize = 64;
+/// Codes that a device answers at one time, so that nobody fills its memory through its user.
+pub const MAX_LINKINGS: usize = 4;
+
 /// Difference between the own clock and those of others above which the user is warned: Store
 /// drops what is more than 20 s off, and topics stop to match soon after.
 pub const CLOCK_WARNING: Duration = Duration::from_secs(20);

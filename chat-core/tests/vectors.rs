@@ -193,6 +193,7 @@ fn frames() -> Value {
         Frame::new(FrameKind::Invitation, vec![7]),
         Frame::new(FrameKind::Card, vec![8]),
         Frame::new(FrameKind::Doorbell, vec![9]),
+        Frame::new(FrameKind::Linking, vec![10]),
     ]
     .iter()
     .map(|frame| {
@@ -221,7 +222,7 @@ fn frames() -> Value {
             refused("a segment, which version 1 does not put together", segment.encode()),
             refused("version 2", vec![0x08, 2, 0x10, 2, 0x22, 1, 0]),
             refused("no version", vec![0x10, 2, 0x22, 1, 0]),
-            refused("kind 7", vec![0x08, 1, 0x10, 7, 0x22, 1, 0]),
+            refused("kind 8", vec![0x08, 1, 0x10, 8, 0x22, 1, 0]),
             refused("a commit without a parent", vec![0x08, 1, 0x10, 1, 0x22, 1, 0]),
             refused("a message with a parent", vec![
                 0x08, 1, 0x10, 2, 0x1a, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0x22, 1, 0,

@@ -297,6 +297,27 @@ impl People {
             Event::RequestAnswered { request } => {
                 format!("the request {} was answered on another installation", request.short())
             }
+            Event::LinkReady { link } => format!(
+                "{} answered: type the string that it shows",
+                text::line(link.name.as_deref().unwrap_or("the new device"))
+            ),
+            Event::LinkDone { installation, .. } => {
+                format!("the new installation {} is there", installation.short())
+            }
+            Event::LinkFailed { code, added: None, .. } => format!("no device was linked: {code}"),
+            Event::LinkFailed { code, added: Some(installation), .. } => format!(
+                "the installation {} was added, but did not come: revoke it if it never does ({code})",
+                installation.short()
+            ),
+            Event::LinkAnswered { account, .. } => format!("{account} answered the code"),
+            Event::LinkStringShown { account, .. } => {
+                format!("{account} waits for the string of this device")
+            }
+            Event::Linked { account, .. } => format!("this device belongs to {account} now"),
+            Event::LinkAnsweredTwice { account, .. } => format!(
+                "WARNING: the code of this device was answered twice. If {account} is not your own \
+                 account, somebody saw the code: do not use this device's account"
+            ),
             Event::ClockSkew { ahead_ms } => format!(
                 "WARNING: the clock of this device is {} s {}: set it, or messages are lost",
                 ahead_ms.unsigned_abs() / 1000,

@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::card::{Card, CardError};
+use crate::identity::linking::code as linking;
 use crate::ids::AccountId;
 use crate::params::NetworkId;
 use crate::time::Timestamp;
 
 /// What every version of the text begins with.
-const SCHEME: &str = "waku-chat:contact/";
+pub(crate) const SCHEME: &str = "waku-chat:contact/";
 /// What this version's text begins with.
 const PREFIX: &str = "waku-chat:contact/1/";
 /// Bytes that the text may have.
@@ -67,6 +68,12 @@ pub enum LinkError {
     /// The text does not begin as a contact link does.
     #[error("this is not a contact link: one begins with {SCHEME}")]
     NotALink,
+    /// The text is a code that links a device.
+    #[error(
+        "this is a code that links a device to its owner's account, not a contact link; do not add \
+         somebody else's device"
+    )]
+    LinkingCode,
     /// A version that this program does not know.
     #[error("this contact link is of another version: a newer program may be needed")]
     Version,
@@ -163,6 +170,7 @@ impl ContactLink {
                 // Too short to tell the version: cut off.
                 true if !plain[SCHEME.len()..].contains('/') => LinkError::Damaged,
                 true => LinkError::Version,
+                false if starts(linking::SCHEME) => LinkError::LinkingCode,
                 false => LinkError::NotALink,
             });
         }

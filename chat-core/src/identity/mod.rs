@@ -10,6 +10,7 @@ mod entry;
 pub mod installation;
 mod keys;
 pub mod leave;
+pub mod linking;
 pub mod log;
 pub mod phrase;
 mod state;

@@ -5,8 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::link::LinkView;
 use super::view::{ContactView, GroupView};
-use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, RequestId};
+use crate::identity::linking::LinkingText;
+use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
 use crate::time::Timestamp;
 
 /// The words of a recovery phrase. Zeroized when dropped, and not shown.
@@ -138,6 +140,26 @@ pub enum Command {
     /// Adds and removes installations at once in all groups, instead of over a time in which nobody
     /// outside can tell that it is one change.
     HurryInstallations,
+    /// Answers the code that a new device shows, so that it can become an installation of the own
+    /// account. Answer: [`Answer::Linking`].
+    AnswerLink {
+        /// The code.
+        code: LinkingText,
+    },
+    /// Types the string that the new device shows: the right one makes it an installation; a wrong
+    /// one ends the linking, as the answer says; a slip is refused and costs nothing. Answer:
+    /// [`Answer::Linking`].
+    ConfirmLink {
+        /// Which.
+        id: LinkingId,
+        /// The string.
+        string: String,
+    },
+    /// Ends a linking whose string was not typed yet; also for the new device itself.
+    CancelLink {
+        /// Which.
+        id: LinkingId,
+    },
     /// Forgets events up to a cursor: the application has dealt with them.
     AcknowledgeEvents {
         /// The last one that it has dealt with.
@@ -164,4 +186,6 @@ pub enum Answer {
         /// Its hash, by which history and events name it.
         message: ItemHash,
     },
+    /// A linking, as it stands now.
+    Linking(LinkView),
 }

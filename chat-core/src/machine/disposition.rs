@@ -1,7 +1,7 @@
 //! What became of an envelope from the network: a closed list. What others send never makes an
 //! error; it has a disposition.
 
-use crate::ids::{CommitId, GroupId, ItemHash, RequestId};
+use crate::ids::{CommitId, GroupId, ItemHash, LinkingId, RequestId};
 
 /// What became of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Disposition {
     Doorbell(RequestId),
     /// An invitation was accepted and the group joined.
     Joined(GroupId),
+    /// A message of a linking was dealt with.
+    Linking(LinkingId),
     /// It cannot be judged yet and is kept.
     Deferred(Deferred),
     /// It is known already.
@@ -75,6 +77,8 @@ pub struct Counters {
     pub doorbells: u64,
     /// Invitations joined.
     pub joined: u64,
+    /// Messages of linkings dealt with.
+    pub linking: u64,
     /// Kept for later.
     pub deferred: u64,
     /// Known already.
@@ -94,6 +98,7 @@ impl Counters {
             Disposition::Commit(_) => &mut self.commits,
             Disposition::Doorbell(_) => &mut self.doorbells,
             Disposition::Joined(_) => &mut self.joined,
+            Disposition::Linking(_) => &mut self.linking,
             Disposition::Deferred(_) => &mut self.deferred,
             Disposition::Duplicate => &mut self.duplicates,
             Disposition::Stale => &mut self.stale,

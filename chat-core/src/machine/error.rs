@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::link::LinkState;
+use crate::identity::linking::{LinkingCodeError, LinkingStringError};
 use crate::ids::{AccountId, GroupId, InstallationId};
-use crate::params::ParamsError;
+use crate::params::{MAX_DEVICE_NAME, ParamsError};
 use crate::store::StoreError;
 
 /// Something local failed; nothing was changed.
@@ -45,6 +47,12 @@ pub enum OpenError {
     /// There is one already.
     #[error("there is an account here already")]
     AccountExists,
+    /// It is that of a new device that waits to be linked.
+    #[error("this device waits to be linked to an account")]
+    Linking,
+    /// The name for a new device cannot be used.
+    #[error("a device's name is one line of 1 to {MAX_DEVICE_NAME} bytes")]
+    DeviceName,
     /// Its account belongs to another network.
     #[error("this account belongs to another network")]
     OtherNetwork,
@@ -191,6 +199,33 @@ pub enum CommandError {
     /// The outbox is full: the network has been out of reach for long.
     #[error("too much waits to be sent: connect to the network first")]
     OutboxFull,
+    /// The code of a new device cannot be used.
+    #[error("{why}")]
+    BadLinkingCode {
+        /// Why.
+        why: LinkingCodeError,
+    },
+    /// What was typed is the string of no device: a slip.
+    #[error("{why}")]
+    BadLinkingString {
+        /// Why.
+        why: LinkingStringError,
+    },
+    /// There is no such linking.
+    #[error("no such linking")]
+    UnknownLinking,
+    /// The linking is not where this can be done.
+    #[error("this cannot be done with the linking now")]
+    LinkingNotReady {
+        /// Where it is.
+        state: LinkState,
+    },
+    /// Too many codes are being answered.
+    #[error("too many devices are being linked at once: finish or cancel one")]
+    TooManyLinkings,
+    /// This device is new, and belongs to no account yet.
+    #[error("this device is not linked to an account yet")]
+    NotLinked,
 }
 
 impl CommandError {
@@ -223,6 +258,19 @@ impl CommandError {
             CommandError::WrongPhrase => "wrong_phrase",
             CommandError::UnknownMessage => "unknown_message",
             CommandError::OutboxFull => "outbox_full",
+            CommandError::BadLinkingCode { why } => match why {
+                LinkingCodeError::Expired => "linking_code_expired",
+                LinkingCodeError::Used => "linking_code_used",
+                LinkingCodeError::Own => "linking_code_own",
+                LinkingCodeError::Mistyped => "linking_code_mistyped",
+                LinkingCodeError::OtherNetwork => "linking_code_other_network",
+                _ => "bad_linking_code",
+            },
+            CommandError::BadLinkingString { .. } => "bad_linking_string",
+            CommandError::UnknownLinking => "unknown_linking",
+            CommandError::LinkingNotReady { .. } => "linking_not_ready",
+            CommandError::TooManyLinkings => "too_many_linkings",
+            CommandError::NotLinked => "not_linked",
         }
     }
 

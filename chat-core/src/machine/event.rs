@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::link::LinkView;
 use super::view::{MessageView, MissingView, RequestView};
-use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, RequestId};
+use crate::identity::linking::EndCode;
+use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
 use crate::time::Timestamp;
 
 /// Something that happened.
@@ -196,6 +198,63 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A new device answered, whose code was taken in here: its string is to be typed.
+    LinkReady {
+        /// The linking, with the name that the device gives itself.
+        link: LinkView,
+    },
+    /// A new installation is in the account's own group.
+    LinkDone {
+        /// The linking.
+        linking: LinkingId,
+        /// The new installation.
+        installation: InstallationId,
+    },
+    /// A linking is over before its end.
+    LinkFailed {
+        /// The linking.
+        linking: LinkingId,
+        /// Why.
+        code: EndCode,
+        /// Whether the other device ended it.
+        by_other: bool,
+        /// The installation, where it is in the account's log already: it is to be revoked if it is
+        /// of no use.
+        added: Option<InstallationId>,
+    },
+    /// On a new device: an account answered its code.
+    LinkAnswered {
+        /// The linking.
+        linking: LinkingId,
+        /// The account. To be shown: whoever saw the code can answer it with an account of his own.
+        account: AccountId,
+        /// The installation that answered.
+        by: InstallationId,
+    },
+    /// On a new device: the string is there, to be typed into the other device.
+    LinkStringShown {
+        /// The linking.
+        linking: LinkingId,
+        /// The account that it is for.
+        account: AccountId,
+    },
+    /// On a new device: it is an installation of the account now.
+    Linked {
+        /// The linking.
+        linking: LinkingId,
+        /// The account.
+        account: AccountId,
+        /// This installation.
+        installation: InstallationId,
+    },
+    /// On a new device that belongs to an account already: another answer to its code came. If the
+    /// account is not the user's own, somebody saw the code and was faster.
+    LinkAnsweredTwice {
+        /// The linking.
+        linking: LinkingId,
+        /// The account that this device belongs to.
+        account: AccountId,
+    },
 }
 
 impl Event {
@@ -227,6 +286,13 @@ impl Event {
             | Event::HandoverProgress { .. }
             | Event::HandoverReceived { .. }
             | Event::ClockSkew { .. }
+            | Event::LinkReady { .. }
+            | Event::LinkDone { .. }
+            | Event::LinkFailed { .. }
+            | Event::LinkAnswered { .. }
+            | Event::LinkStringShown { .. }
+            | Event::Linked { .. }
+            | Event::LinkAnsweredTwice { .. }
             | Event::CaughtUp { .. }
             | Event::CatchUpFailed { .. } => None,
         }

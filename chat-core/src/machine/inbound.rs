@@ -12,7 +12,7 @@ use crate::group::state::StateInfo;
 use crate::ids::GroupId;
 use crate::params::{
     HORIZON_AGE, MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP, MAX_UNOPENED_BYTES,
-    MAX_UNOPENED_PER_GROUP,
+    MAX_UNOPENED_PER_GROUP, NetworkParams,
 };
 use crate::store::{Kept, Quota};
 use crate::time::{Slot, Timestamp};
@@ -85,6 +85,34 @@ impl Later {
     }
 }
 
+/// When and in which slot an envelope was sent, if it is of the protocol's and can be judged now.
+pub(super) fn sent_in(
+    inbound: &Inbound,
+    params: &NetworkParams,
+    now: Slot,
+    live: bool,
+) -> Result<(Timestamp, Slot), Disposition> {
+    let refused = Err(Disposition::Refused(Refused::Envelope));
+    if !is_class(inbound.payload.len()) {
+        return refused;
+    }
+    let Ok(ns) = u64::try_from(inbound.timestamp_ns) else {
+        return refused;
+    };
+    if ns % 1_000_000_000 != 0 {
+        return refused;
+    }
+    let timestamp = Timestamp(ns / 1_000_000);
+    let slot = Slot::at(timestamp, params.slot_secs);
+    if check_timestamp(timestamp, slot, params.slot_secs).is_err() {
+        return refused;
+    }
+    if slot > now.next() || (live && slot < now.previous()) {
+        return Err(Disposition::Stale);
+    }
+    Ok((timestamp, slot))
+}
+
 impl Machine {
     /// Takes in a Waku message, live or from history, and says what became of it.
     pub(super) fn receive(&mut self, inbound: Inbound, live: bool) -> Result<(), StepError> {
@@ -95,32 +123,17 @@ impl Machine {
     }
 
     fn judge_envelope(&mut self, inbound: Inbound, live: bool) -> Result<Disposition, StepError> {
-        let refused = Ok(Disposition::Refused(Refused::Envelope));
         let Ok(topic) = ContentTopic::parse(&inbound.topic) else {
             return Ok(Disposition::NotForUs);
         };
         if live {
             self.observe_time(inbound.timestamp_ns)?;
         }
-        if !is_class(inbound.payload.len()) {
-            return refused;
-        }
-        let Ok(ns) = u64::try_from(inbound.timestamp_ns) else {
-            return refused;
+        let (timestamp, slot) = match sent_in(&inbound, &self.params, self.slot(), live) {
+            Ok(sent) => sent,
+            Err(disposition) => return Ok(disposition),
         };
-        if ns % 1_000_000_000 != 0 {
-            return refused;
-        }
-        let timestamp = Timestamp(ns / 1_000_000);
         self.handled_at = timestamp;
-        let slot = Slot::at(timestamp, self.params.slot_secs);
-        if check_timestamp(timestamp, slot, self.params.slot_secs).is_err() {
-            return refused;
-        }
-        let now = self.slot();
-        if slot > now.next() || (live && slot < now.previous()) {
-            return Ok(Disposition::Stale);
-        }
         match self.target(topic.as_str(), slot) {
             None => Ok(Disposition::NotForUs),
             Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, timestamp, live),
@@ -138,6 +151,7 @@ impl Machine {
                     Err(_) => Ok(Disposition::Refused(Refused::Seal)),
                 }
             }
+            Some(Target::Linking(id)) => self.on_link_envelope(id, &topic, &inbound.payload, slot),
             Some(Target::Group(group)) => {
                 self.open_group_envelope(group, &topic, inbound.payload, slot)
             }

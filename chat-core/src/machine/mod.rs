@@ -21,6 +21,7 @@ mod insider;
 mod intents;
 mod io;
 mod joining;
+mod link;
 mod logs;
 mod messages;
 mod outbound;
@@ -43,6 +44,7 @@ pub use disposition::{Counters, Deferred, Disposition, Refused};
 pub use error::{CommandError, OpenError, StepError};
 pub use event::Event;
 pub use io::{CommandId, Inbound, Input, OutboxId, Output, PublishFailure, QueryId};
+pub use link::{LinkState, LinkView, Newcomer, NewcomerState, NewcomerView};
 pub use view::{
     ContactView, GroupView, IdentityView, InstallationView, MemberView, Membership, MessageView,
     MissingView, RequestState, RequestView, RevocationView,
@@ -61,6 +63,7 @@ use catch_up::CatchUp;
 use clock::Clock;
 use group::{Group, Record};
 use intents::IntentRecord;
+use link::Links;
 use outbox::Outbox;
 use people::{Budget, Identity, Me, RequestRecord};
 use topics::TopicIndex;
@@ -116,6 +119,7 @@ pub struct Machine {
     self_group: Option<GroupId>,
     intents: BTreeMap<IntentId, IntentRecord>,
     outbox: Outbox,
+    links: Links,
     // What does not outlive the process.
     loaded: bool,
     now: Timestamp,
@@ -171,6 +175,9 @@ impl Machine {
         if Self::has_account(&store)? {
             return Err(OpenError::AccountExists);
         }
+        if Newcomer::is_waiting(&store)? {
+            return Err(OpenError::Linking);
+        }
         let rng = SharedRng::new(seed);
         let network = params.id();
         let account = phrase.account_key();
@@ -217,6 +224,7 @@ impl Machine {
     ) -> Result<Self, OpenError> {
         let network = params.id();
         match store.meta::<NetworkId>("network").map_err(StepError::from)? {
+            None if Newcomer::is_waiting(&store)? => return Err(OpenError::Linking),
             None => return Err(OpenError::NoAccount),
             Some(other) if other != network => return Err(OpenError::OtherNetwork),
             Some(_) => {}
@@ -235,6 +243,7 @@ impl Machine {
             self_group: None,
             intents: BTreeMap::new(),
             outbox: Outbox::default(),
+            links: Links::default(),
             now,
             loaded: false,
             out: Vec::new(),
@@ -282,6 +291,7 @@ impl Machine {
         let intents = self.store.intents::<IntentRecord>()?;
         self.intents = intents.into_iter().map(|intent| (intent.id, intent)).collect();
         self.load_outbox()?;
+        self.load_links()?;
         self.load_catch_up()?;
         self.index.clear();
         self.watch_changed = true;
@@ -376,6 +386,7 @@ impl Machine {
         self.reconcile()?;
         self.drive_intents()?;
         self.drive_handovers()?;
+        self.drive_links()?;
         if std::mem::take(&mut self.watch_changed) {
             self.refresh_watch();
         }
@@ -395,10 +406,11 @@ impl Machine {
     }
 
     /// When [`Input::Tick`] is due, if nothing else comes before. None: never, while disconnected
-    /// and with nothing to do.
+    /// and with nothing that ends by itself.
     pub fn next_wake(&self) -> Option<Timestamp> {
+        let soon = self.now + Duration::from_millis(1);
         if !self.connected {
-            return None;
+            return self.links.next_end().map(|at| at.max(soon));
         }
         let slot = self.slot().next().start(self.params.slot_secs);
         let sending = self.may_send();
@@ -407,12 +419,14 @@ impl Machine {
             self.next_catch_up_due(),
             self.outbox.next_due().filter(|_| sending),
             self.next_intent_due().filter(|_| sending),
+            self.links.next_end(),
+            self.next_link_repeat().filter(|_| sending),
         ]
         .into_iter()
         .flatten()
         .min()
         // Never in the past by much: a caller that sleeps until then must not spin.
-        .map(|at| at.max(self.now + Duration::from_millis(1)))
+        .map(|at| at.max(soon))
     }
 
     fn slot(&self) -> Slot {

@@ -190,6 +190,9 @@ impl Machine {
                 }
                 Ok(Answer::Done)
             }
+            Command::AnswerLink { code } => self.answer_link(code.as_str()),
+            Command::ConfirmLink { id, string } => self.confirm_link(&id, &string),
+            Command::CancelLink { id } => self.cancel_link(&id),
             Command::AcknowledgeEvents { cursor } => {
                 self.store.delete_events(cursor).map_err(StepError::from)?;
                 Ok(Answer::Done)

@@ -11,6 +11,7 @@ use super::Machine;
 use super::error::StepError;
 use super::event::Event;
 use super::io::{OutboxId, Output, PublishFailure};
+use super::link::linking_roots_at;
 use crate::ids::{EpochId, GroupId, ItemHash};
 use crate::params::{RETRY_MAX, RETRY_MIN};
 use crate::time::{Slot, Timestamp};
@@ -37,6 +38,15 @@ pub(super) enum Address {
         secret: Zeroizing<[u8; 32]>,
         /// The slot that they begin in.
         slot: Slot,
+    },
+    /// The meeting place of a linking.
+    Linking {
+        /// The code's secret.
+        secret: Zeroizing<[u8; 32]>,
+        /// The slot that its roots begin in.
+        slot: Slot,
+        /// When nobody is there any more: what is not published by then never is.
+        until: Timestamp,
     },
 }
 
@@ -148,8 +158,37 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether a frame waits.
+    pub(super) fn is_posted(&self, frame: &[u8]) -> bool {
+        self.outbox.0.values().any(|waiting| waiting.parcel.frame == frame)
+    }
+
+    /// Takes out what waits for the meeting place of a linking.
+    pub(super) fn withdraw_from(&mut self, meeting: &[u8; 32]) -> Result<(), StepError> {
+        self.withdraw_linkings(|secret, _| secret == meeting)
+    }
+
+    fn withdraw_linkings(
+        &mut self,
+        which: impl Fn(&[u8; 32], Timestamp) -> bool,
+    ) -> Result<(), StepError> {
+        let there = |waiting: &Waiting| {
+            matches!(&waiting.parcel.address, Address::Linking { secret, until, .. }
+                if which(secret, *until))
+        };
+        let gone: Vec<u64> =
+            self.outbox.0.iter().filter(|(_, it)| there(it)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.outbox.0.remove(&id);
+            self.store.delete_outbox(id)?;
+        }
+        Ok(())
+    }
+
     /// Seals and hands out what is due. Waits for catching up: a device does not send before.
     pub(super) fn flush_outbox(&mut self) -> Result<(), StepError> {
+        let now = self.now;
+        self.withdraw_linkings(|_, until| until <= now)?;
         if !self.connected || !self.may_send() {
             return Ok(());
         }
@@ -208,7 +247,7 @@ impl Machine {
         let slot = self.slot();
         let begins = match address {
             Address::Inbox => return None,
-            Address::Invitation { slot, .. } => *slot,
+            Address::Invitation { slot, .. } | Address::Linking { slot, .. } => *slot,
             Address::Group { group, epoch } => {
                 let group = self.groups.get(group)?;
                 let state = group.states.get(epoch).or_else(|| group.current().ok())?;
@@ -226,6 +265,9 @@ impl Machine {
                 invitation_roots(secret, *begin, &self.network)
                     .at(slot, &self.network)
                     .map_err(|error| error.to_string())
+            }
+            Address::Linking { secret, slot: begin, .. } => {
+                linking_roots_at(secret, *begin, slot, &self.network)
             }
             Address::Group { group, epoch } => {
                 let group = self.groups.get(group).ok_or("the group is not there")?;

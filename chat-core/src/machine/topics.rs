@@ -6,7 +6,7 @@ use super::Machine;
 use super::io::Output;
 use super::people::RequestRecord;
 use super::view::RequestState;
-use crate::ids::{GroupId, RequestId};
+use crate::ids::{GroupId, LinkingId, RequestId};
 use crate::params::NetworkId;
 use crate::time::Slot;
 use crate::wire::roots::{Root, Roots, inbox_roots, invitation_roots};
@@ -27,6 +27,8 @@ pub(super) enum Target {
     Invitation(RequestId),
     /// A group.
     Group(GroupId),
+    /// The meeting place of a linking.
+    Linking(LinkingId),
 }
 
 /// Topics by slot, computed when first asked for; those of a group, again after it changed.
@@ -42,7 +44,7 @@ struct SlotTopics {
 }
 
 impl TopicIndex {
-    /// To be called when a request comes or goes, or everything was loaded anew.
+    /// To be called when a request or a linking comes or goes, or everything was loaded anew.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
@@ -96,6 +98,10 @@ impl Machine {
 
     /// All own topics of a slot; computed where they are not known.
     fn topics_of(&mut self, slot: Slot) -> &HashMap<String, Target> {
+        let linkings = match self.index.0.contains_key(&slot) {
+            true => Vec::new(),
+            false => self.link_topics(slot),
+        };
         let index = &mut self.index.0;
         if !index.contains_key(&slot) && index.len() >= INDEXED_SLOTS {
             // Slots of long ago are fetched one after the other and seldom asked for again.
@@ -109,6 +115,9 @@ impl Machine {
                 if let Some(roots) = request_roots(request, slot, network) {
                     topics.add(&roots.topic, Target::Invitation(request.id), network);
                 }
+            }
+            for (id, roots) in &linkings {
+                topics.add(&roots.topic, Target::Linking(*id), network);
             }
             topics
         });

@@ -50,17 +50,20 @@ pub enum FrameKind {
     Doorbell = 5,
     /// A part of something larger.
     Segment = 6,
+    /// A message of a linking.
+    Linking = 7,
 }
 
 impl FrameKind {
     /// Every kind, for tests and test vectors.
-    pub const ALL: [FrameKind; 6] = [
+    pub const ALL: [FrameKind; 7] = [
         FrameKind::Commit,
         FrameKind::Message,
         FrameKind::Invitation,
         FrameKind::Card,
         FrameKind::Doorbell,
         FrameKind::Segment,
+        FrameKind::Linking,
     ];
 
     fn from_number(number: u32) -> Result<Self, FrameError> {
@@ -206,9 +209,9 @@ mod tests {
 
     fn frames() -> impl Strategy<Value = Frame> {
         let body = proptest::collection::vec(any::<u8>(), 1..600);
-        (0usize..5, any::<[u8; 8]>(), body).prop_map(|(kind, parent, body)| {
+        (0usize..7, any::<[u8; 8]>(), body).prop_map(|(kind, parent, body)| {
             match FrameKind::ALL[kind] {
-                FrameKind::Commit => Frame::commit(parent, body),
+                FrameKind::Commit | FrameKind::Segment => Frame::commit(parent, body),
                 kind => Frame::new(kind, body),
             }
         })
@@ -242,8 +245,8 @@ mod tests {
         frame.parent = Some([1; 8]);
         assert_eq!(decode(&frame), Err(FrameError::Parent));
         assert_eq!(decode(&Frame::new(FrameKind::Card, vec![])), Err(FrameError::Empty));
-        // version 1, kind 7
-        assert_eq!(Frame::decode(&[8, 1, 16, 7, 34, 1, 0]), Err(FrameError::Kind(7)));
+        // version 1, kind 8
+        assert_eq!(Frame::decode(&[8, 1, 16, 8, 34, 1, 0]), Err(FrameError::Kind(8)));
         // a parent of seven bytes
         let short = [8, 1, 16, 1, 26, 7, 0, 0, 0, 0, 0, 0, 0, 34, 1, 0];
         assert_eq!(

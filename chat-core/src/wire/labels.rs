@@ -62,11 +62,23 @@ pub enum Label {
     GroupTopicRoot,
     /// MLS exporter label and context of a sealing root.
     GroupSealRoot,
+    /// Topic root of a linking, from the code's secret.
+    LinkingTopicRoot,
+    /// Sealing root of a linking, from the code's secret.
+    LinkingSealRoot,
+    /// HPKE info of a linking's messages.
+    LinkingMessage,
+    /// Hash over a linking's code and messages.
+    LinkingTranscript,
+    /// Commitment to a nonce of a linking.
+    LinkingCommitment,
+    /// The string that is read from one device and typed into the other.
+    LinkingString,
 }
 
 impl Label {
     /// Every label, for tests and test vectors.
-    pub const ALL: [Label; 24] = [
+    pub const ALL: [Label; 30] = [
         Label::RootRatchet,
         Label::Topic,
         Label::Envelope,
@@ -91,6 +103,12 @@ impl Label {
         Label::RequestId,
         Label::GroupTopicRoot,
         Label::GroupSealRoot,
+        Label::LinkingTopicRoot,
+        Label::LinkingSealRoot,
+        Label::LinkingMessage,
+        Label::LinkingTranscript,
+        Label::LinkingCommitment,
+        Label::LinkingString,
     ];
 
     /// The text that goes into derivations.
@@ -120,6 +138,12 @@ impl Label {
             Label::RequestId => "waku-chat/1 request id",
             Label::GroupTopicRoot => "waku-chat/1 group topic root",
             Label::GroupSealRoot => "waku-chat/1 group seal root",
+            Label::LinkingTopicRoot => "waku-chat/1 linking topic root",
+            Label::LinkingSealRoot => "waku-chat/1 linking seal root",
+            Label::LinkingMessage => "waku-chat/1 linking message",
+            Label::LinkingTranscript => "waku-chat/1 linking transcript",
+            Label::LinkingCommitment => "waku-chat/1 linking commitment",
+            Label::LinkingString => "waku-chat/1 linking string",
         }
     }
 }

@@ -151,6 +151,14 @@ pub fn invitation_roots(secret: &[u8; 32], slot: Slot, network: &NetworkId) -> R
     Roots { topic: root(Label::InvitationTopicRoot), seal: root(Label::InvitationSealRoot) }
 }
 
+/// The roots of the place where the two devices of a linking meet, from the code's `secret`, as of
+/// the slot in which that begins; from there on they ratchet like any others.
+pub fn linking_roots(secret: &[u8; 32], slot: Slot, network: &NetworkId) -> Roots {
+    let root =
+        |label| Root { slot, value: expand(secret, label, network, &[&slot.0.to_be_bytes()]) };
+    Roots { topic: root(Label::LinkingTopicRoot), seal: root(Label::LinkingSealRoot) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,14 +199,15 @@ mod tests {
                 let inbox = inbox_roots(network, slot);
                 let first = invitation_roots(&[1; 32], slot, network);
                 let second = invitation_roots(&[2; 32], slot, network);
-                for roots in [inbox, first, second] {
+                let linking = linking_roots(&[1; 32], slot, network);
+                for roots in [inbox, first, second, linking] {
                     assert_eq!((roots.topic.slot(), roots.seal.slot()), (slot, slot));
                     values.insert(*roots.topic.expose());
                     values.insert(*roots.seal.expose());
                 }
             }
         }
-        assert_eq!(values.len(), 2 * 2 * 3 * 2);
+        assert_eq!(values.len(), 2 * 2 * 4 * 2);
     }
 
     #[test]
