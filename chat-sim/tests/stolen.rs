@@ -6,6 +6,7 @@
 
 mod common;
 
+#[allow(dead_code)]
 #[path = "bad_input/kit.rs"]
 mod kit;
 
