@@ -76,8 +76,11 @@ pub enum CommandError {
         /// Which.
         account: AccountId,
     },
-    /// What is known of a contact is too old to add it to a group.
-    #[error("the link of {account} has expired: ask for a new one")]
+    /// What is known of a contact is too old to add it to a group, and no newer card was found.
+    #[error(
+        "what is known of {account} has expired and no newer card was found: it has to come online, \
+         or ask for a new link"
+    )]
     ContactExpired {
         /// Whose.
         account: AccountId,
@@ -153,6 +156,12 @@ pub enum CommandError {
     /// The outbox is full: the network has been out of reach for long.
     #[error("too much waits to be sent: connect to the network first")]
     OutboxFull,
+    /// The card of a contact is being looked for; without it, it cannot be added to a group.
+    #[error("{account} cannot be added yet: its card is being looked for")]
+    ContactPending {
+        /// Whose.
+        account: AccountId,
+    },
 }
 
 impl CommandError {
@@ -177,11 +186,17 @@ impl CommandError {
             CommandError::NothingToDo => "nothing_to_do",
             CommandError::NotAllowed { .. } => "not_allowed",
             CommandError::OutboxFull => "outbox_full",
+            CommandError::ContactPending { .. } => "contact_pending",
         }
     }
 
     /// Whether the same command may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, CommandError::WouldLose | CommandError::OutboxFull)
+        matches!(
+            self,
+            CommandError::WouldLose
+                | CommandError::OutboxFull
+                | CommandError::ContactPending { .. }
+        )
     }
 }

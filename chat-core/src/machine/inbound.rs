@@ -120,7 +120,8 @@ impl Machine {
         if slot > now.next() || (live && slot < now.previous()) {
             return Ok(Disposition::Stale);
         }
-        match self.target(topic.as_str(), slot) {
+        let target = self.target(topic.as_str(), slot);
+        match target.or_else(|| self.card_target(topic.as_str(), timestamp)) {
             None => Ok(Disposition::NotForUs),
             Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, timestamp, live),
             Some(Target::Invitation(request)) => {
@@ -139,6 +140,9 @@ impl Machine {
             }
             Some(Target::Group(group)) => {
                 self.open_group_envelope(group, &topic, inbound.payload, slot)
+            }
+            Some(Target::Card(account)) => {
+                self.open_card(&account, &topic, &inbound.payload, timestamp)
             }
         }
     }

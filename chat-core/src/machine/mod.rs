@@ -4,6 +4,7 @@
 //! Two files read as the two ways that data flows: `inbound` (open, decode, choose the state, apply,
 //! converge, record, tell) and `outbound` (command, intent, commit or message, frame, outbox).
 
+mod cards;
 mod catch_up;
 mod clock;
 mod command;
@@ -20,6 +21,7 @@ mod insider;
 mod intents;
 mod io;
 mod joining;
+mod lookups;
 mod messages;
 mod outbound;
 mod outbox;
@@ -51,10 +53,12 @@ use crate::ids::{GroupId, IntentId, RequestId};
 use crate::params::{NetworkId, NetworkParams};
 use crate::store::{Keyed, Store, Timed};
 use crate::time::{Slot, Timestamp};
+use cards::Cards;
 use catch_up::CatchUp;
 use clock::Clock;
 use group::{Group, Record};
 use intents::IntentRecord;
+use lookups::Lookups;
 use outbox::Outbox;
 use people::{Budget, Identity, Me, RequestRecord};
 use topics::TopicIndex;
@@ -106,6 +110,8 @@ pub struct Machine {
     requests: BTreeMap<RequestId, RequestRecord>,
     intents: BTreeMap<IntentId, IntentRecord>,
     outbox: Outbox,
+    cards: Cards,
+    lookups: Lookups,
     // What does not outlive the process.
     loaded: bool,
     now: Timestamp,
@@ -217,6 +223,8 @@ impl Machine {
             requests: BTreeMap::new(),
             intents: BTreeMap::new(),
             outbox: Outbox::default(),
+            cards: Cards::default(),
+            lookups: Lookups::default(),
             now,
             loaded: false,
             out: Vec::new(),
@@ -258,6 +266,8 @@ impl Machine {
         self.intents = intents.into_iter().map(|intent| (intent.id, intent)).collect();
         self.load_outbox()?;
         self.load_catch_up()?;
+        self.load_cards()?;
+        self.load_lookups()?;
         self.index.clear();
         self.watch_changed = true;
         self.loaded = true;
@@ -347,6 +357,7 @@ impl Machine {
         if self.slot() != self.watched_slot {
             self.new_slot()?;
         }
+        self.drive_cards()?;
         self.drive_catch_up()?;
         self.drive_intents()?;
         if std::mem::take(&mut self.watch_changed) {
@@ -378,6 +389,7 @@ impl Machine {
             self.next_catch_up_due(),
             self.outbox.next_due().filter(|_| sending),
             self.next_intent_due().filter(|_| sending),
+            self.next_card_due().filter(|_| sending),
         ]
         .into_iter()
         .flatten()

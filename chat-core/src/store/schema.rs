@@ -1,7 +1,7 @@
 //! The tables. A change gets a new version and a step that brings older files up to it.
 
 /// The version that this code writes, kept in `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Steps from each version to the next; the first makes an empty file version 1.
 pub(super) const STEPS: [&str; VERSION as usize] = ["
@@ -70,4 +70,7 @@ CREATE TABLE outbox (
     data BLOB NOT NULL
 );
 CREATE TABLE event (cursor INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
+", "
+-- What is known of others' installation logs; it only grows.
+CREATE TABLE account_log (account BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 "];

@@ -21,6 +21,8 @@ pub(crate) enum Keyed {
     Gaps,
     /// Numbers of own items by group.
     Numbers,
+    /// Installation logs of others by account.
+    AccountLog,
 }
 
 impl Keyed {
@@ -54,6 +56,13 @@ impl Keyed {
                 "DELETE FROM numbers WHERE grp = ?1",
                 "SELECT data FROM numbers ORDER BY grp",
             ],
+            Keyed::AccountLog => [
+                "SELECT data FROM account_log WHERE account = ?1",
+                "INSERT INTO account_log (account, data) VALUES (?1, ?2)
+                 ON CONFLICT (account) DO UPDATE SET data = ?2",
+                "DELETE FROM account_log WHERE account = ?1",
+                "SELECT data FROM account_log ORDER BY account",
+            ],
         }
     }
 
@@ -63,6 +72,7 @@ impl Keyed {
             Keyed::Group => "grp",
             Keyed::Gaps => "gaps",
             Keyed::Numbers => "numbers",
+            Keyed::AccountLog => "account_log",
         }
     }
 }

@@ -62,11 +62,13 @@ pub enum Label {
     GroupTopicRoot,
     /// MLS exporter label and context of a sealing root.
     GroupSealRoot,
+    /// Time at which the card of a period is due, from the card secret.
+    CardTime,
 }
 
 impl Label {
     /// Every label, for tests and test vectors.
-    pub const ALL: [Label; 24] = [
+    pub const ALL: [Label; 25] = [
         Label::RootRatchet,
         Label::Topic,
         Label::Envelope,
@@ -91,6 +93,7 @@ impl Label {
         Label::RequestId,
         Label::GroupTopicRoot,
         Label::GroupSealRoot,
+        Label::CardTime,
     ];
 
     /// The text that goes into derivations.
@@ -120,6 +123,7 @@ impl Label {
             Label::RequestId => "waku-chat/1 request id",
             Label::GroupTopicRoot => "waku-chat/1 group topic root",
             Label::GroupSealRoot => "waku-chat/1 group seal root",
+            Label::CardTime => "waku-chat/1 card time",
         }
     }
 }
