@@ -34,6 +34,8 @@ const TOPICS_PER_QUERY: usize = 8;
 /// Slots behind the mark for which roots are kept: others' clocks may be off by one, and a page may
 /// come late.
 const KEPT_SLOTS: u64 = 2;
+/// Queries that fail in a row before those who wait for a contact's card are told.
+const LOOKUP_FAILURES: u32 = 3;
 /// The mark, in the database.
 const MARK: &str = "complete_to";
 
@@ -477,7 +479,10 @@ impl Machine {
             self.want(self.catch_up.complete_to);
         }
         self.catch_up.not_before = self.now + pause;
-        if no_store || matches!(query.run.aim, Aim::Card(_)) {
+        if matches!(query.run.aim, Aim::Card(_)) {
+            self.give_up_own_card();
+        }
+        if no_store || failures == LOOKUP_FAILURES {
             self.could_not_look_up(&reason)?;
         }
         if failures == 1 {

@@ -9,11 +9,12 @@ use super::command::Answer;
 use super::disposition::{Disposition, Refused};
 use super::error::{CommandError, StepError};
 use super::event::Event;
+use super::lookups::Look;
 use super::outbox::serde_bytes_vec;
 use super::topics::INVITATION_SLOTS;
 use super::view::{ContactView, RequestState, RequestView};
 use super::{Done, Machine};
-use crate::contact::card::{Card, CardContent, CardKeyPackage, InboxPublic};
+use crate::contact::card::{Card, CardKeyPackage, InboxPublic};
 use crate::contact::doorbell::{self, DoorbellError, Purpose};
 use crate::contact::inbox::InboxKey;
 use crate::contact::link::{CardSecret, ContactLink, LinkError};
@@ -106,6 +107,9 @@ pub(super) struct Contact {
     pub(super) card: Option<Vec<u8>>,
     pub(super) name: Option<String>,
     pub(super) blocked: bool,
+    /// Where looking for its cards stands.
+    #[serde(default)]
+    pub(super) look: Look,
 }
 
 impl Contact {
@@ -122,6 +126,7 @@ impl Contact {
             name: self.name.clone(),
             usable_until,
             blocked: self.blocked,
+            pending: self.secret.is_some() && self.card.is_none() && !self.blocked,
         }
     }
 }
@@ -220,7 +225,7 @@ impl Machine {
     }
 
     /// The inbox key of this week.
-    fn current_inbox_key(&mut self) -> Result<InboxPublic, StepError> {
+    pub(super) fn current_inbox_key(&mut self) -> Result<InboxPublic, StepError> {
         let fresh = |key: &&InboxKey| {
             key.made_at() <= self.now && self.now.since(key.made_at()) < INBOX_KEY_PERIOD
         };
@@ -235,7 +240,7 @@ impl Machine {
     }
 
     /// The key package of this day.
-    fn current_package(&mut self) -> Result<CardKeyPackage, StepError> {
+    pub(super) fn current_package(&mut self) -> Result<CardKeyPackage, StepError> {
         let newest = self.store.all_timed::<PackageRecord>(Timed::KeyPackage)?.pop();
         let fresh = |record: &PackageRecord| {
             let made_at = record.package.made_at;
@@ -265,24 +270,6 @@ impl Machine {
         })
     }
 
-    pub(super) fn make_contact_link(&mut self) -> Done<Answer> {
-        let content = CardContent {
-            log: self.me.log.clone(),
-            counter: Card::counter_at(self.now),
-            inbox: self.current_inbox_key()?,
-            key_packages: vec![self.current_package()?],
-        };
-        let bad = |error: &dyn std::fmt::Display| StepError::State(format!("own card: {error}"));
-        let card = Card::sign(content, &self.me.key).map_err(|error| bad(&error))?;
-        let link = ContactLink {
-            account: self.me.account,
-            secret: CardSecret::from_bytes(Zeroizing::new(*self.me.card_secret.as_bytes())),
-            card: Some(card),
-        };
-        let text = link.to_text(&self.network).map_err(|error| bad(&error))?;
-        Ok(Answer::ContactLink(text.to_string()))
-    }
-
     pub(super) fn add_contact(&mut self, link: &str, name: Option<String>) -> Done<Answer> {
         let bad = |error: LinkError| CommandError::BadLink { reason: error.to_string() };
         let link = ContactLink::parse(link, &self.network, self.now).map_err(bad)?;
@@ -300,22 +287,19 @@ impl Machine {
             card: None,
             name: None,
             blocked: false,
+            look: Look::default(),
         });
-        if let Some(card) = link.card {
-            let takes_place = match contact.card(&self.network) {
-                Some(old) => card
-                    .supersedes(&old)
-                    .map_err(|error| CommandError::BadLink { reason: error.to_string() })?,
-                None => true,
-            };
-            if takes_place {
-                contact.card = Some(card.encode().to_vec());
-            }
-        }
         contact.secret = Some(Zeroizing::new(*link.secret.as_bytes()));
         contact.name = name.or(contact.name);
         contact.blocked = false;
-        self.store.set_keyed(Keyed::Contact, key, &contact)?;
+        if let Some(card) = link.card {
+            self.take_card(&mut contact, &card)?
+                .map_err(|error| CommandError::BadLink { reason: error.to_string() })?;
+        } else {
+            // Whoever gives a link again may have published since it was looked for.
+            contact.look.look_again(self.now);
+        }
+        self.save_contact(&contact)?;
         Ok(Answer::Contact(contact.view(&self.network)))
     }
 
@@ -324,9 +308,9 @@ impl Machine {
         // A block outlives the contact.
         if contact.blocked {
             let rest = Contact { secret: None, card: None, name: None, ..contact };
-            self.store.set_keyed(Keyed::Contact, account.as_bytes(), &rest)?;
+            self.save_contact(&rest)?;
         } else {
-            self.store.delete_keyed(Keyed::Contact, account.as_bytes())?;
+            self.delete_contact(account)?;
         }
         Ok(Answer::Done)
     }
@@ -507,7 +491,6 @@ impl Machine {
             }
             Reply::Decline => self.forget_request(id)?,
             Reply::Block => {
-                let key = request.from.as_bytes();
                 let contact = match self.contact(&request.from)? {
                     Some(contact) => Contact { blocked: true, ..contact },
                     None => Contact {
@@ -516,9 +499,10 @@ impl Machine {
                         card: None,
                         name: None,
                         blocked: true,
+                        look: Look::default(),
                     },
                 };
-                self.store.set_keyed(Keyed::Contact, key, &contact)?;
+                self.save_contact(&contact)?;
                 let theirs: Vec<RequestId> = self
                     .requests
                     .values()
