@@ -4,7 +4,9 @@
 //! Its time follows from the card secret and the period, so it says nothing of the user's doings. The
 //! installations of an account wait for one another, in an order that changes from period to
 //! period: the one whose turn it is publishes, and whoever sees the card does not. Where the time
-//! passed with none of them up, the first that comes publishes after a random delay.
+//! passed with none of them up, the first that comes publishes after a random delay. So it does
+//! before the time, too, where there is no card of the period before either: a new account, or one
+//! whose device is up for an hour a day, would else have none for days.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +49,7 @@ pub(super) struct Cards {
     /// The period whose card is out: published here, or seen.
     out: Option<u64>,
     plan: Option<Plan>,
-    /// The periods in which a rollback was told of.
+    /// The last periods of whose cards a rollback was told.
     told: BTreeMap<AccountId, u64>,
 }
 
@@ -82,7 +84,7 @@ impl Machine {
         };
         self.cards.plan = Some(Plan { ask: false, ..plan });
         if plan.ask {
-            self.seek_own_card(0);
+            self.seek_own_card(1);
         }
         if self.now < plan.at || self.is_own_card_sought() {
             return Ok(());
@@ -103,7 +105,8 @@ impl Machine {
 
     fn plan_card(&mut self, period: u64) -> Plan {
         let due = card_time(&self.me.card_secret, period, &self.network) + self.card_turn(period);
-        if self.now <= due {
+        let last_is_out = self.cards.out.is_some_and(|out| out.saturating_add(1) == period);
+        if self.now <= due && last_is_out {
             return Plan { period, at: due, ask: false };
         }
         let slot = self.params.slot_secs.saturating_mul(1000);
@@ -195,8 +198,10 @@ impl Machine {
             return self.refuse_rollback(card);
         }
         let period = card.content().counter;
-        if period == Card::counter_at(self.now) && self.cards.out != Some(period) {
+        if period <= Card::counter_at(self.now) && self.cards.out.is_none_or(|out| out < period) {
             self.set_card_out(period)?;
+            // With the last one out, the next has its time.
+            self.forget_card_plan();
         }
         self.withdraw_card(period)?;
         Ok(Disposition::Card(self.me.account))
@@ -205,9 +210,11 @@ impl Machine {
     /// Refuses a card whose log lacks what is known.
     pub(super) fn refuse_rollback(&mut self, card: &Card) -> Result<Disposition, StepError> {
         let (account, installation) = (card.account(), card.signer());
-        let period = Card::counter_at(self.now);
         tracing::warn!(?account, ?installation, "a card lacks entries of the log that are known");
-        if self.cards.told.insert(account, period) != Some(period) {
+        // History is fetched more than once.
+        let period = card.content().counter;
+        if self.cards.told.get(&account).is_none_or(|told| *told < period) {
+            self.cards.told.insert(account, period);
             self.tell(Event::CardRollback { account, installation })?;
         }
         Ok(Disposition::Refused(Refused::Rollback))

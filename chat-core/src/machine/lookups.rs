@@ -74,11 +74,10 @@ struct Followed {
     look: Look,
 }
 
-/// The periods that are still to be asked for, newest first.
-#[derive(Debug, Clone, Copy)]
+/// The periods that are still to be asked for, the likeliest last.
+#[derive(Debug, Clone)]
 struct Search {
-    next: u64,
-    last: u64,
+    periods: Vec<u64>,
     found: bool,
 }
 
@@ -366,8 +365,9 @@ impl Machine {
     /// Looks for the own card, in this period and some before it. What is found goes to
     /// [`Machine::on_own_card`].
     pub(super) fn seek_own_card(&mut self, back: u64) {
-        let next = Card::counter_at(self.now);
-        let search = Search { next, last: next.saturating_sub(back), found: false };
+        let period = Card::counter_at(self.now);
+        let periods = (period.saturating_sub(back)..=period).collect();
+        let search = Search { periods, found: false };
         self.lookups.searches.insert(self.me.account, search);
     }
 
@@ -442,23 +442,25 @@ impl Machine {
                 Some(followed) => followed.secret.clone(),
                 None => self.me.card_secret.clone(),
             };
-            return Some((search.next, secret));
+            return search.periods.last().map(|period| (*period, secret));
         }
         let Followed { secret, look } = self.lookups.followed.get(account)?;
         let period = Card::counter_at(self.now);
-        // Before its time there is none.
-        let due = card_time(secret, period, &self.network) <= self.now;
-        let next = if due { period } else { period.saturating_sub(1) };
         let reach = match look.is_usable(self.now) || look.misses > 0 {
             true => 1,
             false => CARD_REACH,
         };
-        let last = next.saturating_sub(reach).max(look.counter.map_or(0, |known| known + 1));
-        if last > next {
-            return None;
+        let oldest = period.saturating_sub(reach).max(look.counter.map_or(0, |known| known + 1));
+        let mut periods: Vec<u64> = (oldest..=period).collect();
+        if card_time(secret, period, &self.network) > self.now
+            && let [.., last, this] = &mut periods[..]
+        {
+            // Before its time there is one only if there is none of the period before.
+            std::mem::swap(last, this);
         }
+        let next = *periods.last()?;
         let secret = secret.clone();
-        self.lookups.searches.insert(*account, Search { next, last, found: false });
+        self.lookups.searches.insert(*account, Search { periods, found: false });
         Some((next, secret))
     }
 
@@ -467,8 +469,8 @@ impl Machine {
         let Some(search) = self.lookups.searches.get_mut(&lookup.account) else {
             return Ok(());
         };
-        if !search.found && search.next > search.last {
-            search.next -= 1;
+        search.periods.retain(|period| *period != lookup.period);
+        if !search.found && !search.periods.is_empty() {
             return Ok(());
         }
         self.end_search(&lookup.account)

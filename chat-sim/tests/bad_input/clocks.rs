@@ -116,7 +116,12 @@ fn what_was_sent_while_a_clock_was_ahead_is_fetched_once_it_is_right() {
     world.run_for(Duration::from_secs(1800));
     set_clock(&mut world, 1, 0);
     settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["before", "while it was away", "me too"]);
+    // The two were sent in one second: either may come first.
+    let found = texts(&world, 1, group);
+    assert_eq!((found.len(), found[0].as_str()), (3, "before"));
+    for text in ["while it was away", "me too"] {
+        assert!(found.iter().any(|found| found == text), "{found:?}");
+    }
     assert_works(&mut world, &[0, 1, 2], group);
     // And after a restart it is not taken for granted either.
     set_clock(&mut world, 1, HOURS);
