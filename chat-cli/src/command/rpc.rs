@@ -30,7 +30,7 @@ Methods and their parameters:
   identity, status, groups, contacts, requests, counters
   group, members, missing            group
   history                            group, before (optional), limit (optional)
-  contact_link
+  contact_link, short_contact_link
   add_contact                        link, name (optional)
   remove_contact                     account
   create_group                       name, description (optional), members (optional)
@@ -232,6 +232,7 @@ async fn carry_out(client: &Client, method: &str, given: Value) -> Result<Value,
                 "duplicates": counters.duplicates,
                 "stale": counters.stale,
                 "not_for_us": counters.not_for_us,
+                "cards": counters.cards,
                 "refused": refused.collect::<std::collections::BTreeMap<_, _>>(),
             }))
         }
@@ -261,6 +262,10 @@ async fn carry_out(client: &Client, method: &str, given: Value) -> Result<Value,
         "contact_link" => {
             let Nothing {} = params(given)?;
             value(client.contact_link().await?)
+        }
+        "short_contact_link" => {
+            let Nothing {} = params(given)?;
+            value(client.short_contact_link().await?)
         }
         "add_contact" => {
             #[derive(Deserialize)]

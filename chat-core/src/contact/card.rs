@@ -192,8 +192,8 @@ impl WireKeyPackage {
         }
         if let Some(cut) = self.cut {
             let bad = CardError::Malformed("credential of a key package");
-            let credential =
-                Credential::for_installation(log, &installation).map_err(|_| CardError::NotActive)?;
+            let credential = Credential::for_installation(log, &installation)
+                .map_err(|_| CardError::NotActive)?;
             let log_head = EntryHash::from_slice(&cut.log_head).map_err(|_| bad.clone())?;
             let at = usize::try_from(cut.at).ok().filter(|at| *at <= bytes.len()).ok_or(bad)?;
             bytes.splice(at..at, Credential { log_head, ..credential }.encode());

@@ -275,10 +275,8 @@ fn of_two_of_a_period_the_one_that_knows_more_of_the_account_wins() {
     let less: Vec<Card> = (0..4)
         .map(|n| {
             let packages = content(&person).key_packages;
-            let key_packages = packages
-                .into_iter()
-                .map(|p| CardKeyPackage { bytes: vec![n; 10], ..p })
-                .collect();
+            let key_packages =
+                packages.into_iter().map(|p| CardKeyPackage { bytes: vec![n; 10], ..p }).collect();
             Card::sign(CardContent { key_packages, ..content(&person) }, &person.device).unwrap()
         })
         .collect();

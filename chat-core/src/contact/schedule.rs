@@ -25,8 +25,7 @@ pub fn period_start(period: u64) -> Timestamp {
 /// Every installation of the account derives the same time, whatever its user does; and so does
 /// everybody else who has the contact link. To others it is a random time.
 pub fn card_time(secret: &CardSecret, period: u64, network: &NetworkId) -> Timestamp {
-    let bytes =
-        expand::<8>(secret.as_bytes(), Label::CardTime, network, &[&period.to_be_bytes()]);
+    let bytes = expand::<8>(secret.as_bytes(), Label::CardTime, network, &[&period.to_be_bytes()]);
     let window = (CARD_PERIOD - CARD_MARGIN).as_secs();
     period_start(period) + Duration::from_secs(u64::from_be_bytes(*bytes) % window)
 }

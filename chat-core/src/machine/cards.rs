@@ -32,6 +32,11 @@ use crate::wire::frame::{Frame, FrameKind};
 
 /// The last period whose card is out, in the database.
 const OUT: &str = "card_out";
+/// The period whose card is late, and the moment drawn for it, in the database: whoever comes for a
+/// minute now and then would otherwise begin to wait anew each time.
+const LATE: &str = "card_late";
+/// Longest delay of a card that was late already when this device was there last.
+const COME_BACK: Duration = Duration::from_secs(10);
 
 /// When this installation publishes the card of a period, if no other does before.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +85,7 @@ impl Machine {
         }
         let plan = match self.cards.plan.filter(|plan| plan.period == period) {
             Some(plan) => plan,
-            None => self.plan_card(period),
+            None => self.plan_card(period)?,
         };
         self.cards.plan = Some(Plan { ask: false, ..plan });
         if plan.ask {
@@ -103,17 +108,26 @@ impl Machine {
         }
     }
 
-    fn plan_card(&mut self, period: u64) -> Plan {
+    fn plan_card(&mut self, period: u64) -> Result<Plan, StepError> {
         let due = card_time(&self.me.card_secret, period, &self.network) + self.card_turn(period);
         let last_is_out = self.cards.out.is_some_and(|out| out.saturating_add(1) == period);
         if self.now <= due && last_is_out {
-            return Plan { period, at: due, ask: false };
+            return Ok(Plan { period, at: due, ask: false });
         }
-        let slot = self.params.slot_secs.saturating_mul(1000);
-        let most = slot.min(CARD_LATE_DELAY.as_millis() as u64);
-        let at = self.now + Duration::from_millis(self.rng.below(most.saturating_add(1)));
+        let slot = Duration::from_secs(self.params.slot_secs);
+        let random = |most: Duration| {
+            let most = slot.min(most).as_millis() as u64;
+            self.now + Duration::from_millis(self.rng.below(most.saturating_add(1)))
+        };
+        let at = match self.store.meta::<(u64, Timestamp)>(LATE)? {
+            Some((of, at)) if of == period => {
+                at.max(random(COME_BACK)).min(random(CARD_LATE_DELAY))
+            }
+            _ => random(CARD_LATE_DELAY),
+        };
+        self.store.set_meta(LATE, &(period, at))?;
         // Nobody but this installation can have published it, if it is the only one.
-        Plan { period, at, ask: self.me.log.state().active.len() > 1 }
+        Ok(Plan { period, at, ask: self.me.log.state().active.len() > 1 })
     }
 
     /// How long this installation leaves the card of a period to the others.
@@ -243,8 +257,7 @@ impl Machine {
                 return Ok(false);
             }
         };
-        let identity =
-            Identity::new(&self.me.key, &self.me.card_secret, &all, self.me.created_at);
+        let identity = Identity::new(&self.me.key, &self.me.card_secret, &all, self.me.created_at);
         self.store.set_meta("identity", &identity)?;
         self.me.log = all;
         self.me.credential = credential;

@@ -19,6 +19,7 @@ use super::error::StepError;
 use super::event::Event;
 use super::io::{Inbound, Output, QueryId};
 use super::lookups::Lookup;
+use super::topics::Target;
 use crate::ids::RequestId;
 use crate::params::{
     CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, CLOCK_WARNING, HISTORY_MESSAGE_COST,
@@ -347,7 +348,11 @@ impl Machine {
                     if !by_topic {
                         query.position = query.position.max(at);
                     }
-                    self.note_time(at);
+                    // The own card goes out by the own clock, and confirms nothing.
+                    let target = self.card_target(&message.topic, message.payload.len(), at);
+                    if target != Some(Target::Card(self.me.account)) {
+                        self.note_time(at);
+                    }
                 }
             }
             self.receive(message, false)?;
@@ -479,10 +484,11 @@ impl Machine {
             self.want(self.catch_up.complete_to);
         }
         self.catch_up.not_before = self.now + pause;
-        if matches!(query.run.aim, Aim::Card(_)) {
+        let hopeless = no_store || failures >= LOOKUP_FAILURES;
+        if hopeless || matches!(query.run.aim, Aim::Card(_)) {
             self.give_up_own_card();
         }
-        if no_store || failures == LOOKUP_FAILURES {
+        if hopeless {
             self.could_not_look_up(&reason)?;
         }
         if failures == 1 {

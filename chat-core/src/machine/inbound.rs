@@ -121,7 +121,8 @@ impl Machine {
             return Ok(Disposition::Stale);
         }
         let target = self.target(topic.as_str(), slot);
-        match target.or_else(|| self.card_target(topic.as_str(), timestamp)) {
+        let size = inbound.payload.len();
+        match target.or_else(|| self.card_target(topic.as_str(), size, timestamp)) {
             None => Ok(Disposition::NotForUs),
             Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, timestamp, live),
             Some(Target::Invitation(request)) => {

@@ -216,8 +216,7 @@ impl Machine {
 
     /// The installation log of another account, as far as it is known.
     pub(super) fn known_log(&self, account: &AccountId) -> Result<Option<Log>, StepError> {
-        let record: Option<LogRecord> =
-            self.store.keyed(Keyed::AccountLog, account.as_bytes())?;
+        let record: Option<LogRecord> = self.store.keyed(Keyed::AccountLog, account.as_bytes())?;
         let bad = |error: LogError| StepError::State(format!("a log that is known: {error}"));
         record.map(|record| Log::decode(&record.log, &self.network).map_err(bad)).transpose()
     }
@@ -250,8 +249,16 @@ impl Machine {
         Ok(true)
     }
 
-    /// Whose card goes on a topic at a moment.
-    pub(super) fn card_target(&mut self, topic: &str, at: Timestamp) -> Option<Target> {
+    /// Whose card it is that goes on a topic at a moment; what has another size than a card is none.
+    pub(super) fn card_target(
+        &mut self,
+        topic: &str,
+        size: usize,
+        at: Timestamp,
+    ) -> Option<Target> {
+        if size != CARD_SIZE {
+            return None;
+        }
         let period = Card::counter_at(at);
         let it = &mut self.lookups;
         if !it.topics.contains_key(&period) {
@@ -281,9 +288,6 @@ impl Machine {
         sent_at: Timestamp,
     ) -> Result<Disposition, StepError> {
         let refused = |why| Ok(Disposition::Refused(why));
-        if payload.len() != CARD_SIZE {
-            return refused(Refused::Envelope);
-        }
         let own = *account == self.me.account;
         let secret = match self.lookups.followed.get(account) {
             _ if own => &self.me.card_secret,

@@ -269,7 +269,9 @@ impl Machine {
                 group.lines.roots(state, slot, &self.network).map_err(|error| error.to_string())
             }
             Address::Card { period } => match Card::counter_at(self.now) == *period {
-                true => Ok(card_roots(self.me.card_secret.as_bytes(), *period, slot, &self.network)),
+                true => {
+                    Ok(card_roots(self.me.card_secret.as_bytes(), *period, slot, &self.network))
+                }
                 false => Err("the period of the card is over".into()),
             },
         }
@@ -309,7 +311,9 @@ impl Machine {
         match (failure, waiting.and_then(|waiting| waiting.parcel.item)) {
             (None, Some((group, item))) => self.tell(Event::Published { group, item })?,
             (Some(_), Some((group, item))) => self.tell(Event::PublishFailed { group, item })?,
-            (Some(_), None) => tracing::error!("an invitation or card cannot be published; dropped"),
+            (Some(_), None) => {
+                tracing::error!("an invitation or card cannot be published; dropped")
+            }
             _ => {}
         }
         Ok(())

@@ -157,7 +157,8 @@ pub fn invitation_roots(secret: &[u8; 32], slot: Slot, network: &NetworkId) -> R
 /// which slot it was published. So they are the same in all slots of a period, and others in each
 /// period.
 pub fn card_roots(secret: &[u8; 32], period: u64, slot: Slot, network: &NetworkId) -> Roots {
-    let root = |label| Root { slot, value: expand(secret, label, network, &[&period.to_be_bytes()]) };
+    let root =
+        |label| Root { slot, value: expand(secret, label, network, &[&period.to_be_bytes()]) };
     Roots { topic: root(Label::CardTopicRoot), seal: root(Label::CardSealRoot) }
 }
 

@@ -182,7 +182,8 @@ fn a_clock_weeks_ahead_for_a_moment_takes_no_keys_away() {
     settle(&mut world);
     set_clock(&mut world, 1, 0);
     settle(&mut world);
-    assert_eq!((rows(&world, 1, "key_package"), rows(&world, 1, "inbox_key")), before);
+    // A card of that time has keys of its own; those from before are there still, and serve below.
+    assert!(rows(&world, 1, "key_package") >= before.0 && rows(&world, 1, "inbox_key") >= before.1);
     let group = group(&mut world, "hikers");
     assert_works(&mut world, &[0, 1], group);
 }

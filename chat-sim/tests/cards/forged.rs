@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use chat_core::contact::{
-    Card, CardContent, CardKeyPackage, CardSecret, ContactLink, InboxPublic,
-};
+use chat_core::contact::{Card, CardContent, CardKeyPackage, CardSecret, ContactLink, InboxPublic};
 use chat_core::identity::log::{EntrySigner, Log};
 use chat_core::identity::{AccountKey, InstallationKey, RecoveryPhrase};
 use chat_core::machine::{Disposition, Refused};
@@ -196,11 +194,8 @@ fn a_log_that_lacks_what_a_link_has_shown_is_refused_though_the_card_is_newer() 
     hand.add(&mut world);
     let (secret, now) = (hand.secret.clone(), world.now);
     let known = signed(&hand.log, &hand.first, period(&world), now);
-    let link = ContactLink {
-        account: hand.account.id(),
-        secret: secret.clone(),
-        card: Some(known),
-    };
+    let link =
+        ContactLink { account: hand.account.id(), secret: secret.clone(), card: Some(known) };
     take(&mut world, 0, &link.to_text(&hand.network).unwrap());
     let usable = world.machine(0).contacts().unwrap()[0].usable_until;
     world.run_for(days(1));

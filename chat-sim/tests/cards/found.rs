@@ -143,7 +143,10 @@ fn who_was_away_for_weeks_finds_the_newest_card_and_is_found() {
     world.run_for(Duration::from_secs(600));
     assert!(is_usable(&world, 1, 0));
     // What catching up brought by itself was not asked for by name.
-    assert_eq!(world.asked.iter().filter(|(at, by, _)| *by == 1 && *at + HOUR > world.now).count(), 0);
+    assert_eq!(
+        world.asked.iter().filter(|(at, by, _)| *by == 1 && *at + HOUR > world.now).count(),
+        0
+    );
     assert_talk(&mut world, 1, 0);
     assert_talk(&mut world, 0, 1);
 }
@@ -167,10 +170,8 @@ fn a_card_is_of_use_as_long_as_its_key_packages() {
     assert!(!is_usable(&world, 2, 0) && !is_usable(&world, 1, 0));
     let account = world.account(0);
     let refused = invite(&mut world, 1, 0).unwrap_err();
-    let known = [
-        CommandError::ContactPending { account },
-        CommandError::ContactExpired { account },
-    ];
+    let known =
+        [CommandError::ContactPending { account }, CommandError::ContactExpired { account }];
     assert!(known.contains(&refused), "{refused:?}");
 }
 
@@ -187,7 +188,6 @@ fn a_contact_that_was_removed_or_blocked_is_looked_for_no_more() {
     assert_eq!(world.asked, []);
     assert_eq!(ready(&world, 1, account), 0);
 }
-
 
 #[test]
 fn an_embedded_card_needs_no_store_and_is_renewed_all_the_same() {

@@ -102,7 +102,11 @@ pub(crate) fn before_next(world: &mut World, secret: &CardSecret, before: Durati
 }
 
 /// The cards on the topic of an account in a period, as a relay saw them.
-pub(crate) fn on_topic<'w>(world: &'w World, secret: &CardSecret, period: u64) -> Vec<&'w Observed> {
+pub(crate) fn on_topic<'w>(
+    world: &'w World,
+    secret: &CardSecret,
+    period: u64,
+) -> Vec<&'w Observed> {
     let topic = card_topic(secret, period, &world.params.id()).to_string();
     world.observed.iter().filter(|message| message.topic == topic).collect()
 }
@@ -113,7 +117,12 @@ pub(crate) fn card_sized(world: &World) -> usize {
 }
 
 /// A frame on the topic of a card, sealed as a card is, by somebody who has the link.
-pub(crate) fn forge(world: &mut World, secret: &CardSecret, frame: &[u8], class: SizeClass) -> Observed {
+pub(crate) fn forge(
+    world: &mut World,
+    secret: &CardSecret,
+    frame: &[u8],
+    class: SizeClass,
+) -> Observed {
     let (now, params) = (world.now, world.params.clone());
     let (network, slot) = (params.id(), Slot::at(now, params.slot_secs));
     let roots = card_roots(secret.as_bytes(), Card::counter_at(now), slot, &network);

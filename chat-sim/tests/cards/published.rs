@@ -73,6 +73,31 @@ fn one_whose_time_passed_unseen_goes_out_when_a_device_comes_after_a_random_dela
     assert!(delays.len() >= 4, "the delays are all the same: {delays:?}");
 }
 
+#[test]
+fn who_comes_for_a_minute_now_and_then_gets_a_card_out() {
+    for seed in 0..4 {
+        let mut world = accounts(1, 120 + seed);
+        world.set_online(0, false);
+        let secret = secret(&mut world, 0);
+        let first = before_next(&mut world, &secret, HOUR);
+        run_to(&mut world, Timestamp::from_secs((first + 1) * 86_400));
+        let mut out = 0;
+        for day in 1..9 {
+            // Twice a day, and killed in between.
+            for _ in 0..2 {
+                world.run_for(HOUR * 2);
+                world.start(0);
+                world.run_for(Duration::from_secs(60));
+                world.stop(0);
+            }
+            world.run_for(HOUR * 20 - Duration::from_secs(120));
+            out += on_topic(&world, &secret, first + day).len();
+        }
+        // At worst every second day: what is known of it stays usable.
+        assert!((4..=8).contains(&out), "{out} cards in 8 days");
+    }
+}
+
 /// Two installations of one account, which know of one another.
 fn two_of_one(seed: u64) -> World {
     let mut world = accounts(0, seed);
