@@ -555,6 +555,16 @@ impl World {
         }
     }
 
+    /// What was published since so many messages were, cards left out: those come by themselves.
+    pub fn no_cards_since(&self, from: usize) -> Vec<&Observed> {
+        let is_card = |message: &Observed| {
+            let at = u64::try_from(message.timestamp_ns).unwrap_or(0) / 1_000_000;
+            let machine = self.devices.get(message.by).and_then(|by| by.machine.as_ref());
+            machine.is_some_and(|by| by.insider_card_topic(Timestamp(at)) == message.topic)
+        };
+        self.observed[from..].iter().filter(|message| !is_card(message)).collect()
+    }
+
     /// Lets time pass.
     ///
     /// # Panics

@@ -12,5 +12,7 @@ mod asked;
 mod forged;
 #[path = "cards/found.rs"]
 mod found;
+#[path = "cards/killed.rs"]
+mod killed;
 #[path = "cards/published.rs"]
 mod published;

@@ -142,4 +142,9 @@ impl Machine {
         let header = CommitHeader { slot, ..CommitHeader::default() };
         Ok(self.join_info(id, &parent, &header, &[]).map_err(failed)?.encode())
     }
+
+    /// The topic of the own card in the period that a moment falls into.
+    pub fn insider_card_topic(&self, at: Timestamp) -> String {
+        self.own_card_topic(at)
+    }
 }
