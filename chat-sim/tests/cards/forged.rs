@@ -90,7 +90,7 @@ fn junk_on_the_topic_neither_blocks_nor_replaces_the_true_card() {
         next += 1;
         run_to(&mut world, Timestamp::from_secs(next * 86_400));
     }
-    assert_eq!(yesterdays.content().counter + 1, next.max(yesterdays.content().counter + 1));
+    assert!(yesterdays.content().counter < next);
     // Everything that somebody with the link can put there, before the true one.
     let card_frame = |bytes: &[u8]| Frame::new(FrameKind::Card, bytes.to_vec()).encode();
     let mut junk = vec![
@@ -109,11 +109,9 @@ fn junk_on_the_topic_neither_blocks_nor_replaces_the_true_card() {
     let mut noise = junk[0].clone();
     noise.payload = (0..CARD_SIZE).map(|at| (at * 7) as u8).collect();
     junk.push(noise);
-    let stranger = InstallationKey::generate(world.rng());
     let mut wrong = junk[1].clone();
     wrong.timestamp_ns += 1;
     junk.push(wrong);
-    assert!(yesterdays.content().log.state().active.get(&stranger.id()).is_none());
     // More than a page of it.
     for message in junk.iter().cycle().take(150) {
         world.inject(message.clone());
