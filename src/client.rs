@@ -218,6 +218,18 @@ impl Client {
         }
     }
 
+    /// A contact link without a card: short enough for a QR code, and good as long as the account is.
+    /// Whoever takes it finds the card in a Store.
+    ///
+    /// # Errors
+    /// See [`Client::contact_link`].
+    pub async fn short_contact_link(&self) -> Result<String, Error> {
+        match self.command(Command::MakeShortContactLink).await? {
+            Answer::ContactLink(link) => Ok(link),
+            _ => Err(UNEXPECTED),
+        }
+    }
+
     /// Adds or refreshes a contact from its link; `name` is seen by this account only.
     ///
     /// # Errors

@@ -148,8 +148,12 @@ pub(crate) enum Command {
 /// `contact …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Contact {
-    /// Make a link to give to somebody, who can then invite this account for a week
-    Link,
+    /// Make a link to give to somebody, who can then invite this account
+    Link {
+        /// Make it short: whoever takes it finds the rest on the network
+        #[arg(long)]
+        no_card: bool,
+    },
     /// Add or refresh a contact from its link
     Add {
         /// The link; - reads it from standard input

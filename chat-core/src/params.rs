@@ -98,6 +98,27 @@ pub const KEY_PACKAGE_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Time that one card stands for: an account publishes one in each. A card's counter is the number
 /// of whole periods since the unix epoch.
 pub const CARD_PERIOD: Duration = Duration::from_secs(24 * 3600);
+/// Size in bytes of every card's envelope, whatever the account has: fixed, so that it tells nothing
+/// of how many devices somebody has. The smallest class that holds the largest honest card: a log of
+/// [`MAX_LOG_ENTRIES`] entries (24 KiB) and [`MAX_INSTALLATIONS`] key packages of some 480 bytes,
+/// whose credentials are left out since the log has all of them but a hash.
+pub const CARD_SIZE: usize = 32 * 1024;
+/// Last part of a period in which no card is due: installations that wait for one another are done
+/// before it ends.
+pub const CARD_MARGIN: Duration = Duration::from_secs(600);
+/// Longest random delay of a card whose time passed while no installation was up. Long enough that
+/// the card is not published in the second in which a device comes; short enough that a device that
+/// is opened for some minutes a day gets its card out.
+pub const CARD_LATE_DELAY: Duration = Duration::from_secs(300);
+/// Periods before the present one in which a contact's card is looked for: an older one has no key
+/// package that may still be used.
+pub const CARD_REACH: u64 = KEY_PACKAGE_USE.as_secs() / CARD_PERIOD.as_secs();
+/// First pause before a card is looked for again that was in no Store; it doubles, up to
+/// [`CARD_PERIOD`]. An account that never comes back costs one query a day.
+pub const CARD_RETRY_MIN: Duration = Duration::from_secs(60);
+/// Time over which look-ups that fell due while a device was away are spread, so that its contacts
+/// are not asked for in one burst.
+pub const CARD_SPREAD: Duration = Duration::from_secs(3600);
 /// Time after which a new inbox key is made.
 pub const INBOX_KEY_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Time for which the private part of an inbox key is kept.

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use chat_core::contact::CardSecret;
+use chat_core::contact::schedule::{card_time, card_topic};
 use chat_core::group::crypto::{CIPHERSUITE, Provider, SharedRng};
 use chat_core::group::rows::Rows;
 use chat_core::ids::{InstallationId, IntentId, ItemHash};
@@ -19,7 +21,7 @@ use chat_core::wire::frame::{Frame, FrameKind, Segment};
 use chat_core::wire::header::{CommitHeader, Cut, Warrant};
 use chat_core::wire::item::{commit_id, epoch_id, item_hash, message_hash};
 use chat_core::wire::labels::{self, Label};
-use chat_core::wire::roots::{Root, Roots, inbox_roots, invitation_roots};
+use chat_core::wire::roots::{Root, Roots, card_roots, inbox_roots, invitation_roots};
 use chat_core::wire::topic::ContentTopic;
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
@@ -140,6 +142,28 @@ fn topics(network: &NetworkId) -> Value {
         "network": hex::encode(network.0),
         "root": hex::encode(root.expose()),
         "topics": topics,
+    })
+}
+
+/// Where and when the cards of an account are.
+fn cards(network: &NetworkId) -> Value {
+    let secret = CardSecret::from_bytes(zeroize::Zeroizing::new(counting(0x60)));
+    let periods: Vec<Value> = [0, 20_833, 20_834]
+        .map(|period| {
+            let roots = card_roots(secret.as_bytes(), period, Slot(0), network);
+            json!({
+                "period": period,
+                "topic_root": hex::encode(roots.topic.expose()),
+                "seal_root": hex::encode(roots.seal.expose()),
+                "topic": card_topic(&secret, period, network).as_str(),
+                "due_secs": card_time(&secret, period, network).secs(),
+            })
+        })
+        .into();
+    json!({
+        "network": hex::encode(network.0),
+        "secret": hex::encode(secret.as_bytes()),
+        "periods": periods,
     })
 }
 
@@ -482,6 +506,7 @@ fn vectors(commit: &[u8], message: &[u8]) -> Value {
         "labels": derivations(&network),
         "roots": roots(&network),
         "topics": topics(&network),
+        "cards": cards(&network),
         "envelopes": envelopes(),
         "frames": frames(),
         "contents": contents(),

@@ -150,6 +150,8 @@ pub struct World {
     pub faults: Faults,
     /// Whether there is a Store.
     pub has_store: bool,
+    /// What it was asked by topic: when, by which device, and the topics.
+    pub asked: Vec<(Timestamp, usize, Vec<String>)>,
     /// Where a process is to die.
     pub crash: Option<Crash>,
     /// Which keys sealed what, over all processes of a device.
@@ -182,6 +184,7 @@ impl World {
             known_in: Vec::new(),
             faults: Faults::default(),
             has_store: true,
+            asked: Vec::new(),
             crash: None,
             keys: KeyWatch::default(),
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -224,9 +227,17 @@ impl World {
     /// As [`World::add_device`].
     pub fn add_device_on(&mut self, store: Store) -> usize {
         let phrase = RecoveryPhrase::generate(&mut self.rng);
+        self.add_device_of(&phrase, store)
+    }
+
+    /// A new device on this database, enrolled by the recovery phrase. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_device`].
+    pub fn add_device_of(&mut self, phrase: &RecoveryPhrase, store: Store) -> usize {
         let seed = self.seed();
         #[allow(clippy::expect_used)]
-        let machine = Machine::create(store, self.params.clone(), seed, self.now, &phrase)
+        let machine = Machine::create(store, self.params.clone(), seed, self.now, phrase)
             .expect("an empty database takes an account");
         self.add_machine(machine)
     }
@@ -545,6 +556,9 @@ impl World {
                     self.step(device, Input::HistoryFailed { query, reason, no_store: true });
                     return;
                 }
+                if !asked.topics.is_empty() {
+                    self.asked.push((self.now, device, asked.topics.clone()));
+                }
                 let (messages, cursor) = self.page(device, &asked);
                 self.step(device, Input::HistoryPage { query, messages, cursor });
             }
@@ -560,6 +574,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What was published since so many messages were, cards left out: those come by themselves.
+    pub fn no_cards_since(&self, from: usize) -> Vec<&Observed> {
+        let is_card = |message: &Observed| {
+            let at = u64::try_from(message.timestamp_ns).unwrap_or(0) / 1_000_000;
+            let machine = self.devices.get(message.by).and_then(|by| by.machine.as_ref());
+            machine.is_some_and(|by| by.insider_card_topic(Timestamp(at)) == message.topic)
+        };
+        self.observed[from..].iter().filter(|message| !is_card(message)).collect()
     }
 
     /// Lets time pass.

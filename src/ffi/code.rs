@@ -91,8 +91,10 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
-            Error::NoAccount | Error::AccountExists | Error::OtherNetwork => WakuChatCode::Account,
-            Error::Params(_) => WakuChatCode::BadConfig,
+            Error::NoAccount | Error::AccountExists | Error::OtherNetwork | Error::Linking => {
+                WakuChatCode::Account
+            }
+            Error::Params(_) | Error::DeviceName(_) => WakuChatCode::BadConfig,
             Error::Store(_) | Error::Step(_) => WakuChatCode::Database,
             Error::Command(_) => WakuChatCode::Refused,
             Error::Timeout { .. } => WakuChatCode::Timeout,

@@ -58,6 +58,7 @@ pub const METHODS: &[Method] = &[
     query("missing"),
     query("history"),
     command("contact_link"),
+    command("short_contact_link"),
     command("add_contact"),
     command("remove_contact"),
     command("create_group"),
@@ -132,6 +133,7 @@ pub(super) async fn call(
                 "duplicates": counters.duplicates,
                 "stale": counters.stale,
                 "not_for_us": counters.not_for_us,
+                "cards": counters.cards,
                 "refused": refused.collect::<BTreeMap<_, _>>(),
             }))
         }
@@ -159,6 +161,10 @@ pub(super) async fn call(
         "contact_link" => {
             let Nothing {} = read(given)?;
             value(client.contact_link().await?)
+        }
+        "short_contact_link" => {
+            let Nothing {} = read(given)?;
+            value(client.short_contact_link().await?)
         }
         "add_contact" => {
             let Contact { link, name } = read(given)?;

@@ -327,6 +327,21 @@ impl People {
             Event::CatchUpFailed { reason } => {
                 format!("history cannot be fetched: {}", text::line(reason))
             }
+            Event::ContactReady { account } => {
+                format!("{} can be invited now", self.account(account))
+            }
+            Event::ContactFailed { account, reason } => {
+                format!("{} cannot be invited yet: {}", self.account(account), text::line(reason))
+            }
+            Event::CardRollback { account, installation } => format!(
+                "WARNING: device {} of {} published a card that leaves out devices or revocations; it \
+                 was ignored",
+                installation.short(),
+                self.account(account)
+            ),
+            Event::CardFailed { reason } => {
+                format!("the own card cannot be published: {}", text::line(reason))
+            }
         }
     }
 }

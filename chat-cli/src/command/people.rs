@@ -24,14 +24,20 @@ pub(crate) async fn contact(global: &Global, out: Out, command: Contact) -> Resu
 
 async fn run_contact(client: &Client, out: Out, command: Contact) -> Result<(), CliError> {
     match command {
-        Contact::Link => {
-            let link = client.contact_link().await?;
+        Contact::Link { no_card } => {
+            let link = match no_card {
+                true => client.short_contact_link().await?,
+                false => client.contact_link().await?,
+            };
             out.progress("Give this to whoever is to invite you, over a channel that you trust:");
             out.result(&json!({"link": link}), || link.clone())
         }
         Contact::Add { link, name } => {
             let link = if link == "-" { read_link().await? } else { link };
             let contact = client.add_contact(link.trim(), name).await?;
+            if contact.pending {
+                out.progress("The link has no card: it is looked for whenever you are connected.");
+            }
             out.result(&contact, || format!("Added {}", show_contact(&contact)))
         }
         Contact::List => {
@@ -66,6 +72,7 @@ fn show_contact(contact: &ContactView) -> String {
     let name = contact.name.as_deref().map_or("(no name)".to_owned(), text::line);
     let state = match (contact.blocked, contact.usable_until) {
         (true, _) => "blocked".to_owned(),
+        (false, None) if contact.pending => "its card is being looked for".to_owned(),
         (false, Some(until)) => format!("can be invited until {}", time::show(until)),
         (false, None) => "cannot be invited: ask for a link".to_owned(),
     };

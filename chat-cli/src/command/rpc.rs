@@ -27,7 +27,7 @@ Methods and their parameters:
   identity, status, groups, contacts, requests, counters
   group, members, missing            group
   history                            group, before (optional), limit (optional)
-  contact_link
+  contact_link, short_contact_link
   add_contact                        link, name (optional)
   remove_contact                     account
   create_group                       name, description (optional), members (optional)

@@ -6,24 +6,27 @@ use std::time::Duration;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use crate::identity::credential::{Credential, MAX_CREDENTIAL};
 use crate::identity::installation::{InstallationKey, SignatureError, verify};
-use crate::identity::log::{Log, LogError, MAX_LOG};
-use crate::ids::{AccountId, IdError, InstallationId};
-use crate::params::{CARD_PERIOD, MAX_INSTALLATIONS, NetworkId};
+use crate::identity::log::{Log, LogError};
+use crate::ids::{AccountId, EntryHash, IdError, InstallationId};
+use crate::params::{CARD_PERIOD, CARD_SIZE, MAX_INSTALLATIONS, NetworkId};
 use crate::time::Timestamp;
 use crate::wire::labels::Label;
 
-/// Bytes that one key package in a card may have.
-pub const MAX_KEY_PACKAGE: usize = 2048;
+/// Bytes that one key package in a card may have: the longest credential, and what MLS puts around
+/// it.
+pub const MAX_KEY_PACKAGE: usize = MAX_CREDENTIAL + 1024;
 
-/// Bytes that an encoded card may have.
-pub const MAX_CARD: usize = MAX_LOG + MAX_INSTALLATIONS * (MAX_KEY_PACKAGE + 64) + 512;
+/// Bytes that an encoded card may have: what its envelope of [`CARD_SIZE`] holds, nonce, length, tag
+/// and frame taken off.
+pub const MAX_CARD: usize = CARD_SIZE - 64;
 
 /// Why a card is refused, or cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {
-    /// More bytes than a card can have.
-    #[error("a card of {0} bytes is too large")]
+    /// More bytes than a card can have: the account's log is too long.
+    #[error("a card of {0} bytes is too large: it has {MAX_CARD} at most")]
     TooLarge(usize),
     /// Not the encoding of a card.
     #[error("not a card: {0}")]
@@ -76,8 +79,8 @@ pub struct CardKeyPackage {
     pub installation: InstallationId,
     /// The owner is not to be added with it after this.
     pub usable_until: Timestamp,
-    /// The MLS key package, opaque here, at most [`MAX_KEY_PACKAGE`] bytes. Whoever uses it checks
-    /// that its leaf is that of the installation.
+    /// The MLS key package, whole, at most [`MAX_KEY_PACKAGE`] bytes. Whoever uses it checks that its
+    /// leaf is that of the installation.
     pub bytes: Vec<u8>,
 }
 
@@ -133,8 +136,71 @@ struct WireKeyPackage {
     installation: Vec<u8>,
     #[prost(uint64, tag = "2")]
     usable_until: u64,
+    /// The key package, or what is left of it without the credential.
     #[prost(bytes = "vec", tag = "3")]
     bytes: Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    cut: Option<WireCut>,
+}
+
+/// A credential that was taken out of a key package.
+#[derive(Clone, PartialEq, Message)]
+struct WireCut {
+    /// Where it goes.
+    #[prost(uint32, tag = "1")]
+    at: u32,
+    /// The head of the log that it names; all else of it follows from the log in the card.
+    #[prost(bytes = "vec", tag = "2")]
+    log_head: Vec<u8>,
+}
+
+impl WireKeyPackage {
+    /// Takes out the credential, the largest part, where the log can tell it. Where it cannot (the
+    /// log has changed since the key package was made) the key package goes whole.
+    fn pack(package: &CardKeyPackage, log: &Log) -> Self {
+        let mut wire = Self {
+            installation: package.installation.0.to_vec(),
+            usable_until: package.usable_until.0,
+            bytes: package.bytes.clone(),
+            cut: None,
+        };
+        let Ok(credential) = Credential::for_installation(log, &package.installation) else {
+            return wire;
+        };
+        // The head is the last field.
+        let credential = credential.encode();
+        let constant = &credential[..credential.len().saturating_sub(EntryHash::LEN)];
+        let found = wire.bytes.windows(credential.len()).position(|part| {
+            // The whole window is looked at, so that a head follows.
+            part.starts_with(constant)
+        });
+        if let Some(at) = found {
+            let gone: Vec<u8> = wire.bytes.drain(at..at + credential.len()).collect();
+            // At most `MAX_KEY_PACKAGE`, so it fits.
+            wire.cut = Some(WireCut { at: at as u32, log_head: gone[constant.len()..].to_vec() });
+        }
+        wire
+    }
+
+    /// The key package, whole again.
+    fn unpack(self, log: &Log) -> Result<CardKeyPackage, CardError> {
+        let malformed = |_: IdError| CardError::Malformed("installation");
+        let installation = InstallationId::from_slice(&self.installation).map_err(malformed)?;
+        let mut bytes = self.bytes;
+        if bytes.len() > MAX_KEY_PACKAGE {
+            return Err(CardError::Malformed("key package size"));
+        }
+        if let Some(cut) = self.cut {
+            let bad = CardError::Malformed("credential of a key package");
+            let credential = Credential::for_installation(log, &installation)
+                .map_err(|_| CardError::NotActive)?;
+            let log_head = EntryHash::from_slice(&cut.log_head).map_err(|_| bad.clone())?;
+            let at = usize::try_from(cut.at).ok().filter(|at| *at <= bytes.len()).ok_or(bad)?;
+            bytes.splice(at..at, Credential { log_head, ..credential }.encode());
+        }
+        let usable_until = Timestamp(self.usable_until);
+        Ok(CardKeyPackage { installation, usable_until, bytes })
+    }
 }
 
 impl Card {
@@ -146,7 +212,8 @@ impl Card {
     /// Makes and signs a card.
     ///
     /// # Errors
-    /// [`CardError`] if the content is one that would be refused.
+    /// [`CardError`] if the content is one that would be refused; [`CardError::TooLarge`] if it does
+    /// not fit the one size that all cards have.
     pub fn sign(content: CardContent, key: &InstallationKey) -> Result<Card, CardError> {
         check(&content, &key.id())?;
         let wire = WireContent {
@@ -157,18 +224,17 @@ impl Card {
             key_packages: content
                 .key_packages
                 .iter()
-                .map(|p| WireKeyPackage {
-                    installation: p.installation.0.to_vec(),
-                    usable_until: p.usable_until.0,
-                    bytes: p.bytes.clone(),
-                })
+                .map(|package| WireKeyPackage::pack(package, &content.log))
                 .collect(),
             signer: key.id().0.to_vec(),
         }
         .encode_to_vec();
         let signature = key.sign(Label::CardSignature, content.log.network(), &[&wire]).to_vec();
         let bytes = WireCard { content: wire, signature }.encode_to_vec();
-        Ok(Card { content, signer: key.id(), bytes })
+        match bytes.len() {
+            size if size > MAX_CARD => Err(CardError::TooLarge(size)),
+            _ => Ok(Card { content, signer: key.id(), bytes }),
+        }
     }
 
     /// What the card says.
@@ -232,19 +298,17 @@ impl Card {
         let signer = InstallationId::from_slice(&content.signer).map_err(malformed)?;
         // One signature first, before the many of the log.
         verify(&signer, Label::CardSignature, network, &[&wire.content], &wire.signature)?;
+        if content.key_packages.len() > MAX_INSTALLATIONS {
+            return Err(CardError::Malformed("number of key packages"));
+        }
+        let log = Log::decode(&content.log, network)?;
         let key_packages = content
             .key_packages
             .into_iter()
-            .map(|p| {
-                Ok(CardKeyPackage {
-                    installation: InstallationId::from_slice(&p.installation).map_err(malformed)?,
-                    usable_until: Timestamp(p.usable_until),
-                    bytes: p.bytes,
-                })
-            })
+            .map(|package| package.unpack(&log))
             .collect::<Result<Vec<_>, CardError>>()?;
         let content = CardContent {
-            log: Log::decode(&content.log, network)?,
+            log,
             counter: content.counter,
             inbox: InboxPublic {
                 key: content.inbox_key.try_into().map_err(|_| CardError::Malformed("inbox key"))?,
@@ -258,9 +322,9 @@ impl Card {
 
     /// Whether this card takes the place of one that is known.
     ///
-    /// The higher counter wins; of two with the same counter, the one whose log has more, and else the
-    /// one of the lower hash. A log only
-    /// grows, so a card whose log lacks an entry of the known one is refused, whatever its counter.
+    /// The higher counter wins; of two with the same counter, the one whose log has more, then the
+    /// one of the lower hash. A log only grows, so a card whose log lacks an entry of the known one is
+    /// refused, whatever its counter.
     /// And one whose log shows that the signer of the known card was revoked wins against any
     /// counter: else a stolen device could block the account's card until its counter is reached.
     ///
@@ -284,10 +348,10 @@ impl Card {
         match self.content.counter.cmp(&known.content.counter) {
             std::cmp::Ordering::Less => Err(CardError::Rollback),
             std::cmp::Ordering::Greater => Ok(true),
-            // Of one period, the one that knows more of the account.
-            std::cmp::Ordering::Equal if self.content.log != known.content.log => Ok(true),
             std::cmp::Ordering::Equal => {
-                Ok(Sha256::digest(&self.bytes) < Sha256::digest(&known.bytes))
+                // The known log is covered, or we were not here.
+                Ok(known.content.log.is_rollback_of(&self.content.log)
+                    || Sha256::digest(&self.bytes) < Sha256::digest(&known.bytes))
             }
         }
     }

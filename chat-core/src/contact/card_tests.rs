@@ -133,3 +133,158 @@ proptest! {
         prop_assert!(Card::decode_and_verify(&bytes[..bytes.len() - cut], &NETWORK, NOW).is_err());
     }
 }
+
+/// What the largest honest account has in its card: a full log, and a device that added a device that
+/// added a device, so that credentials are as long as they get.
+fn largest() -> (Person, Vec<CardKeyPackage>) {
+    use crate::identity::log::RESERVED_ENTRIES;
+    use crate::params::{MAX_INSTALLATIONS, MAX_LOG_ENTRIES};
+
+    let mut person = Person::new(1);
+    let mut keys = vec![InstallationKey::from_bytes(person.device.to_bytes())];
+    for seed in 2..=MAX_INSTALLATIONS as u64 {
+        let by = InstallationKey::from_bytes(keys.last().unwrap().to_bytes());
+        keys.push(person.link(EntrySigner::Installation(&by), seed));
+    }
+    // The last one comes and goes until there is no room but for the account key, which goes on.
+    let account = crate::identity::phrase::RecoveryPhrase::generate(&mut rng(1)).account_key();
+    for seed in 100.. {
+        let full = person.log.len() >= MAX_LOG_ENTRIES - RESERVED_ENTRIES;
+        let by = InstallationKey::from_bytes(keys[MAX_INSTALLATIONS - 2].to_bytes());
+        let signer =
+            if full { EntrySigner::Account(&account) } else { EntrySigner::Installation(&by) };
+        if person.log.len() + 2 > MAX_LOG_ENTRIES {
+            break;
+        }
+        let gone = revoke(&person.log, signer, keys.pop().unwrap().id());
+        person.log.insert(gone).unwrap();
+        keys.push(person.link(signer, seed));
+    }
+    let packages = packages(&person, &keys);
+    (person, packages)
+}
+
+/// Real key packages of these installations.
+fn packages(person: &Person, keys: &[InstallationKey]) -> Vec<CardKeyPackage> {
+    let rng = crate::group::crypto::SharedRng::new([1; 32]);
+    keys.iter()
+        .map(|key| {
+            let credential = Credential::for_installation(&person.log, &key.id()).unwrap().encode();
+            let package =
+                crate::group::package::OwnPackage::make(&rng, key, &credential, &[3; 32], NOW);
+            CardKeyPackage {
+                installation: key.id(),
+                usable_until: NOW + KEY_PACKAGE_USE,
+                bytes: package.unwrap().public,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_largest_honest_card_fits_and_a_smaller_class_would_not_do() {
+    let (person, key_packages) = largest();
+    assert_eq!(key_packages.len(), crate::params::MAX_INSTALLATIONS);
+    let whole: usize = key_packages.iter().map(|package| package.bytes.len()).sum();
+    let longest = key_packages.iter().map(|package| package.bytes.len()).max().unwrap();
+    let log = person.log.encode().len();
+    let card =
+        Card::sign(CardContent { key_packages, ..content(&person) }, &person.device).unwrap();
+    let size = card.encode().len();
+    println!("log {log}, key packages {whole} (longest {longest}), card {size} of {MAX_CARD}");
+    assert!(size > CARD_SIZE / 2, "a smaller class would do: {size}");
+    assert!(longest <= MAX_KEY_PACKAGE);
+    // What was taken out of it is there again.
+    assert_eq!(read(&card), Ok(card));
+}
+
+#[test]
+fn a_card_that_does_not_fit_is_not_made() {
+    let person = Person::new(1);
+    let mut large = content(&person);
+    large.key_packages[0].bytes = vec![7; MAX_KEY_PACKAGE];
+    assert!(Card::sign(large, &person.device).is_ok());
+    let (person, mut key_packages) = largest();
+    for package in &mut key_packages {
+        // Nothing that a log could tell.
+        package.bytes.fill(7);
+    }
+    let large = CardContent { key_packages, ..content(&person) };
+    assert!(matches!(Card::sign(large, &person.device), Err(CardError::TooLarge(_))));
+}
+
+#[test]
+fn a_key_package_from_before_a_change_of_the_log_comes_back_whole_too() {
+    let mut person = Person::new(1);
+    let first = InstallationKey::from_bytes(person.device.to_bytes());
+    let mut keys = vec![InstallationKey::from_bytes(first.to_bytes())];
+    keys.extend([2, 3].map(|seed| person.link(EntrySigner::Installation(&first), seed)));
+    let mut key_packages = packages(&person, &keys);
+    key_packages.pop();
+    let gone = revoke(&person.log, EntrySigner::Installation(&first), keys[2].id());
+    person.log.insert(gone).unwrap();
+    let made = CardContent { key_packages: key_packages.clone(), ..content(&person) };
+    let card = Card::sign(made, &first).unwrap();
+    let again = read(&card).unwrap();
+    assert_eq!(again.content().key_packages, key_packages);
+    // Only the head had changed, so the credentials did not have to be sent.
+    let whole: usize = key_packages.iter().map(|package| package.bytes.len()).sum();
+    assert!(card.encode().len() < whole + person.log.encode().len());
+}
+
+#[test]
+fn a_cut_that_makes_no_sense_is_refused() {
+    let person = Person::new(1);
+    let base = content(&person);
+    let sign = |change: &dyn Fn(&mut WireKeyPackage)| {
+        let card = Card::sign(base.clone(), &person.device).unwrap();
+        let wire = WireCard::decode(card.encode()).unwrap();
+        let mut inner = WireContent::decode(wire.content.as_slice()).unwrap();
+        change(&mut inner.key_packages[0]);
+        let content = inner.encode_to_vec();
+        let signature = person.device.sign(Label::CardSignature, &NETWORK, &[&content]).to_vec();
+        let bytes = WireCard { content, signature }.encode_to_vec();
+        Card::decode_and_verify(&bytes, &NETWORK, NOW).map(|card| card.content().clone())
+    };
+    let cut = |at: u32, head: usize| {
+        sign(&move |p| p.cut = Some(WireCut { at, log_head: vec![0; head] }))
+    };
+    assert!(cut(300, 32).is_ok());
+    assert_eq!(cut(301, 32), Err(CardError::Malformed("credential of a key package")));
+    assert_eq!(cut(0, 31), Err(CardError::Malformed("credential of a key package")));
+    let stranger = Person::new(2).device.id();
+    assert_eq!(
+        sign(&|p| {
+            p.installation = stranger.0.to_vec();
+            p.cut = Some(WireCut { at: 0, log_head: vec![0; 32] });
+        }),
+        Err(CardError::NotActive)
+    );
+    assert_eq!(
+        sign(&|p| {
+            p.bytes = vec![0; MAX_KEY_PACKAGE];
+            p.cut = Some(WireCut { at: 0, log_head: vec![0; 32] });
+        }),
+        Err(CardError::Malformed("key package size"))
+    );
+}
+
+#[test]
+fn of_two_of_a_period_the_one_that_knows_more_of_the_account_wins() {
+    let mut person = Person::new(1);
+    let less: Vec<Card> = (0..4)
+        .map(|n| {
+            let packages = content(&person).key_packages;
+            let key_packages =
+                packages.into_iter().map(|p| CardKeyPackage { bytes: vec![n; 10], ..p }).collect();
+            Card::sign(CardContent { key_packages, ..content(&person) }, &person.device).unwrap()
+        })
+        .collect();
+    let first = InstallationKey::from_bytes(person.device.to_bytes());
+    person.link(EntrySigner::Installation(&first), 3);
+    let more = Card::sign(content(&person), &first).unwrap();
+    for less in less {
+        assert_eq!(more.supersedes(&less), Ok(true));
+        assert_eq!(less.supersedes(&more), Err(CardError::Rollback));
+    }
+}

@@ -7,6 +7,7 @@ pub mod doorbell;
 pub mod inbox;
 pub mod invitation;
 pub mod link;
+pub mod schedule;
 
 pub use card::{Card, CardContent, CardError, CardKeyPackage, InboxPublic};
 pub use doorbell::{

@@ -8,6 +8,9 @@
 //!
 //! The one exception is an invitation that is accepted long after it was offered: the time in which
 //! it can lie is fetched alone, without all that came after it.
+//!
+//! Once nothing is left to catch up with, cards are looked for: runs of one query for one topic, which
+//! move no mark (see `lookups`).
 
 use std::time::Duration;
 
@@ -15,6 +18,8 @@ use super::Machine;
 use super::error::StepError;
 use super::event::Event;
 use super::io::{Inbound, Output, QueryId};
+use super::lookups::Lookup;
+use super::topics::Target;
 use crate::ids::RequestId;
 use crate::params::{
     CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, CLOCK_WARNING, HISTORY_MESSAGE_COST,
@@ -30,14 +35,27 @@ const TOPICS_PER_QUERY: usize = 8;
 /// Slots behind the mark for which roots are kept: others' clocks may be off by one, and a page may
 /// come late.
 const KEPT_SLOTS: u64 = 2;
+/// Queries that fail in a row before those who wait for a contact's card are told.
+const LOOKUP_FAILURES: u32 = 3;
 /// The mark, in the database.
 const MARK: &str = "complete_to";
+
+/// What a run of queries is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// Everything since the mark.
+    Everything,
+    /// The time that an invitation can lie in.
+    Invitation(RequestId),
+    /// The topic of a card.
+    Card(Lookup),
+}
 
 /// A run of queries, one after the other.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// The request whose invitation is looked for. None: everything since the mark is fetched.
-    seeks: Option<RequestId>,
+    /// What it is for. Only where everything is fetched does the mark move.
+    aim: Aim,
     /// When it began.
     began: Timestamp,
     /// Up to when it fetches.
@@ -112,7 +130,13 @@ impl Machine {
             None if it.wanted.is_some() || self.next_to_seek().is_some() => {
                 Some(it.not_before.max(it.paced_until))
             }
-            None => it.synced_to.map(|at| at + self.resync_interval()),
+            None => [
+                it.synced_to.map(|at| at + self.resync_interval()),
+                self.next_lookup_due().map(|at| at.max(it.not_before).max(it.paced_until)),
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
         }
     }
 
@@ -130,6 +154,7 @@ impl Machine {
         self.catch_up.failures = 0;
         self.watched.clear();
         self.outbox.reset();
+        self.forget_card_plan();
         if connected {
             self.watch_changed = true;
             self.want(self.catch_up.complete_to);
@@ -162,7 +187,7 @@ impl Machine {
         let from = from.max(self.me.created_at.min(self.now) - CLOCK_PROBE);
         self.catch_up.complete_to = self.catch_up.complete_to.min(from);
         if let Some(query) = &self.catch_up.query
-            && query.run.seeks.is_none()
+            && query.run.aim == Aim::Everything
             && query.run.next_slot.is_none()
             && query.position <= from
             && self.now <= query.run.end
@@ -197,7 +222,7 @@ impl Machine {
     /// Starts a query if one is wanted and none is under way, and writes down how far it is.
     pub(super) fn drive_catch_up(&mut self) -> Result<(), StepError> {
         if self.connected {
-            self.next_run();
+            self.next_run()?;
         }
         let mark = self.catch_up.complete_to;
         if self.catch_up.saved != Some(mark) {
@@ -207,13 +232,14 @@ impl Machine {
         Ok(())
     }
 
-    fn next_run(&mut self) {
+    fn next_run(&mut self) -> Result<(), StepError> {
         // No pause is longer; one that is comes from a clock that was ahead then.
         let latest = self.now + RETRY_MAX;
         self.catch_up.not_before = self.catch_up.not_before.min(latest);
         self.catch_up.paced_until = self.catch_up.paced_until.min(latest);
         if self.catch_up.query.is_some() {
-            return self.put_query();
+            self.put_query();
+            return Ok(());
         }
         if let Some(synced) = self.catch_up.synced_to {
             if synced > self.now + CATCH_UP_MARGIN {
@@ -225,21 +251,26 @@ impl Machine {
             }
         }
         if self.now < self.catch_up.not_before.max(self.catch_up.paced_until) {
-            return;
+            return Ok(());
         }
         if let Some(wanted) = self.catch_up.wanted.take() {
             let mark = self.catch_up.complete_to.min(wanted).min(self.now);
             self.catch_up.complete_to = mark;
-            self.start_run(mark, self.now + CATCH_UP_MARGIN, None);
+            self.start_run(Aim::Everything, mark, self.now + CATCH_UP_MARGIN, Vec::new());
         } else if let Some((request, from, until)) = self.next_to_seek() {
-            self.start_run(from, until.min(self.now + CATCH_UP_MARGIN), Some(request));
+            let end = until.min(self.now + CATCH_UP_MARGIN);
+            self.start_run(Aim::Invitation(request), from, end, Vec::new());
+        } else if let Some((lookup, topic)) = self.next_lookup()? {
+            let (from, end) = lookup.time();
+            self.start_run(Aim::Card(lookup), from, end, vec![topic]);
         }
+        Ok(())
     }
 
-    fn start_run(&mut self, from: Timestamp, end: Timestamp, seeks: Option<RequestId>) {
+    fn start_run(&mut self, aim: Aim, from: Timestamp, end: Timestamp, topics: Vec<String>) {
         let start = from - CATCH_UP_MARGIN;
-        let run = Run { seeks, began: self.now, end, next_slot: None };
-        let query = self.new_query(run, start, end, Vec::new());
+        let run = Run { aim, began: self.now, end, next_slot: None };
+        let query = self.new_query(run, start, end, topics);
         self.ask(query);
     }
 
@@ -278,7 +309,7 @@ impl Machine {
         }
         query.asked = true;
         // Messages of our future, if there are any, tell that our clock is behind.
-        let probes = query.topics.is_empty() && query.run.seeks.is_none();
+        let probes = query.topics.is_empty() && query.run.aim == Aim::Everything;
         self.out.push(Output::FetchHistory {
             query: query.id,
             topics: query.topics.iter().take(TOPICS_PER_QUERY).cloned().collect(),
@@ -317,14 +348,24 @@ impl Machine {
                     if !by_topic {
                         query.position = query.position.max(at);
                     }
-                    self.note_time(at);
+                    // The own card goes out by the own clock, and confirms nothing.
+                    let target = self.card_target(&message.topic, message.payload.len(), at);
+                    if target != Some(Target::Card(self.me.account)) {
+                        self.note_time(at);
+                    }
                 }
             }
             self.receive(message, false)?;
         }
         self.catch_up.paced_until = self.doorbells.recovers_at(self.now).unwrap_or_default();
-        if !by_topic && query.run.seeks.is_none() {
+        if !by_topic && query.run.aim == Aim::Everything {
             self.raise_mark(query.position);
+        }
+        if let Aim::Card(lookup) = query.run.aim
+            && (self.was_found(&lookup) || query.bytes > TOPIC_QUERY_BUDGET)
+        {
+            // Whatever else is on the topic does not matter.
+            return self.finish(query.run);
         }
         // A cursor that does not move, or leads on from nothing, is a Store that goes in circles.
         let next = cursor.filter(|next| !empty && query.cursor != Some(*next));
@@ -366,7 +407,7 @@ impl Machine {
         if start > run.end {
             return self.finish(run);
         }
-        if run.seeks.is_none() {
+        if run.aim == Aim::Everything {
             self.raise_mark(start);
         }
         let mut topics = self.own_topics(slot);
@@ -383,9 +424,10 @@ impl Machine {
 
     fn finish(&mut self, run: Run) -> Result<(), StepError> {
         self.catch_up.failures = 0;
-        match run.seeks {
-            Some(request) => self.was_sought(&request),
-            None => self.caught_up_to(run.end),
+        match run.aim {
+            Aim::Everything => self.caught_up_to(run.end),
+            Aim::Invitation(request) => self.was_sought(&request),
+            Aim::Card(lookup) => self.was_looked_up(&lookup),
         }
     }
 
@@ -436,12 +478,19 @@ impl Machine {
         } else {
             RETRY_MIN.saturating_mul(1 << failures.min(10)).min(RETRY_MAX)
         };
-        if query.run.seeks.is_none() {
+        if query.run.aim == Aim::Everything {
             // It goes on from the mark, which went with what was fetched; the horizon never limits
             // that.
             self.want(self.catch_up.complete_to);
         }
         self.catch_up.not_before = self.now + pause;
+        let hopeless = no_store || failures >= LOOKUP_FAILURES;
+        if hopeless || matches!(query.run.aim, Aim::Card(_)) {
+            self.give_up_own_card();
+        }
+        if hopeless {
+            self.could_not_look_up(&reason)?;
+        }
         if failures == 1 {
             self.tell(Event::CatchUpFailed { reason })?;
         }

@@ -25,8 +25,10 @@ impl fmt::Debug for PhraseWords {
 /// be published goes to the outbox in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Makes a contact link of the own account, with a card in it that can be used for
-    /// [`KEY_PACKAGE_USE`](crate::params::KEY_PACKAGE_USE). Answer: [`Answer::ContactLink`].
+    /// Makes a contact link of the own account, with a card in it that can be used at once, without a
+    /// Store, for [`KEY_PACKAGE_USE`](crate::params::KEY_PACKAGE_USE). Where the card is too large
+    /// for a link (an account of many devices), as [`Command::MakeShortContactLink`]. Answer:
+    /// [`Answer::ContactLink`].
     MakeContactLink,
     /// Adds or refreshes a contact from its link. Answer: [`Answer::Contact`].
     AddContact {
@@ -165,6 +167,9 @@ pub enum Command {
         /// The last one that it has dealt with.
         cursor: u64,
     },
+    /// Makes a contact link without a card: short enough for a QR code, and good as long as the
+    /// account is; whoever takes it finds the card in a Store. Answer: [`Answer::ContactLink`].
+    MakeShortContactLink,
 }
 
 /// What a command answers.

@@ -1,7 +1,7 @@
 //! What became of an envelope from the network: a closed list. What others send never makes an
 //! error; it has a disposition.
 
-use crate::ids::{CommitId, GroupId, ItemHash, LinkingId, RequestId};
+use crate::ids::{AccountId, CommitId, GroupId, ItemHash, LinkingId, RequestId};
 
 /// What became of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Disposition {
     NotForUs,
     /// It was dropped.
     Refused(Refused),
+    /// A card was read: the newest of its account.
+    Card(AccountId),
 }
 
 /// What is awaited.
@@ -64,6 +66,8 @@ pub enum Refused {
     Budget,
     /// It was used before.
     Replay,
+    /// It forgets entries of an installation log that are known.
+    Rollback,
 }
 
 /// How often each came, since the machine was opened.
@@ -87,6 +91,8 @@ pub struct Counters {
     pub stale: u64,
     /// Not for us.
     pub not_for_us: u64,
+    /// Cards read.
+    pub cards: u64,
     /// Dropped, by reason.
     pub refused: std::collections::BTreeMap<Refused, u64>,
 }
@@ -104,6 +110,7 @@ impl Counters {
             Disposition::Stale => &mut self.stale,
             Disposition::NotForUs => &mut self.not_for_us,
             Disposition::Refused(why) => self.refused.entry(*why).or_default(),
+            Disposition::Card(_) => &mut self.cards,
         };
         *counter += 1;
     }

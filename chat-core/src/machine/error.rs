@@ -84,8 +84,11 @@ pub enum CommandError {
         /// Which.
         account: AccountId,
     },
-    /// What is known of a contact is too old to add it to a group.
-    #[error("the link of {account} has expired: ask for a new one")]
+    /// What is known of a contact is too old to add it to a group, and no newer card was found.
+    #[error(
+        "what is known of {account} has expired and no newer card was found: it has to come online, \
+         or ask for a new link"
+    )]
     ContactExpired {
         /// Whose.
         account: AccountId,
@@ -226,6 +229,12 @@ pub enum CommandError {
     /// This device is new, and belongs to no account yet.
     #[error("this device is not linked to an account yet")]
     NotLinked,
+    /// The card of a contact is being looked for; without it, it cannot be added to a group.
+    #[error("{account} cannot be added yet: its card is being looked for")]
+    ContactPending {
+        /// Whose.
+        account: AccountId,
+    },
 }
 
 impl CommandError {
@@ -271,11 +280,17 @@ impl CommandError {
             CommandError::LinkingNotReady { .. } => "linking_not_ready",
             CommandError::TooManyLinkings => "too_many_linkings",
             CommandError::NotLinked => "not_linked",
+            CommandError::ContactPending { .. } => "contact_pending",
         }
     }
 
     /// Whether the same command may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, CommandError::WouldLose | CommandError::OutboxFull)
+        matches!(
+            self,
+            CommandError::WouldLose
+                | CommandError::OutboxFull
+                | CommandError::ContactPending { .. }
+        )
     }
 }

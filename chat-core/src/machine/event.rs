@@ -255,6 +255,33 @@ pub enum Event {
         /// The account that this device belongs to.
         account: AccountId,
     },
+    /// A contact can be added to groups now: its card was found.
+    ContactReady {
+        /// Whose.
+        account: AccountId,
+    },
+    /// No card of a contact was found, so that it cannot be added to groups. It is looked for again,
+    /// ever more seldom.
+    ContactFailed {
+        /// Whose.
+        account: AccountId,
+        /// Why.
+        reason: String,
+    },
+    /// A card of an account, the own or a contact's, was refused since it lacks entries of the
+    /// account's installation log that are known here. Either an installation is behind, or somebody
+    /// tries to have a revoked one forgotten. Told once a period.
+    CardRollback {
+        /// Whose card.
+        account: AccountId,
+        /// The installation that signed it.
+        installation: InstallationId,
+    },
+    /// The own card of this period cannot be made, so that links without a card do not work.
+    CardFailed {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Event {
@@ -293,6 +320,10 @@ impl Event {
             | Event::LinkStringShown { .. }
             | Event::Linked { .. }
             | Event::LinkAnsweredTwice { .. }
+            | Event::ContactReady { .. }
+            | Event::ContactFailed { .. }
+            | Event::CardRollback { .. }
+            | Event::CardFailed { .. }
             | Event::CaughtUp { .. }
             | Event::CatchUpFailed { .. } => None,
         }

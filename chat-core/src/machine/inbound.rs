@@ -134,7 +134,9 @@ impl Machine {
             Err(disposition) => return Ok(disposition),
         };
         self.handled_at = timestamp;
-        match self.target(topic.as_str(), slot) {
+        let target = self.target(topic.as_str(), slot);
+        let size = inbound.payload.len();
+        match target.or_else(|| self.card_target(topic.as_str(), size, timestamp)) {
             None => Ok(Disposition::NotForUs),
             Some(Target::Inbox) => self.open_doorbell(&topic, &inbound.payload, timestamp, live),
             Some(Target::Invitation(request)) => {
@@ -154,6 +156,9 @@ impl Machine {
             Some(Target::Linking(id)) => self.on_link_envelope(id, &topic, &inbound.payload, slot),
             Some(Target::Group(group)) => {
                 self.open_group_envelope(group, &topic, inbound.payload, slot)
+            }
+            Some(Target::Card(account)) => {
+                self.open_card(&account, &topic, &inbound.payload, timestamp)
             }
         }
     }

@@ -192,4 +192,9 @@ impl Machine {
         other.store.commit()?;
         Ok(other)
     }
+
+    /// The topic of the own card in the period that a moment falls into.
+    pub fn insider_card_topic(&self, at: Timestamp) -> String {
+        self.own_card_topic(at)
+    }
 }

@@ -164,7 +164,7 @@ impl Machine {
                     self.out.truncate(told);
                     self.load()?;
                     let attempts = record.attempts.saturating_add(1);
-                    if reason == CommandError::WouldLose && attempts < MAX_ATTEMPTS {
+                    if reason.is_retryable() && attempts < MAX_ATTEMPTS {
                         let pause = RETRY_MIN.saturating_mul(1 << attempts).min(RETRY_MAX);
                         let due_at = self.now + pause;
                         self.save_intent(IntentRecord { due_at, attempts, ..record })?;

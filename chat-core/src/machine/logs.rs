@@ -77,6 +77,8 @@ impl Machine {
         }
         self.me.log = log;
         self.store.set_meta("identity", &Identity::of(&self.me))?;
+        // Which installation's turn it is to publish the card follows from the log.
+        self.forget_card_plan();
         for installation in after.active.keys() {
             if !before.active.contains_key(installation) && *installation != self.me.key.id() {
                 self.tell(Event::InstallationAdded { installation: *installation })?;

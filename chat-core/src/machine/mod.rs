@@ -4,6 +4,7 @@
 //! Two files read as the two ways that data flows: `inbound` (open, decode, choose the state, apply,
 //! converge, record, tell) and `outbound` (command, intent, commit or message, frame, outbox).
 
+mod cards;
 mod catch_up;
 mod clock;
 mod command;
@@ -23,6 +24,7 @@ mod io;
 mod joining;
 mod link;
 mod logs;
+mod lookups;
 mod messages;
 mod outbound;
 mod outbox;
@@ -59,11 +61,13 @@ use crate::ids::{AccountId, GroupId, IntentId, RequestId};
 use crate::params::{NetworkId, NetworkParams};
 use crate::store::{Keyed, Store, Timed};
 use crate::time::{Slot, Timestamp};
+use cards::Cards;
 use catch_up::CatchUp;
 use clock::Clock;
 use group::{Group, Record};
 use intents::IntentRecord;
 use link::Links;
+use lookups::Lookups;
 use outbox::Outbox;
 use people::{Budget, Identity, Me, RequestRecord};
 use topics::TopicIndex;
@@ -120,6 +124,8 @@ pub struct Machine {
     intents: BTreeMap<IntentId, IntentRecord>,
     outbox: Outbox,
     links: Links,
+    cards: Cards,
+    lookups: Lookups,
     // What does not outlive the process.
     loaded: bool,
     now: Timestamp,
@@ -244,6 +250,8 @@ impl Machine {
             intents: BTreeMap::new(),
             outbox: Outbox::default(),
             links: Links::default(),
+            cards: Cards::default(),
+            lookups: Lookups::default(),
             now,
             loaded: false,
             out: Vec::new(),
@@ -293,6 +301,8 @@ impl Machine {
         self.load_outbox()?;
         self.load_links()?;
         self.load_catch_up()?;
+        self.load_cards()?;
+        self.load_lookups()?;
         self.index.clear();
         self.watch_changed = true;
         self.loaded = true;
@@ -382,6 +392,7 @@ impl Machine {
         if self.slot() != self.watched_slot {
             self.new_slot()?;
         }
+        self.drive_cards()?;
         self.drive_catch_up()?;
         self.reconcile()?;
         self.drive_intents()?;
@@ -421,6 +432,7 @@ impl Machine {
             self.next_intent_due().filter(|_| sending),
             self.links.next_end(),
             self.next_link_repeat().filter(|_| sending),
+            self.next_card_due().filter(|_| sending),
         ]
         .into_iter()
         .flatten()

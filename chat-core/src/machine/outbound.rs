@@ -100,6 +100,7 @@ impl Machine {
         }
         match command {
             Command::MakeContactLink => self.make_contact_link(),
+            Command::MakeShortContactLink => self.make_short_contact_link(),
             Command::AddContact { link, name } => self.add_contact(&link, name),
             Command::RemoveContact { account } => self.remove_contact(&account),
             Command::CreateGroup { name, description, members } => {
@@ -469,8 +470,9 @@ impl Machine {
         account: &AccountId,
     ) -> Done<()> {
         let contact = self.known_contact(account)?;
-        let expired = CommandError::ContactExpired { account: *account };
-        let card = contact.card(&self.network).ok_or_else(|| expired.clone())?;
+        let Some(card) = contact.card(&self.network) else {
+            return Err(self.no_usable_card(account).into());
+        };
         let mut usable = 0;
         for package in card.key_packages_at(self.now) {
             let read = read_package(&package.bytes, &self.rng, &self.network);
@@ -492,7 +494,7 @@ impl Machine {
             usable += 1;
         }
         if usable == 0 || card.content().inbox.usable_until <= self.now {
-            return Err(expired.into());
+            return Err(self.no_usable_card(account).into());
         }
         change.inboxes.push(card.content().inbox.key);
         Ok(())

@@ -12,12 +12,14 @@ use super::error::StepError;
 use super::event::Event;
 use super::io::{OutboxId, Output, PublishFailure};
 use super::link::linking_roots_at;
+use crate::contact::card::Card;
+use crate::contact::schedule::CARD_LANE;
 use crate::ids::{EpochId, GroupId, ItemHash};
 use crate::params::{RETRY_MAX, RETRY_MIN};
 use crate::time::{Slot, Timestamp};
 use crate::wire::envelope::{SizeClass, seal};
 use crate::wire::frame::{Frame, FrameKind};
-use crate::wire::roots::{Roots, inbox_roots, invitation_roots};
+use crate::wire::roots::{Roots, card_roots, inbox_roots, invitation_roots};
 use crate::wire::topic;
 
 /// Under which roots something is sealed.
@@ -47,6 +49,11 @@ pub(super) enum Address {
         slot: Slot,
         /// When nobody is there any more: what is not published by then never is.
         until: Timestamp,
+    },
+    /// Those of the own card of a period.
+    Card {
+        /// The period.
+        period: u64,
     },
 }
 
@@ -130,7 +137,29 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// The own card of a period, where it waits and is not under way.
+    fn waiting_card(&self, period: u64) -> Option<u64> {
+        let waits = |waiting: &Waiting| {
+            let address = &waiting.parcel.address;
+            !waiting.in_flight && matches!(address, Address::Card { period: of } if *of == period)
+        };
+        self.0.iter().find(|(_, waiting)| waits(waiting)).map(|(id, _)| *id)
+    }
+}
+
 impl Machine {
+    /// Takes the own card of a period out, where it has not gone yet.
+    pub(super) fn withdraw_card(&mut self, period: u64) -> Result<(), StepError> {
+        match self.outbox.waiting_card(period) {
+            Some(id) => {
+                self.outbox.0.remove(&id);
+                Ok(self.store.delete_outbox(id)?)
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn load_outbox(&mut self) -> Result<(), StepError> {
         self.outbox = Outbox(
             self.store
@@ -214,10 +243,14 @@ impl Machine {
             let sealed = self.roots_for(&waiting.parcel.address).and_then(|roots| {
                 let class = match waiting.parcel.address {
                     Address::Inbox => SizeClass::Doorbell,
+                    Address::Card { .. } => SizeClass::Card,
                     _ => SizeClass::Fit,
                 };
                 let mut rng = self.rng.lock();
-                let lane = topic::lane(&mut *rng);
+                let lane = match waiting.parcel.address {
+                    Address::Card { .. } => CARD_LANE,
+                    _ => topic::lane(&mut *rng),
+                };
                 seal(&mut *rng, &roots, lane, &waiting.parcel.frame, class, self.now, &self.params)
                     .map_err(|error| error.to_string())
             });
@@ -246,7 +279,7 @@ impl Machine {
     fn roots_begin(&self, address: &Address) -> Option<Timestamp> {
         let slot = self.slot();
         let begins = match address {
-            Address::Inbox => return None,
+            Address::Inbox | Address::Card { .. } => return None,
             Address::Invitation { slot, .. } | Address::Linking { slot, .. } => *slot,
             Address::Group { group, epoch } => {
                 let group = self.groups.get(group)?;
@@ -277,6 +310,12 @@ impl Machine {
                 };
                 group.lines.roots(state, slot, &self.network).map_err(|error| error.to_string())
             }
+            Address::Card { period } => match Card::counter_at(self.now) == *period {
+                true => {
+                    Ok(card_roots(self.me.card_secret.as_bytes(), *period, slot, &self.network))
+                }
+                false => Err("the period of the card is over".into()),
+            },
         }
     }
 
@@ -314,7 +353,9 @@ impl Machine {
         match (failure, waiting.and_then(|waiting| waiting.parcel.item)) {
             (None, Some((group, item))) => self.tell(Event::Published { group, item })?,
             (Some(_), Some((group, item))) => self.tell(Event::PublishFailed { group, item })?,
-            (Some(_), None) => tracing::error!("an invitation cannot be published; dropped"),
+            (Some(_), None) => {
+                tracing::error!("an invitation or card cannot be published; dropped")
+            }
             _ => {}
         }
         Ok(())

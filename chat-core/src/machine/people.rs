@@ -9,11 +9,12 @@ use super::command::Answer;
 use super::disposition::{Disposition, Refused};
 use super::error::{CommandError, StepError};
 use super::event::Event;
+use super::lookups::Look;
 use super::outbox::serde_bytes_vec;
 use super::topics::INVITATION_SLOTS;
 use super::view::{ContactView, RequestState, RequestView};
 use super::{Done, Machine};
-use crate::contact::card::{Card, CardContent, CardKeyPackage, InboxPublic};
+use crate::contact::card::{Card, CardKeyPackage, InboxPublic};
 use crate::contact::doorbell::{self, DoorbellError, Purpose};
 use crate::contact::inbox::InboxKey;
 use crate::contact::link::{CardSecret, ContactLink, LinkError};
@@ -130,6 +131,9 @@ pub(super) struct Contact {
     /// When this account's user changed it last, on whichever installation.
     #[serde(default)]
     pub(super) changed_at: Timestamp,
+    /// Where looking for its cards stands.
+    #[serde(default)]
+    pub(super) look: Look,
 }
 
 impl Contact {
@@ -142,6 +146,7 @@ impl Contact {
             name: None,
             blocked: false,
             changed_at: Timestamp(0),
+            look: Look::default(),
         }
     }
 
@@ -163,6 +168,7 @@ impl Contact {
             name: self.name.clone(),
             usable_until,
             blocked: self.blocked,
+            pending: self.secret.is_some() && self.card.is_none() && !self.blocked,
         }
     }
 }
@@ -264,7 +270,7 @@ impl Machine {
     }
 
     /// The inbox key of this week, which all installations of the account have.
-    fn current_inbox_key(&mut self) -> Result<InboxPublic, StepError> {
+    pub(super) fn current_inbox_key(&mut self) -> Result<InboxPublic, StepError> {
         let newest = self
             .store
             .all_timed::<InboxRecord>(Timed::InboxKey)?
@@ -356,24 +362,6 @@ impl Machine {
         })
     }
 
-    pub(super) fn make_contact_link(&mut self) -> Done<Answer> {
-        let content = CardContent {
-            log: self.me.log.clone(),
-            counter: Card::counter_at(self.now),
-            inbox: self.current_inbox_key()?,
-            key_packages: self.card_packages()?,
-        };
-        let bad = |error: &dyn std::fmt::Display| StepError::State(format!("own card: {error}"));
-        let card = Card::sign(content, &self.me.key).map_err(|error| bad(&error))?;
-        let link = ContactLink {
-            account: self.me.account,
-            secret: CardSecret::from_bytes(Zeroizing::new(*self.me.card_secret.as_bytes())),
-            card: Some(card),
-        };
-        let text = link.to_text(&self.network).map_err(|error| bad(&error))?;
-        Ok(Answer::ContactLink(text.to_string()))
-    }
-
     pub(super) fn add_contact(&mut self, link: &str, name: Option<String>) -> Done<Answer> {
         let bad = |error: LinkError| CommandError::BadLink { reason: error.to_string() };
         let link = ContactLink::parse(link, &self.network, self.now).map_err(bad)?;
@@ -386,20 +374,16 @@ impl Machine {
         let key = link.account.as_bytes();
         let known: Option<Contact> = self.store.keyed(Keyed::Contact, key)?;
         let mut contact = known.unwrap_or_else(|| Contact::unknown(link.account));
-        if let Some(card) = link.card {
-            let takes_place = match contact.card(&self.network) {
-                Some(old) => card
-                    .supersedes(&old)
-                    .map_err(|error| CommandError::BadLink { reason: error.to_string() })?,
-                None => true,
-            };
-            if takes_place {
-                contact.card = Some(card.encode().to_vec());
-            }
-        }
         contact.secret = Some(Zeroizing::new(*link.secret.as_bytes()));
         contact.name = name.or(contact.name);
         contact.blocked = false;
+        if let Some(card) = link.card {
+            self.take_card(&mut contact, &card)?
+                .map_err(|error| CommandError::BadLink { reason: error.to_string() })?;
+        } else {
+            // Whoever gives a link again may have published since it was looked for.
+            contact.look.look_again(self.now);
+        }
         self.change_contact(&mut contact)?;
         Ok(Answer::Contact(contact.view(&self.network)))
     }
@@ -416,7 +400,7 @@ impl Machine {
     fn change_contact(&mut self, contact: &mut Contact) -> Result<(), StepError> {
         // Never behind what it was, or the change would count for nothing elsewhere.
         contact.changed_at = self.now.max(contact.changed_at + Duration::from_millis(1));
-        self.store.set_keyed(Keyed::Contact, contact.account.as_bytes(), contact)?;
+        self.save_contact(contact)?;
         self.sync(vec![contact.item()])
     }
 

@@ -232,16 +232,11 @@ impl Machine {
         } else if let Some(bytes) = said.card
             && let Ok(card) = Card::decode_stored(&bytes, &self.network)
             && card.account() == account
+            && let Err(error) = self.take_card(&mut contact, &card)?
         {
-            let newer = match contact.card(&self.network) {
-                Some(old) => card.supersedes(&old).unwrap_or(false),
-                None => true,
-            };
-            if newer {
-                contact.card = Some(bytes);
-            }
+            tracing::debug!(%error, "a card that another installation has is not taken");
         }
-        self.store.set_keyed(Keyed::Contact, account.as_bytes(), &contact)?;
+        self.save_contact(&contact)?;
         self.tell(Event::ContactChanged { account })
     }
 

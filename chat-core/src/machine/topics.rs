@@ -6,7 +6,7 @@ use super::Machine;
 use super::io::Output;
 use super::people::RequestRecord;
 use super::view::RequestState;
-use crate::ids::{GroupId, LinkingId, RequestId};
+use crate::ids::{AccountId, GroupId, LinkingId, RequestId};
 use crate::params::NetworkId;
 use crate::time::Slot;
 use crate::wire::roots::{Root, Roots, inbox_roots, invitation_roots};
@@ -29,6 +29,8 @@ pub(super) enum Target {
     Group(GroupId),
     /// The meeting place of a linking.
     Linking(LinkingId),
+    /// A card, of this account or of a contact.
+    Card(AccountId),
 }
 
 /// Topics by slot, computed when first asked for; those of a group, again after it changed.
@@ -143,6 +145,7 @@ impl Machine {
         let mut wanted = BTreeSet::new();
         for slot in [slot.previous(), slot, slot.next()] {
             wanted.extend(self.topics_of(slot).keys().cloned());
+            wanted.insert(self.own_card_topic(slot.start(self.params.slot_secs)));
         }
         let fresh: Vec<String> = wanted.difference(&self.watched).cloned().collect();
         let stale: Vec<String> = self.watched.difference(&wanted).cloned().collect();

@@ -64,10 +64,13 @@ pub struct ContactView {
     pub account: AccountId,
     /// The name given to it here.
     pub name: Option<String>,
-    /// Until when it can be added to groups with what is known of it; a new link renews that.
+    /// Until when it can be added to groups with what is known of it. Each newer card of it renews
+    /// that, as a new link does.
     pub usable_until: Option<Timestamp>,
     /// Whether its requests are ignored.
     pub blocked: bool,
+    /// Whether it cannot be added to groups yet, since its card is being looked for.
+    pub pending: bool,
 }
 
 /// How far a request has come.

@@ -16,8 +16,8 @@ use super::labels::{Label, expand};
 use super::roots::{Root, Roots};
 use super::topic::ContentTopic;
 use crate::params::{
-    DOORBELL_SIZE, ENVELOPE_MAX, ENVELOPE_MIN, ENVELOPE_NONCE, ENVELOPE_TAG, LANES, NetworkId,
-    NetworkParams, PADDING_PREFIX,
+    CARD_SIZE, DOORBELL_SIZE, ENVELOPE_MAX, ENVELOPE_MIN, ENVELOPE_NONCE, ENVELOPE_TAG, LANES,
+    NetworkId, NetworkParams, PADDING_PREFIX,
 };
 use crate::time::{Slot, Timestamp};
 
@@ -52,6 +52,8 @@ pub enum SizeClass {
     Fit,
     /// Exactly [`DOORBELL_SIZE`], whatever the frame has.
     Doorbell,
+    /// Exactly [`CARD_SIZE`], whatever the frame has.
+    Card,
 }
 
 /// Why a frame is not sealed.
@@ -135,6 +137,15 @@ pub fn class_for(frame_len: usize) -> Result<usize, SealError> {
     Ok((frame_len + OVERHEAD).next_power_of_two().max(ENVELOPE_MIN))
 }
 
+/// A size that does not depend on the frame.
+fn fixed(size: usize, frame_len: usize) -> Result<usize, SealError> {
+    let max = size - OVERHEAD;
+    match frame_len > max {
+        true => Err(SealError::TooLarge { size: frame_len, max }),
+        false => Ok(size),
+    }
+}
+
 /// Whether a payload of this many bytes is of a size class.
 pub const fn is_class(payload_len: usize) -> bool {
     const { assert!(ENVELOPE_MIN.is_power_of_two() && ENVELOPE_MAX.is_power_of_two()) };
@@ -156,7 +167,7 @@ pub fn seal(
     now: Timestamp,
     params: &NetworkParams,
 ) -> Result<Envelope, SealError> {
-    const { assert!(DOORBELL_SIZE.is_power_of_two() && DOORBELL_SIZE <= ENVELOPE_MAX) };
+    const { assert!(is_class(DOORBELL_SIZE) && is_class(CARD_SIZE)) };
     let (slot, topic, seal) =
         (Slot::at(now, params.slot_secs), roots.topic.slot(), roots.seal.slot());
     if slot != topic || slot != seal {
@@ -167,13 +178,8 @@ pub fn seal(
     }
     let size = match class {
         SizeClass::Fit => class_for(frame.len())?,
-        SizeClass::Doorbell => {
-            let max = DOORBELL_SIZE - OVERHEAD;
-            if frame.len() > max {
-                return Err(SealError::TooLarge { size: frame.len(), max });
-            }
-            DOORBELL_SIZE
-        }
+        SizeClass::Doorbell => fixed(DOORBELL_SIZE, frame.len())?,
+        SizeClass::Card => fixed(CARD_SIZE, frame.len())?,
     };
     let network = params.id();
     let topic = ContentTopic::derive(&roots.topic, lane, &network);
@@ -347,6 +353,22 @@ mod tests {
             seal(&mut rng(), &roots, 0, &frame, SizeClass::Doorbell, now(), &params),
             Err(SealError::TooLarge { size: max + 1, max })
         );
+    }
+
+    #[test]
+    fn cards_have_one_size() {
+        let params = NetworkParams::fast();
+        let slot = Slot::at(now(), params.slot_secs);
+        let roots = crate::wire::roots::card_roots(&[1; 32], 9, slot, &params.id());
+        let seal = |frame: &[u8]| {
+            seal(&mut rng(), &roots, 0, frame, SizeClass::Card, now(), &params)
+                .map(|sealed| sealed.payload.len())
+        };
+        let max = CARD_SIZE - OVERHEAD;
+        for size in [1, 5000, max] {
+            assert_eq!(seal(&vec![1; size]), Ok(CARD_SIZE));
+        }
+        assert_eq!(seal(&vec![1; max + 1]), Err(SealError::TooLarge { size: max + 1, max }));
     }
 
     #[test]

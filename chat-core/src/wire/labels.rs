@@ -74,11 +74,13 @@ pub enum Label {
     LinkingCommitment,
     /// The string that is read from one device and typed into the other.
     LinkingString,
+    /// Time at which the card of a period is due, from the card secret.
+    CardTime,
 }
 
 impl Label {
     /// Every label, for tests and test vectors.
-    pub const ALL: [Label; 30] = [
+    pub const ALL: [Label; 31] = [
         Label::RootRatchet,
         Label::Topic,
         Label::Envelope,
@@ -109,6 +111,7 @@ impl Label {
         Label::LinkingTranscript,
         Label::LinkingCommitment,
         Label::LinkingString,
+        Label::CardTime,
     ];
 
     /// The text that goes into derivations.
@@ -144,6 +147,7 @@ impl Label {
             Label::LinkingTranscript => "waku-chat/1 linking transcript",
             Label::LinkingCommitment => "waku-chat/1 linking commitment",
             Label::LinkingString => "waku-chat/1 linking string",
+            Label::CardTime => "waku-chat/1 card time",
         }
     }
 }

@@ -159,6 +159,17 @@ pub fn linking_roots(secret: &[u8; 32], slot: Slot, network: &NetworkId) -> Root
     Roots { topic: root(Label::LinkingTopicRoot), seal: root(Label::LinkingSealRoot) }
 }
 
+/// The roots of an account's card of `period`, for use in `slot`.
+///
+/// They do not ratchet: there is one card in a period, and whoever looks for it does not know in
+/// which slot it was published. So they are the same in all slots of a period, and others in each
+/// period.
+pub fn card_roots(secret: &[u8; 32], period: u64, slot: Slot, network: &NetworkId) -> Roots {
+    let root =
+        |label| Root { slot, value: expand(secret, label, network, &[&period.to_be_bytes()]) };
+    Roots { topic: root(Label::CardTopicRoot), seal: root(Label::CardSealRoot) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +219,23 @@ mod tests {
             }
         }
         assert_eq!(values.len(), 2 * 2 * 4 * 2);
+    }
+
+    #[test]
+    fn a_cards_roots_differ_by_period_secret_network_and_use_and_not_by_slot() {
+        let mut values = std::collections::BTreeSet::new();
+        for secret in [[1; 32], [2; 32]] {
+            for period in [7, 8] {
+                for network in [&NETWORK, &NetworkId([4; 32])] {
+                    let roots = card_roots(&secret, period, Slot(3), network);
+                    values.extend([*roots.topic.expose(), *roots.seal.expose()]);
+                    let later = card_roots(&secret, period, Slot(4), network);
+                    assert_eq!(later.topic.expose(), roots.topic.expose());
+                    assert_eq!(later.seal.slot(), Slot(4));
+                }
+            }
+        }
+        assert_eq!(values.len(), 2 * 2 * 2 * 2);
     }
 
     #[test]

@@ -436,6 +436,7 @@ impl Harness {
         let request = request.unwrap_or(RequestId(choices.bytes()));
         let text = choices.text();
         match choices.byte() % 16 {
+            0 if choices.once_in(2) => Command::MakeShortContactLink,
             0 => Command::MakeContactLink,
             1 if known => Command::AddContact { link: self.link.clone(), name: Some(text) },
             1 => Command::AddContact { link: text, name: None },

@@ -116,7 +116,12 @@ fn what_was_sent_while_a_clock_was_ahead_is_fetched_once_it_is_right() {
     world.run_for(Duration::from_secs(1800));
     set_clock(&mut world, 1, 0);
     settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["before", "while it was away", "me too"]);
+    // The two were sent in one second: either may come first.
+    let found = texts(&world, 1, group);
+    assert_eq!((found.len(), found[0].as_str()), (3, "before"));
+    for text in ["while it was away", "me too"] {
+        assert!(found.iter().any(|found| found == text), "{found:?}");
+    }
     assert_works(&mut world, &[0, 1, 2], group);
     // And after a restart it is not taken for granted either.
     set_clock(&mut world, 1, HOURS);
@@ -177,7 +182,8 @@ fn a_clock_weeks_ahead_for_a_moment_takes_no_keys_away() {
     settle(&mut world);
     set_clock(&mut world, 1, 0);
     settle(&mut world);
-    assert_eq!((rows(&world, 1, "key_package"), rows(&world, 1, "inbox_key")), before);
+    // A card of that time has keys of its own; those from before are there still, and serve below.
+    assert!(rows(&world, 1, "key_package") >= before.0 && rows(&world, 1, "inbox_key") >= before.1);
     let group = group(&mut world, "hikers");
     assert_works(&mut world, &[0, 1], group);
 }
