@@ -97,9 +97,10 @@ impl Credential {
             chain.push(entry.without_possession());
             next = match entry.author() {
                 Author::Account => None,
-                // The most senior enrolment of the author on which the entry builds. One that
-                // counts is among them; which of them it was makes no difference to a credential.
-                Author::Installation(author) => log.entries().into_iter().find(|e| {
+                // The latest enrolment of the author on which the entry builds. One that counts is
+                // among them; the latest, since a Revoke that the account key undid is no warrant
+                // against what its author enrolled afterwards.
+                Author::Installation(author) => log.entries().into_iter().rfind(|e| {
                     e.body().enrols()
                         && e.body().installation() == author
                         && log.is_senior(&e.hash(), &entry.hash())

@@ -16,7 +16,7 @@
 //!   claim to have been made.
 //! - A Revoke by an installation is undone by an Add that the account key signs after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 
@@ -93,6 +93,9 @@ pub enum LogError {
     /// An encoded log lacks entries on which others build.
     #[error("the log lacks entries on which others build")]
     Incomplete,
+    /// By the log of a warrant the leaf in question may stay.
+    #[error("the log does not revoke this enrolment")]
+    NotRevoked,
     /// The bytes are no encoded log.
     #[error("not an installation log")]
     Malformed,
@@ -350,6 +353,11 @@ impl Log {
     /// Which installations the account has, by all that is known.
     pub fn state(&self) -> LogState {
         super::state::evaluate(self)
+    }
+
+    /// The enrolments that stand, surplus ones among them.
+    pub(super) fn standing(&self) -> BTreeSet<EntryHash> {
+        super::state::standing(self)
     }
 
     /// The entries on which no other builds, ascending by hash.

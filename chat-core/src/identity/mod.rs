@@ -12,6 +12,7 @@ pub mod leave;
 pub mod log;
 pub mod phrase;
 mod state;
+mod warrant;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,3 +26,4 @@ pub use log::{
     LogState, Revocation,
 };
 pub use phrase::{PhraseError, RecoveryPhrase};
+pub use warrant::{InstallationRecord, Standing};

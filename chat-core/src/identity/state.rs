@@ -66,17 +66,33 @@ struct Evaluation<'a> {
 }
 
 pub(super) fn evaluate(log: &Log) -> LogState {
-    let mut enrolments: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    let mut revokes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    // In an order that is the same for everybody, so that of several causes all name the same.
-    for entry in log.entries() {
-        let Some(place) = log.place(&entry.hash()) else {
-            continue;
-        };
-        let list = if entry.body().enrols() { &mut enrolments } else { &mut revokes };
-        list.entry(entry.body().installation()).or_default().push(place);
+    Evaluation::new(log).run()
+}
+
+/// The enrolments that count and that nothing strikes.
+pub(super) fn standing(log: &Log) -> BTreeSet<EntryHash> {
+    let mut evaluation = Evaluation::new(log);
+    (0..log.len())
+        .filter(|place| log.at(*place).body().enrols())
+        .filter(|place| evaluation.counts(*place).is_ok() && evaluation.struck(*place).is_none())
+        .map(|place| log.at(place).hash())
+        .collect()
+}
+
+impl<'a> Evaluation<'a> {
+    fn new(log: &'a Log) -> Self {
+        let mut enrolments: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut revokes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        // In an order that is the same for everybody, so that of several causes all name the same.
+        for entry in log.entries() {
+            let Some(place) = log.place(&entry.hash()) else {
+                continue;
+            };
+            let list = if entry.body().enrols() { &mut enrolments } else { &mut revokes };
+            list.entry(entry.body().installation()).or_default().push(place);
+        }
+        Self { log, enrolments, revokes, through: HashMap::new() }
     }
-    Evaluation { log, enrolments, revokes, through: HashMap::new() }.run()
 }
 
 impl Evaluation<'_> {
