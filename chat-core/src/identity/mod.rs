@@ -4,13 +4,16 @@
 //! in. Formats are written down in `docs/protocol/identity.md`.
 
 pub mod account;
+mod checkpoint;
 pub mod credential;
 mod entry;
+mod ground;
 pub mod installation;
 mod keys;
 pub mod leave;
 pub mod log;
 pub mod phrase;
+mod rebuild;
 mod state;
 mod warrant;
 

@@ -63,6 +63,7 @@ struct Evaluation<'a> {
     enrolments: BTreeMap<InstallationId, Vec<usize>>,
     revokes: BTreeMap<InstallationId, Vec<usize>>,
     through: HashMap<(usize, usize), Verdict>,
+    strikes: HashMap<(usize, usize), bool>,
 }
 
 pub(super) fn evaluate(log: &Log) -> LogState {
@@ -88,10 +89,15 @@ impl<'a> Evaluation<'a> {
             let Some(place) = log.place(&entry.hash()) else {
                 continue;
             };
-            let list = if entry.body().enrols() { &mut enrolments } else { &mut revokes };
+            let list = match (entry.body().enrols(), entry.body().revokes()) {
+                (true, _) => &mut enrolments,
+                (_, true) => &mut revokes,
+                // What a Checkpoint says is in the places of what it lists.
+                _ => continue,
+            };
             list.entry(entry.body().installation()).or_default().push(place);
         }
-        Self { log, enrolments, revokes, through: HashMap::new() }
+        Self { log, enrolments, revokes, through: HashMap::new(), strikes: HashMap::new() }
     }
 }
 
@@ -99,7 +105,7 @@ impl Evaluation<'_> {
     fn run(mut self) -> LogState {
         let mut state = LogState::default();
         for place in 0..self.log.len() {
-            if self.counts(place).is_err() {
+            if !self.log.at(place).is_checkpoint() && self.counts(place).is_err() {
                 state.void.insert(self.log.at(place).hash());
             }
         }
@@ -155,7 +161,13 @@ impl Evaluation<'_> {
             return Ok(());
         };
         let mut cause = None;
-        for enrolment in self.enrolments.get(&author).cloned().unwrap_or_default() {
+        let enrolments = self.enrolments.get(&author).cloned().unwrap_or_default();
+        // What a Checkpoint lists counts by its word, unless it lists the author too: then it falls
+        // with what the author did.
+        if self.log.is_listed(entry) && !enrolments.iter().any(|a| self.log.below(*a, entry)) {
+            return Ok(());
+        }
+        for enrolment in enrolments {
             if self.log.below(enrolment, entry) {
                 match self.through(entry, enrolment) {
                     Ok(()) => return Ok(()),
@@ -200,6 +212,15 @@ impl Evaluation<'_> {
     }
 
     fn strikes(&mut self, revoke: usize, enrolment: usize) -> bool {
+        if let Some(answer) = self.strikes.get(&(revoke, enrolment)) {
+            return *answer;
+        }
+        let answer = self.is_struck_by(revoke, enrolment);
+        self.strikes.insert((revoke, enrolment), answer);
+        answer
+    }
+
+    fn is_struck_by(&mut self, revoke: usize, enrolment: usize) -> bool {
         let Author::Installation(by) = self.log.at(revoke).author() else {
             return true;
         };
@@ -230,7 +251,7 @@ impl Evaluation<'_> {
 
     fn revokes_itself(&self, entry: usize) -> bool {
         let entry = self.log.at(entry);
-        !entry.body().enrols()
+        entry.body().revokes()
             && entry.author() == Author::Installation(entry.body().installation())
     }
 }

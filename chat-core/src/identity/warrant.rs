@@ -76,14 +76,16 @@ impl Log {
 
     /// The warrant to remove the leaves of an installation that is revoked, directly or because what
     /// enrolled it is void: the encoded log. None if by this log it is active or surplus, or was
-    /// never heard of.
+    /// never heard of; once the log was compacted, which installations there were is forgotten, and
+    /// the log is a warrant against all that are not in it.
     ///
     /// Whether it warrants the removal of one certain leaf says [`revokes`](Self::revokes).
     pub fn warrant_for(&self, installation: &InstallationId) -> Option<Vec<u8>> {
         let state = self.state();
         let belongs =
             state.active.contains_key(installation) || state.surplus.contains(installation);
-        let known = state.revoked.contains_key(installation);
+        // What a Checkpoint left out is not known any more, and revoked all the same.
+        let known = state.revoked.contains_key(installation) || self.base_entry().is_some();
         (known && !belongs).then(|| self.encode())
     }
 
@@ -126,10 +128,21 @@ impl Log {
         if self.contains(&leaf.hash()) {
             return !standing.contains(&leaf.hash());
         }
+        // What is no deeper than the Checkpoint in force cannot build on it: it is covered and left
+        // out, or replaced.
+        let depth = self.base_entry().map(Entry::depth);
+        let is_past =
+            |e: &Entry| depth.is_some_and(|depth| e.depth() <= depth) && !self.contains(&e.hash());
+        if is_past(leaf) {
+            return true;
+        }
         // The nearest enrolment above that is known. If its installation is out, what it signed and
         // this log does not have is not among what the Revoke spares: that is always there.
-        let nearest = above.iter().rev().find(|e| self.contains(&e.hash()));
+        let nearest = above.iter().rev().find(|e| self.contains(&e.hash()) || is_past(e));
         nearest.is_some_and(|entry| {
+            if is_past(entry) {
+                return true;
+            }
             let author = entry.body().installation();
             !self.entries().iter().any(|e| {
                 e.body().enrols()
