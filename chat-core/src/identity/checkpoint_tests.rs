@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::identity::log::{Inserted, MAX_LOG};
-use crate::identity::testing::{NETWORK, NOW, Person, add, revoke, rng};
+use crate::identity::testing::{NETWORK, NOW, Person, add, flip, revoke, rng};
 use crate::identity::{Credential, InstallationKey};
 use crate::params::MAX_INSTALLATIONS;
 
@@ -371,6 +371,34 @@ fn years_of_use_fit_a_card() {
     assert!(person.log.size() >= bytes.len() && person.log.size() <= MAX_LOG);
 }
 
+/// A log as large as a log can be, of devices that revoke one another in all ways, is judged at once:
+/// each question about an entry and an enrolment is answered a single time.
+#[test]
+fn the_worst_log_is_judged_in_bounded_time() {
+    let mut person = Person::new(1);
+    let mut keys = vec![copy(&person.device)];
+    // A chain of devices, and then each revokes all later ones, side by side, sparing nothing.
+    for seed in 2..14u64 {
+        let last = copy(&keys[keys.len() - 1]);
+        keys.push(person.link(by(&last), seed));
+    }
+    let view = person.log.clone();
+    for (at, key) in keys.iter().enumerate() {
+        for junior in &keys[at + 1..] {
+            let entry = view.revoke(by(key), junior.id(), None, NOW).unwrap();
+            if person.log.insert(entry) == Err(LogError::Full) {
+                break;
+            }
+        }
+    }
+    assert!(person.log.len() > 70);
+    let standing = person.log.standing();
+    assert_eq!(ids(&person.log), [keys[0].id()]);
+    assert_eq!(standing.len(), 1);
+    compact(&mut person.log, by(&keys[0]));
+    assert_eq!(person.log.len(), 2);
+}
+
 /// What happens to two logs alike, of which one is compacted now and then.
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -449,6 +477,31 @@ proptest! {
         }
         let read = Log::decode(&short.encode(), &NETWORK).unwrap();
         prop_assert_eq!((&read, read.state(), read.encode()), (&short, short.state(), short.encode()));
+    }
+
+    /// A compacted log with a bit changed or its end cut is refused, or says the same.
+    #[test]
+    fn a_damaged_log_says_nothing_else(at: usize, bit in 0u8..8, cut in 1usize..2000) {
+        let (mut person, [first, second, third, _]) = family();
+        compact(&mut person.log, by(&first));
+        let entry = person.log.hand_over(by(&first), second.id(), NOW).unwrap();
+        person.log.insert(entry).unwrap();
+        compact(&mut person.log, by(&second));
+        let entry = revoke(&person.log, by(&second), third.id());
+        person.log.insert(entry).unwrap();
+        let bytes = person.log.encode();
+        if let Ok(read) = Log::decode(&flip(&bytes, at, bit), &NETWORK) {
+            prop_assert_eq!(read.state(), person.log.state());
+        }
+        // A log that lacks its last entries is an older one, and a rollback.
+        if let Ok(read) = Log::decode(&bytes[..bytes.len().saturating_sub(cut)], &NETWORK) {
+            prop_assert!(read.is_rollback_of(&person.log));
+        }
+        let checkpoint = person.log.base_entry().unwrap().encode();
+        let account = person.account.id();
+        if let Ok(read) = Entry::decode(&flip(&checkpoint, at, bit), &account, &NETWORK) {
+            prop_assert!(read.verify().is_err() || read.hash() == person.log.base_entry().unwrap().hash());
+        }
     }
 
     /// Whatever a junior signs, on any parents, before or after it is revoked: those senior to it
