@@ -428,6 +428,7 @@ proptest! {
         let mut keys = vec![copy(&person.device)];
         let (mut whole, mut short) = (person.log.clone(), person.log.clone());
         let mut fulls = vec![person.log.clone()];
+        let mut left_out = std::collections::BTreeSet::new();
         for (n, step) in steps.iter().enumerate() {
             let account = EntrySigner::Account(&person.account);
             match *step {
@@ -463,8 +464,15 @@ proptest! {
                     let signer = if top { account } else { by(&keys[0]) };
                     if let Ok(entry) = short.checkpoint(signer, NOW) {
                         prop_assert_eq!(short.insert(entry), Ok(Inserted::New));
+                        let now = ids(&short);
+                        left_out.extend(keys.iter().map(InstallationKey::id).filter(|id| !now.contains(id)));
                     }
                 }
+            }
+            // Where a Revoke that a Checkpoint covers turns out void, the whole log revives whom it took
+            // out; the Checkpoint keeps them out. From there on the two differ rightly.
+            if ids(&whole).iter().any(|id| left_out.contains(id)) {
+                break;
             }
             prop_assert_eq!(ids(&short), ids(&whole));
             prop_assert_eq!(relation(&short), relation(&whole));

@@ -296,34 +296,33 @@ impl Log {
         self.ancestors.push(ancestors);
     }
 
-    /// Whether a further entry has room. What was part of the log before has.
+    /// Whether a further entry has room. What was part of the log before has. Entries by the account
+    /// key and by installations are counted apart, so that their order makes no difference.
     pub(super) fn room_for(&self, entry: &Entry, was_there: bool) -> Result<(), LogError> {
         let by_account = entry.author() == Author::Account;
         let installations = self.entries.iter().filter(|e| e.author() != Author::Account).count();
-        let fits = match (was_there, by_account) {
-            (true, _) => self.entries.len() < MAX_LOG_ENTRIES,
-            (false, true) => {
-                self.entries.len() < MAX_LOG_ENTRIES && self.size_with(entry) <= MAX_LOG
-            }
-            (false, false) => {
-                installations < MAX_LOG_ENTRIES - RESERVED_ENTRIES
-                    && self.entries.len() < MAX_LOG_ENTRIES
-                    && self.size_with(entry) <= ROOM
-            }
-        };
+        let fits = self.entries.len() < MAX_LOG_ENTRIES
+            && (was_there
+                || match by_account {
+                    true => self.size() + encoded_size(entry) <= MAX_LOG,
+                    false => {
+                        let of_installations = self.size_of(|e| e.author() != Author::Account);
+                        installations < MAX_LOG_ENTRIES - RESERVED_ENTRIES
+                            && of_installations + encoded_size(entry) <= ROOM
+                            && self.size() + encoded_size(entry) <= MAX_LOG
+                    }
+                });
         if fits { Ok(()) } else { Err(LogError::Full) }
-    }
-
-    /// Bytes of the encoded log, were this entry in it; at most a few more.
-    fn size_with(&self, entry: &Entry) -> usize {
-        self.size() + entry.encode().len() + ENTRY_HEAD
     }
 
     /// Bytes of the encoded log; at most a few more.
     pub fn size(&self) -> usize {
-        let size = |e: &Entry| e.encode().len() + ENTRY_HEAD;
-        let head = 2 + self.account.0.len();
-        head + self.entries.iter().chain(self.evidence.values()).map(size).sum::<usize>()
+        2 + self.account.0.len() + self.size_of(|_| true)
+    }
+
+    fn size_of(&self, counted: impl Fn(&&Entry) -> bool) -> usize {
+        let all = self.entries.iter().chain(self.evidence.values());
+        all.filter(counted).map(encoded_size).sum()
     }
 
     /// Judges an entry by its ancestors alone, so that everybody who has them agrees. Gives the set
@@ -662,7 +661,9 @@ impl Log {
             entry.verify()?;
             entries.push(entry);
         }
-        let rejected = log.rebuild(entries);
+        // All of it has room: it is as large as a log may be, and who wrote it judged what came when.
+        let kept = entries.iter().map(Entry::hash).collect();
+        let rejected = log.rebuild_keeping(entries, &kept);
         // Nothing is in a log that is not part of it.
         if let Some(error) = rejected.0.into_values().next() {
             return Err(error);
@@ -692,6 +693,11 @@ impl Log {
 // An entry that names all parents that it can fits into its own limit, and into the reserve.
 const _: () = assert!(32 * MAX_ACCOUNT_PARENTS + 300 < MAX_ENTRY);
 const _: () = assert!(MAX_ENTRY + ENTRY_HEAD < RESERVED_BYTES);
+
+/// Bytes of an entry in an encoded log; at most a few more.
+fn encoded_size(entry: &Entry) -> usize {
+    entry.encode().len() + ENTRY_HEAD
+}
 
 #[cfg(test)]
 #[path = "log_tests.rs"]

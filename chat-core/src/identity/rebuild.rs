@@ -22,6 +22,16 @@ impl Log {
     pub(super) fn rebuild(&mut self, incoming: Vec<Entry>) -> Rejected {
         // What came first is placed first, so that what is there is not driven out by what is new.
         let kept: BTreeSet<EntryHash> = self.index.keys().copied().collect();
+        self.rebuild_keeping(incoming, &kept)
+    }
+
+    /// The same, where `kept` were part of the log before and so have room.
+    pub(super) fn rebuild_keeping(
+        &mut self,
+        incoming: Vec<Entry>,
+        kept: &BTreeSet<EntryHash>,
+    ) -> Rejected {
+        let placed: BTreeSet<EntryHash> = self.index.keys().copied().collect();
         let mut order: Vec<Entry> = std::mem::take(&mut self.entries);
         let mut rest: Vec<Entry> = std::mem::take(&mut self.evidence).into_values().collect();
         rest.extend(incoming);
@@ -49,8 +59,8 @@ impl Log {
             let listed = self.listed_mask();
             self.place_entry(entry.clone(), listed);
         }
-        self.grow(&order, &kept, &mut rejected);
-        self.keep_waiting(order, &kept, &pool, &mut rejected);
+        self.grow(&order, kept, &mut rejected);
+        self.keep_waiting(order, &placed, &pool, &mut rejected);
         rejected
     }
 
@@ -185,7 +195,7 @@ impl Log {
     fn keep_waiting(
         &mut self,
         mut order: Vec<Entry>,
-        kept: &BTreeSet<EntryHash>,
+        placed: &BTreeSet<EntryHash>,
         pool: &Pool,
         rejected: &mut Rejected,
     ) {
@@ -205,7 +215,7 @@ impl Log {
                 continue;
             }
             let late = depth.is_some_and(|depth| entry.depth() <= depth)
-                || kept.contains(&hash)
+                || placed.contains(&hash)
                 || entry.is_checkpoint()
                 || entry.parents().iter().any(|p| rejected.0.contains_key(p));
             if late && !wanted.contains(&hash) {
