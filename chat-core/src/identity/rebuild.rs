@@ -1,6 +1,7 @@
 //! From all entries that are at hand to those that count as the log: the ground, what it lists, and
 //! what builds on it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::{Author, Entry};
@@ -236,6 +237,24 @@ impl Log {
     /// The Checkpoint in force.
     pub(super) fn base_entry(&self) -> Option<&Entry> {
         self.base.map(|at| &self.entries[at])
+    }
+
+    /// Of a listed enrolment the nearest listed one above it in the chain to the account key.
+    pub(super) fn hangs_on(&self, place: usize) -> Option<usize> {
+        let mut at = self.at(place);
+        // Depths fall, so this ends.
+        while let Author::Installation(author) = at.author() {
+            let of_author = |e: &Entry| {
+                e.body().enrols() && e.body().installation() == author && e.depth() < at.depth()
+            };
+            let listed = (0..self.base.unwrap_or(0)).find(|up| of_author(self.at(*up)));
+            if let Some(up) = listed {
+                return self.below(up, place).then_some(up);
+            }
+            let kept = self.evidence.values().filter(|e| of_author(e));
+            at = kept.max_by_key(|e| (e.depth(), Reverse(e.hash())))?;
+        }
+        None
     }
 
     /// Whether the Checkpoint in force lists this enrolment.

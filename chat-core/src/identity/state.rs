@@ -162,10 +162,13 @@ impl Evaluation<'_> {
         };
         let mut cause = None;
         let enrolments = self.enrolments.get(&author).cloned().unwrap_or_default();
-        // What a Checkpoint lists counts by its word, unless it lists the author too: then it falls
-        // with what the author did.
-        if self.log.is_listed(entry) && !enrolments.iter().any(|a| self.log.below(*a, entry)) {
-            return Ok(());
+        // What a Checkpoint lists counts by its word, unless it lists the author too, or whoever
+        // enrolled the author: then it falls with what that one did.
+        if self.log.is_listed(entry) {
+            return match self.log.hangs_on(entry) {
+                Some(enrolment) => self.through(entry, enrolment),
+                None => Ok(()),
+            };
         }
         for enrolment in enrolments {
             if self.log.below(enrolment, entry) {
