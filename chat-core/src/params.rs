@@ -52,8 +52,9 @@ pub const DOORBELL_PER_SECOND: u32 = 50;
 
 /// Installations of one account that may be active at once.
 pub const MAX_INSTALLATIONS: usize = 16;
-/// Entries that a log may have where it is sent whole (credential, card).
-pub const MAX_LOG_ENTRIES: usize = 64;
+/// Entries of a log that a Checkpoint has not yet replaced, with what it lists: room for years
+/// without one, in a size that a card and a warrant still carry.
+pub const MAX_LOG_ENTRIES: usize = 128;
 
 /// Longest group name in bytes of UTF-8.
 pub const MAX_NAME: usize = 128;
