@@ -1,6 +1,7 @@
 //! What a log proves about single installations: a list for people, and the warrant by which others
 //! remove a revoked installation's leaf.
 
+use super::enrolment::Enrolment;
 use super::entry::{Author, Entry};
 use super::log::{Log, LogError, Revocation};
 use crate::ids::{AccountId, EntryHash, InstallationId};
@@ -113,40 +114,41 @@ impl Log {
             return Err(LogError::OtherAccount);
         }
         let leaf = chain.last().ok_or(LogError::NotRevoked)?;
-        match log.has_fallen(chain) {
+        let links: Vec<Enrolment> = chain.iter().map(Enrolment::from).collect();
+        match log.has_fallen(&links) {
             true => Ok(leaf.body().installation()),
             false => Err(LogError::NotRevoked),
         }
     }
 
-    /// Whether the last enrolment of the chain does not stand, by this log.
-    fn has_fallen(&self, chain: &[Entry]) -> bool {
+    /// Whether the last enrolment of a credential's chain does not stand, by this log.
+    pub fn has_fallen(&self, chain: &[Enrolment]) -> bool {
         let standing = self.standing();
         let Some((leaf, above)) = chain.split_last() else {
             return false;
         };
-        if self.contains(&leaf.hash()) {
-            return !standing.contains(&leaf.hash());
+        if self.contains(&leaf.entry) {
+            return !standing.contains(&leaf.entry);
         }
         // What is no deeper than the Checkpoint in force cannot build on it: it is covered and left
         // out, or replaced.
         let depth = self.base_entry().map(Entry::depth);
-        let is_past =
-            |e: &Entry| depth.is_some_and(|depth| e.depth() <= depth) && !self.contains(&e.hash());
+        let is_past = |link: &Enrolment| {
+            depth.is_some_and(|depth| link.depth <= depth) && !self.contains(&link.entry)
+        };
         if is_past(leaf) {
             return true;
         }
         // The nearest enrolment above that is known. If its installation is out, what it signed and
         // this log does not have is not among what the Revoke spares: that is always there.
-        let nearest = above.iter().rev().find(|e| self.contains(&e.hash()) || is_past(e));
-        nearest.is_some_and(|entry| {
-            if is_past(entry) {
+        let nearest = above.iter().rev().find(|link| self.contains(&link.entry) || is_past(link));
+        nearest.is_some_and(|link| {
+            if is_past(link) {
                 return true;
             }
-            let author = entry.body().installation();
             !self.entries().iter().any(|e| {
                 e.body().enrols()
-                    && e.body().installation() == author
+                    && e.body().installation() == link.installation
                     && standing.contains(&e.hash())
             })
         })

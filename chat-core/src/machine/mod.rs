@@ -412,6 +412,7 @@ impl Machine {
         self.review_deferred()?;
         self.prune_all()?;
         self.renew_package()?;
+        self.compact_log()?;
         self.reconcile_due = true;
         self.renew_roots()
     }
