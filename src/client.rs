@@ -60,6 +60,8 @@ pub struct ClientStatus {
     pub peers: usize,
     /// Whether one of them answers history queries.
     pub store_available: bool,
+    /// Where others can dial this node, as multiaddresses; none if it takes no connections.
+    pub listen_addresses: Vec<String>,
     /// The last local failure on something that came from the network, for people.
     pub failure: Option<String>,
 }
@@ -474,6 +476,7 @@ impl Client {
             connected: progress.connected_at.is_some(),
             peers: transport.connected_peers,
             store_available: transport.store_available,
+            listen_addresses: transport.listen_addresses,
             failure: progress.failure.clone(),
         }
     }

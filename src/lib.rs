@@ -23,6 +23,8 @@ mod client;
 mod driver;
 mod error;
 mod events;
+pub mod ffi;
+pub mod rpc;
 mod worker;
 
 pub use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};

@@ -34,7 +34,9 @@
  * - Pass a JSON array where an object is expected: the process ends.
  * - Call in from many short-lived threads: each new one costs 68 KB that are never freed. And a
  *   large publish (800 KB) from the thread that called waku_new crashes: use one long-lived thread
- *   for new, start, subscribe, stop, destroy, and another one to publish and query.
+ *   for new, start, subscribe (relay and filter), stop, destroy, and another one to publish and
+ *   query. The library is built with a garbage collector that has a heap for each thread; what
+ *   these functions register lives on the heap of their caller, and nothing there refers to it.
  *
  * Time-outs in the signatures are ignored unless the function says otherwise. Requests of one node
  * are taken one after another, and the calling thread waits until its request was taken, for as

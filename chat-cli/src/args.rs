@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use waku_node::Multiaddr;
 
+pub(crate) use crate::command::node::Args as Node;
 use crate::error::EXIT_CODES;
+use crate::nodes::NodeKind;
 
 const ABOUT: &str = "End-to-end encrypted group chat over Waku";
 
@@ -41,6 +43,14 @@ pub(crate) struct Global {
     /// Longest wait for each of: the connection, history, publishing
     #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// The Waku node to run on: the program's own, or libwaku. `init` keeps it in config.json, other
+    /// commands use it this once
+    #[arg(long, global = true, value_enum, value_name = "KIND")]
+    pub(crate) node: Option<NodeKind>,
+    /// The libwaku to load, and so `--node libwaku`; otherwise it is looked for in LIBWAKU_PATH, in
+    /// config.json, on the system's library path, and beside this program
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) libwaku: Option<PathBuf>,
     /// Use what is on this device and leave the network alone
     #[arg(long, global = true)]
     pub(crate) offline: bool,
@@ -112,7 +122,7 @@ pub(crate) enum Command {
         group: String,
     },
     /// Run a Waku node: a relay, with a Store if asked for
-    Node(Node),
+    Node(Box<Node>),
     /// Serve requests of another program: JSON lines on standard input and output
     #[command(long_about = crate::command::rpc::HELP)]
     Rpc {
@@ -125,6 +135,13 @@ pub(crate) enum Command {
         /// Keep logs and databases in this directory
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
+    },
+    /// The relay of a demo on libwaku; it ends with its standard input
+    #[command(hide = true)]
+    DemoRelay {
+        /// Where to keep messages
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
     },
 }
 
@@ -248,38 +265,6 @@ pub(crate) enum Group {
     },
 }
 
-/// `node`
-#[derive(Debug, Args)]
-pub(crate) struct Node {
-    /// Where to listen; port 0 for any that is free, /ip4/0.0.0.0/… to be reachable from outside
-    #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/127.0.0.1/tcp/60000")]
-    pub(crate) listen: Vec<Multiaddr>,
-    /// Keep messages in this file and answer history queries
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
-    /// How long messages are kept, like 90s, 30m, 12h or 2d
-    #[arg(long, value_name = "TIME", default_value = "2d", value_parser = duration)]
-    pub(crate) retention: Duration,
-    /// Other nodes to connect to
-    #[arg(long = "peer", value_name = "MULTIADDR")]
-    pub(crate) peers: Vec<Multiaddr>,
-    /// The network whose shard to carry
-    #[arg(long, default_value = "public", value_name = "public|fast|FILE")]
-    pub(crate) network: String,
-    /// Waku cluster, if not the network's
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) cluster: Option<u32>,
-    /// Shards to carry, if not the network's
-    #[arg(long = "shard", value_name = "NUMBER")]
-    pub(crate) shards: Vec<u32>,
-    /// File of the node's key, made if it is not there; otherwise each start has another peer id
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// End when standard input is closed, as it is when the parent process dies
-    #[arg(long)]
-    pub(crate) with_stdin: bool,
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
@@ -290,7 +275,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// A time like `12h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a number and a unit, like 90s, 30m, 12h or 2d".to_owned();
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let factor = match unit {

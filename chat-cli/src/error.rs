@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use waku_chat::{CommandError, Error as ClientError, StoreError};
+use waku_transport::libwaku::{LibwakuError, LoadError};
 
 /// The exit codes, as the help shows them.
 pub(crate) const EXIT_CODES: &str = "\
@@ -15,7 +16,9 @@ Exit codes:
   3  no connection to the network, or something took longer than --timeout
   4  wrong passphrase
   5  the home directory is in use by another process
-  6  there is no account in the home directory, or there is one already";
+  6  there is no account in the home directory, or there is one already
+  7  there is no libwaku to run on, or not one that fits
+  8  a node cannot use its key file or its Store";
 
 /// Why the program ends with something else than 0.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,15 @@ pub(crate) enum CliError {
     /// The transport does not start.
     #[error(transparent)]
     Transport(#[from] waku_transport::embedded::StartError),
+    /// There is no libwaku to run on.
+    #[error(transparent)]
+    Library(#[from] LoadError),
+    /// The node of libwaku does not start.
+    #[error(transparent)]
+    Libwaku(LibwakuError),
+    /// A peer that libwaku cannot be told to dial.
+    #[error("libwaku needs the id of a peer: {0} does not end with /p2p/ and one")]
+    PeerWithoutId(String),
     /// Standard output was closed, by `head` for example.
     #[error("standard output was closed")]
     OutputClosed,
@@ -82,6 +94,9 @@ pub(crate) enum CliError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A node cannot be run.
+    #[error(transparent)]
+    Operator(#[from] crate::command::node::OperatorError),
     /// The demo found something off, or could not run.
     #[error("{0}")]
     Demo(String),
@@ -92,7 +107,10 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             CliError::OutputClosed => 0,
-            CliError::Usage(_) | CliError::NoPassphrase(_) | CliError::Config { .. } => 2,
+            CliError::Usage(_)
+            | CliError::NoPassphrase(_)
+            | CliError::Config { .. }
+            | CliError::PeerWithoutId(_) => 2,
             CliError::Connect(_) | CliError::NoPeers => 3,
             CliError::Client(ClientError::Timeout { .. } | ClientError::NoStore) => 3,
             CliError::Client(ClientError::Store(StoreError::WrongKey)) => 4,
@@ -100,6 +118,8 @@ impl CliError {
             CliError::Client(ClientError::Store(StoreError::Busy)) => 5,
             CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
             CliError::Client(ClientError::NoAccount | ClientError::AccountExists) => 6,
+            CliError::Library(_) => 7,
+            CliError::Operator(error) => error.exit_code(),
             _ => 1,
         })
     }
@@ -117,9 +137,12 @@ impl CliError {
             CliError::NoPassphrase(_) => "no_passphrase",
             CliError::File { .. } => "file",
             CliError::Config { .. } => "config",
-            CliError::Node(_) | CliError::Transport(_) => "node",
+            CliError::Node(_) | CliError::Transport(_) | CliError::Libwaku(_) => "node",
+            CliError::Library(_) => "no_libwaku",
+            CliError::PeerWithoutId(_) => "peer_without_id",
             CliError::OutputClosed => "output_closed",
             CliError::System { .. } => "system",
+            CliError::Operator(error) => error.code(),
             CliError::Demo(_) => "demo",
         }
     }
@@ -172,9 +195,17 @@ impl CliError {
             CliError::Client(ClientError::Command(CommandError::ContactExpired { .. })) => {
                 "ask for a new link (`waku-chat contact link`) and add it again"
             }
+            CliError::Library(_) => {
+                "name the file with --libwaku or in LIBWAKU_PATH, or do without it: --node embedded"
+            }
+            CliError::PeerWithoutId(_) => {
+                "give the address as the peer prints it when it starts, or do without libwaku: \
+                 --node embedded"
+            }
             CliError::Node(waku_node::NodeError::Listen { .. }) => {
                 "choose another port with --listen, for example /ip4/127.0.0.1/tcp/0 for any that is free"
             }
+            CliError::Operator(error) => return error.hint(),
             _ => return None,
         })
     }
@@ -187,6 +218,15 @@ impl CliError {
             "retryable": self.is_retryable(),
             "hint": self.hint(),
         }})
+    }
+}
+
+impl From<LibwakuError> for CliError {
+    fn from(error: LibwakuError) -> Self {
+        match error {
+            LibwakuError::Peer(address) => Self::PeerWithoutId(address),
+            other => Self::Libwaku(other),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use waku_chat::NetworkParams;
 use waku_node::Multiaddr;
 
 use crate::error::{CliError, file};
+use crate::nodes::NodeKind;
 
 /// Largest configuration or passphrase file that is read, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
@@ -22,6 +23,12 @@ pub(crate) struct Config {
     /// Peers to connect to, as multiaddresses.
     #[serde(default)]
     pub(crate) peers: Vec<Multiaddr>,
+    /// The node to run on. Not written if it is the embedded one, as it was before there was another.
+    #[serde(default, skip_serializing_if = "NodeKind::is_default")]
+    pub(crate) node: NodeKind,
+    /// The libwaku to load, an absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) libwaku: Option<PathBuf>,
 }
 
 /// A home directory that this process has locked.
@@ -83,6 +90,11 @@ impl Home {
         let text = read(&path)?;
         let config: Config = serde_json::from_str(&text)
             .map_err(|error| CliError::Config { path: path.clone(), reason: error.to_string() })?;
+        if config.libwaku.as_ref().is_some_and(|library| !library.is_absolute()) {
+            // It would be another file in each directory that the program is started in.
+            let reason = "the path of libwaku is not absolute".to_owned();
+            return Err(CliError::Config { path, reason });
+        }
         checked(config.network, &path).map(|network| Config { network, ..config })
     }
 

@@ -6,6 +6,7 @@ mod demo;
 mod error;
 mod home;
 mod names;
+mod nodes;
 mod out;
 mod passphrase;
 mod session;
@@ -26,7 +27,10 @@ fn main() -> ExitCode {
     // Ends with 2 where the usage is wrong.
     let line = CommandLine::parse();
     let out = Out { json: line.global.json, quiet: line.global.quiet };
-    log(&line.global);
+    // A node has options of its own for its log, and a file where they may stand.
+    if !matches!(line.command, Command::Node(_)) {
+        log(&line.global);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(source) => {
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError> {
+    // A contradiction is told also where no node is needed.
+    nodes::asked_for(global)?;
     match command {
         Command::Init { network, peers } => {
             command::account::init(global, out, &network, peers).await
@@ -59,22 +65,30 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
             command::messages::history(global, out, &group, before, limit).await
         }
         Command::Chat { group } => command::chat::chat(global, out, &group).await,
-        Command::Node(args) => command::node::node(out, args).await,
+        Command::Node(args) => {
+            nodes::refuse_libwaku(global)?;
+            command::node::node(global, out, *args).await
+        }
         Command::Rpc { after } => command::rpc::rpc(global, out, after).await,
-        Command::Demo { keep } => demo::demo(out, keep).await,
+        Command::Demo { keep } => demo::demo(global, out, keep).await,
+        Command::DemoRelay { store } => demo::relay(global, out, &store).await,
     }
 }
 
 /// The log goes to standard error: warnings, more with `-v`, or what `RUST_LOG` says.
 fn log(global: &Global) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(match global.verbose {
-            0 => "error",
-            1 => "warn,waku_chat=info,chat_core=info,waku_node=info,waku_transport=info",
-            _ => "info,waku_chat=debug,chat_core=debug,waku_node=debug,waku_transport=debug",
-        })
-    });
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log_filter(global)));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// What `-v` asks for.
+pub(crate) fn log_filter(global: &Global) -> &'static str {
+    match global.verbose {
+        0 => "error",
+        1 => "warn,waku_chat=info,chat_core=info,waku_node=info,waku_transport=info",
+        _ => "info,waku_chat=debug,chat_core=debug,waku_node=debug,waku_transport=debug",
+    }
 }
 
 /// Says what went wrong and what to do next.

@@ -1,10 +1,51 @@
 //! What the program writes: results to standard output, everything else to standard error.
 
+use std::fs::File;
 use std::io::Write as _;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::Serialize;
 
 use crate::error::CliError;
+
+/// Where results go once [`keep_for_results`] was called.
+static RESULTS: OnceLock<File> = OnceLock::new();
+
+/// Keeps standard output for results: what anything else in this process writes to it, as libwaku
+/// does with its log, goes to standard error from now on.
+#[cfg(unix)]
+pub(crate) fn keep_for_results() -> Result<(), CliError> {
+    use std::os::fd::AsFd as _;
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let failed =
+        |source| CliError::System { what: "cannot keep standard output for results", source };
+    if RESULTS.get().is_none() {
+        let results = std::io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+        rustix::stdio::dup2_stdout(std::io::stderr()).map_err(|error| failed(error.into()))?;
+        // It was empty, and is filled nowhere else.
+        let _ = RESULTS.set(results.into());
+    }
+    Ok(())
+}
+
+/// Elsewhere standard output is shared with whoever writes to it.
+#[cfg(not(unix))]
+pub(crate) fn keep_for_results() -> Result<(), CliError> {
+    Ok(())
+}
+
+/// Writes a line of results.
+fn write(text: &str) -> std::io::Result<()> {
+    match RESULTS.get() {
+        // In one piece, so that lines of several tasks do not mix.
+        Some(mut results) => results.write_all(format!("{text}\n").as_bytes()),
+        None => {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{text}").and_then(|()| out.flush())
+        }
+    }
+}
 
 /// How to write.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +76,7 @@ impl Out {
 
     /// A line on standard output.
     pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
-        let mut out = std::io::stdout().lock();
-        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        match write(text) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 Err(CliError::OutputClosed)
@@ -58,5 +98,41 @@ impl Out {
     /// Something that is not as it should be and does not stop the work.
     pub(crate) fn warn(&self, text: &str) {
         let _ = writeln!(std::io::stderr(), "warning: {text}");
+    }
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that the test starts.
+    const INNER: &str = "WAKU_CHAT_TEST_OUT";
+
+    #[test]
+    fn what_others_write_to_standard_output_is_not_among_results() {
+        if std::env::var_os(INNER).is_some() {
+            // Ends what the test runner may have begun to write.
+            println!();
+            for _ in 0..2 {
+                keep_for_results().unwrap();
+                // As a library in C would write it.
+                rustix::io::write(std::io::stdout(), b"noise\n").unwrap();
+                Out { json: true, quiet: true }.line("{}").unwrap();
+            }
+            return;
+        }
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut inner = Command::new(std::env::current_exe().unwrap());
+        let inner = inner.args([&*name, "--exact", "--nocapture"]).env(INNER, "1");
+        let inner = inner.output().unwrap();
+        assert!(inner.status.success());
+        let (out, err) =
+            (String::from_utf8_lossy(&inner.stdout), String::from_utf8_lossy(&inner.stderr));
+        let count = |text: &str, line: &str| text.lines().filter(|l| *l == line).count();
+        assert_eq!((count(&out, "{}"), count(&out, "noise")), (2, 0), "{out}");
+        assert_eq!((count(&err, "{}"), count(&err, "noise")), (0, 2), "{err}");
     }
 }

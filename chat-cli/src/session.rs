@@ -6,12 +6,11 @@ use std::sync::Arc;
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::Network;
 use waku_chat::{Client, ClientConfig, DatabaseKey, Error as ClientError};
-use waku_node::NodeConfig;
-use waku_transport::EmbeddedTransport;
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::home::{self, Config, Home};
+use crate::home::{self, Home};
+use crate::nodes;
 use crate::out::Out;
 use crate::passphrase;
 
@@ -60,7 +59,8 @@ impl Session {
             return Err(CliError::NoPeers);
         }
         let passphrase = passphrase::get(global.passphrase_file.as_deref(), false)?;
-        let transport = if online { transport(&config).await? } else { no_transport() };
+        let transport =
+            if online { nodes::transport(global, &config).await? } else { no_transport() };
         let opened = Client::open(ClientConfig {
             database: home.database(),
             key: DatabaseKey::Passphrase(passphrase),
@@ -142,16 +142,4 @@ impl Session {
         // There is an error to tell already.
         let _ = self.finish(Ok(())).await;
     }
-}
-
-/// A Waku node in this process that takes part in relay and dials the configured peers.
-async fn transport(config: &Config) -> Result<Arc<dyn Transport>, CliError> {
-    let node = NodeConfig {
-        listen: Vec::new(),
-        cluster_id: config.network.cluster,
-        shards: vec![config.network.shard()],
-        static_peers: config.peers.clone(),
-        ..NodeConfig::default()
-    };
-    Ok(Arc::new(EmbeddedTransport::new(node, &config.network.pubsub_topic()).await?))
 }

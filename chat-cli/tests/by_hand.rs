@@ -3,13 +3,26 @@
 
 mod common;
 
-use common::{Running, account, relay, run};
+use common::{Running, account, libwaku, relay, run};
 
 #[test]
 fn two_people_meet_and_talk() {
+    meet_and_talk(&[]);
+}
+
+#[test]
+fn two_people_on_different_nodes_meet_and_talk() {
+    let Some(library) = libwaku() else { return };
+    meet_and_talk(&["--node", "libwaku", "--libwaku", &library]);
+}
+
+/// Alice's account is made with more options than Bob's.
+fn meet_and_talk(alices: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let (node, address) = relay(dir.path());
-    let (alice, _) = account(dir.path(), "alice", Some(&address));
+    let alice = dir.path().join("alice");
+    let init = ["init", "--network", "fast", "--peer", &address];
+    assert_eq!(run(&alice, &[&init, alices].concat()).code, 0);
     let (bob, bob_id) = account(dir.path(), "bob", Some(&address));
 
     let link = run(&bob, &["--json", "contact", "link"]).json();

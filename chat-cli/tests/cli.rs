@@ -5,7 +5,7 @@ mod common;
 
 use std::net::TcpListener;
 
-use common::{Running, account, program, run, run_with};
+use common::{Running, account, libwaku, program, run, run_with};
 use serde_json::Value;
 
 #[test]
@@ -235,4 +235,137 @@ fn rpc_survives_nonsense() {
     rpc.write(r#"{"id":3,"method":"shutdown"}"#);
     assert_eq!(rpc.json()["id"], 3);
     assert_eq!(rpc.finish().0, 0);
+}
+
+/// A peer that nobody will find, with an id as libwaku needs it.
+const NOBODY: &str =
+    "/ip4/127.0.0.1/tcp/9/p2p/16Uiu2HAkzLwsVcvFyRRGMLWETYYNkp7xeg6PJqzeZfQTvWqfBiWy";
+
+#[test]
+fn a_library_that_is_not_there_is_told_with_all_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("a");
+    let nowhere = dir.path().join("libnowhere.so");
+    let nowhere = nowhere.to_str().unwrap();
+    let no_library = dir.path().join("libother.so");
+    std::fs::write(&no_library, "no library").unwrap();
+    for (place, words) in
+        [(nowhere, "there is no library"), (no_library.to_str().unwrap(), "looked at")]
+    {
+        let init = ["--json", "init", "--network", "fast", "--libwaku", place];
+        let missing = run(&home, &init);
+        let error = missing.error();
+        assert_eq!((missing.code, error["code"].as_str()), (7, Some("no_libwaku")), "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(place) && message.contains(words), "{message}");
+        assert!(error["hint"].as_str().unwrap().contains("LIBWAKU_PATH"));
+        assert!(!home.exists(), "an account was made without a node that it can run on");
+        // The variable is looked at where nothing else names a library, and then alone.
+        let by_variable = program(&home)
+            .env("LIBWAKU_PATH", place)
+            .args(["--json", "demo", "--node", "libwaku"])
+            .output()
+            .unwrap();
+        let by_variable = common::Ran::from(by_variable);
+        assert_eq!(by_variable.code, 7);
+        assert!(by_variable.error()["message"].as_str().unwrap().contains(place));
+    }
+    // A library, and not this one: the test itself has none of its functions.
+    let program_itself = env!("CARGO_BIN_EXE_waku-chat");
+    let other = run(&home, &["--json", "demo", "--libwaku", program_itself]);
+    assert_eq!(other.code, 7, "{}", other.err);
+
+    // Found nowhere: told is each place. The program lies where nothing is beside it.
+    let alone = dir.path().join("waku-chat");
+    std::fs::copy(program_itself, &alone).unwrap();
+    let nothing = std::process::Command::new(&alone)
+        .env_remove("LIBWAKU_PATH")
+        .args(["--json", "demo", "--node", "libwaku"])
+        .output()
+        .unwrap();
+    let nothing = common::Ran::from(nothing);
+    // Unless this system has a libwaku, which is then what the demo runs on.
+    if nothing.code != 0 {
+        let message = nothing.error()["message"].as_str().unwrap().to_owned();
+        let beside = dir.path().canonicalize().unwrap();
+        for place in ["LIBWAKU_PATH", "the running process", "libwaku", beside.to_str().unwrap()] {
+            assert!(message.contains(place), "{place}: {message}");
+        }
+        assert_eq!(nothing.code, 7);
+    }
+}
+
+#[test]
+fn what_libwaku_cannot_do_is_refused() {
+    let Some(library) = libwaku() else { return };
+    let library = library.as_str();
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("a");
+    let (without, _) = NOBODY.rsplit_once("/p2p/").unwrap();
+    let args = ["--json", "init", "--network", "fast", "--libwaku", library, "--peer", without];
+    let refused = run(&home, &args);
+    let error = refused.error();
+    assert_eq!((refused.code, error["code"].as_str()), (2, Some("peer_without_id")));
+    assert!(error["message"].as_str().unwrap().contains(without));
+
+    // The same for an account that was made for the embedded node.
+    let (home, _) = account(dir.path(), "b", Some(without));
+    let refused = run(&home, &["--json", "--libwaku", library, "group", "list"]);
+    assert_eq!((refused.code, refused.error()["code"].as_str()), (2, Some("peer_without_id")));
+
+    for usage in [
+        &["--node", "embedded", "--libwaku", library, "whoami"][..],
+        &["node", "--node", "libwaku"],
+        &["node", "--libwaku", library],
+        &["--node", "nwaku", "whoami"],
+    ] {
+        assert_eq!(run(&home, usage).code, 2, "{usage:?}");
+    }
+}
+
+#[test]
+fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
+    let Some(library) = libwaku() else { return };
+    let library = library.as_str();
+    let dir = tempfile::tempdir().unwrap();
+    let config = |home: &std::path::Path| -> Value {
+        serde_json::from_slice(&std::fs::read(home.join("config.json")).unwrap()).unwrap()
+    };
+
+    let (embedded, _) = account(dir.path(), "embedded", Some(NOBODY));
+    // As it was when there was no choice.
+    assert!(config(&embedded).get("node").is_none() && config(&embedded).get("libwaku").is_none());
+
+    let home = dir.path().join("a");
+    let init = ["--json", "init", "--network", "fast", "--peer", NOBODY, "--libwaku", library];
+    assert_eq!(run(&home, &init).json()["node"], "libwaku");
+    let kept = config(&home);
+    assert_eq!((kept["node"].as_str(), kept["libwaku"].as_str()), (Some("libwaku"), Some(library)));
+
+    // Which node a command runs on is in its log; standard output is for results alone.
+    let rpc = |home: &std::path::Path, more: &[&str]| {
+        let mut command = program(home);
+        command.env_remove("LIBWAKU_PATH").args(["-vv", "rpc"]).args(more);
+        let ran = common::Ran::from(command.output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        for line in ran.out.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+        }
+        assert!(ran.out.contains("ready"), "{}", ran.out);
+        ran.err.contains("starting a node of libwaku")
+    };
+    assert!(rpc(&home, &[]));
+    assert!(!rpc(&home, &["--node", "embedded"]));
+    assert!(!rpc(&embedded, &[]));
+    assert!(rpc(&embedded, &["--libwaku", library]));
+    // Without the network no library is needed.
+    let mut moved = kept.clone();
+    moved["libwaku"] = "/nowhere/libwaku.so".into();
+    std::fs::write(home.join("config.json"), moved.to_string()).unwrap();
+    assert_eq!(run(&home, &["--offline", "group", "list"]).code, 0);
+    let gone = program(&home).env_remove("LIBWAKU_PATH").args(["group", "list"]).output().unwrap();
+    assert_eq!(gone.status.code(), Some(7));
+    moved["libwaku"] = "relative.so".into();
+    std::fs::write(home.join("config.json"), moved.to_string()).unwrap();
+    assert_eq!(run(&home, &["whoami"]).code, 2);
 }

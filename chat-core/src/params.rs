@@ -127,6 +127,16 @@ pub const INBOX_KEY_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Time for which the private part of an inbox key is kept.
 pub const INBOX_KEY_KEEP: Duration = Duration::from_secs(28 * 24 * 3600);
 
+/// Over how much of a slot, in thousandths, the commits are spread that add a new installation to
+/// its account's groups: ten minutes of an hour, so that a new device is of use soon.
+pub const ENROL_SPREAD: u64 = 167;
+/// Over how much of a slot, in thousandths, the commits are spread that remove a revoked one: all of
+/// it, since every group changes its topics at the same boundary.
+pub const EVICT_SPREAD: u64 = 1000;
+/// Room for each commit, in thousandths of a slot, where there are so many groups that the spreads
+/// above would be too dense: twelve seconds of an hour, half of what a network with RLN allows.
+pub const COMMIT_PACE: u64 = 3;
+
 /// Frames kept per group while their epoch is not known yet.
 pub const MAX_DEFERRED_PER_GROUP: usize = 1024;
 /// Bytes of deferred frames kept per group.

@@ -307,6 +307,7 @@ fn sample_contents() -> Vec<Content> {
         (Some(link(7)), Body::Text("Grüße an alle".into())),
         (Some(link(2)), Body::LeaveWish(vec![0x5a; 16])),
         (None, Body::Heartbeat),
+        (Some(link(3)), Body::Sync(vec![0x0a, 0x02, 0x08, 0x63])),
         (Some(first()), Body::Unknown(9)),
     ]
     .map(|(chain, body)| Content { chain, sent_at: at, body })
@@ -321,6 +322,7 @@ fn contents() -> Value {
                 Body::Text(text) => (1, text.as_bytes().to_vec()),
                 Body::LeaveWish(statement) => (2, statement.clone()),
                 Body::Heartbeat => (3, vec![]),
+                Body::Sync(items) => (4, items.clone()),
                 Body::Unknown(kind) => (*kind, vec![]),
             };
             json!({

@@ -239,6 +239,27 @@ impl World {
         #[allow(clippy::expect_used)]
         let machine = Machine::create(store, self.params.clone(), seed, self.now, phrase)
             .expect("an empty database takes an account");
+        self.add_machine(machine)
+    }
+
+    /// A further device of the account that `of` belongs to, online. Its number.
+    ///
+    /// # Panics
+    /// Where it cannot be taken into the account.
+    pub fn add_installation(&mut self, of: usize) -> usize {
+        let seed = self.seed();
+        let now = self.time_of(of);
+        #[allow(clippy::expect_used)]
+        let store = Store::in_memory().expect("a database in memory can be opened");
+        #[allow(clippy::expect_used)]
+        let first = self.devices[of].machine.as_mut().expect("the device is up");
+        #[allow(clippy::expect_used)]
+        let machine = first.insider_installation(store, seed, now).expect("it can be linked");
+        self.step(of, Input::Tick);
+        self.add_machine(machine)
+    }
+
+    fn add_machine(&mut self, machine: Machine) -> usize {
         self.devices.push(Device {
             machine: Some(machine),
             database: None,

@@ -117,6 +117,8 @@ impl Settings {
             let host = announced.first().and_then(|a| a.iter().next());
             announced.extend(host.map(|host| over(host.into())));
         }
+        let elsewhere = |a: &&Multiaddr| !node.listen.contains(a) && !has_no_host(a);
+        node.announce = announced.iter().filter(elsewhere).cloned().collect();
         if let Some(max) = keys.parse::<u32>("maxConnections", "a number of 32 bits")? {
             node.limits.max_connections = max;
             node.limits.max_inbound_connections = max - max / 4;
@@ -147,6 +149,15 @@ impl Settings {
     /// Where peers find the node, with its id.
     pub(crate) fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.announced.iter().map(|a| a.clone().with(Protocol::P2p(self.peer_id))).collect()
+    }
+}
+
+/// Whether an address is that of all interfaces, where nobody can be dialled.
+fn has_no_host(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_unspecified(),
+        Some(Protocol::Ip6(ip)) => ip.is_unspecified(),
+        _ => false,
     }
 }
 
@@ -264,14 +275,20 @@ fn store(keys: &Keys) -> Result<Option<StoreConfig>, String> {
     if let Some(policy) = keys.text("storeMessageRetentionPolicy") {
         retain(&mut store, &policy).ok_or(
             "configuration: storeMessageRetentionPolicy must be time:<seconds>, \
-             capacity:<messages>, size:<number>MB or size:<number>GB, joined by ;",
+             capacity:<messages>, size:<number>MB or size:<number>GB, joined by ;, or none",
         )?;
     }
     Ok(Some(store))
 }
 
-/// Applies a policy. Bounds that it does not name stay as they are.
+/// Applies a policy. Bounds that it does not name stay as they are; `none` lifts all of them.
 fn retain(store: &mut StoreConfig, policy: &str) -> Option<()> {
+    if policy.trim() == "none" {
+        store.retention = Duration::MAX;
+        // What SQLite counts with is signed.
+        (store.max_messages, store.max_bytes) = (i64::MAX as u64, i64::MAX as u64);
+        return Some(());
+    }
     for part in policy.split(';').map(str::trim).filter(|p| !p.is_empty()) {
         match part.split_once(':')? {
             ("time", seconds) => store.retention = Duration::from_secs(seconds.parse().ok()?),
@@ -326,6 +343,30 @@ mod tests {
         assert_eq!(store.retention, Duration::from_secs(60));
         assert_eq!((store.max_messages, store.max_bytes), (7, 3 << 29));
         assert!(b.node.store.is_none());
+        let all = read(serde_json::json!({
+            "store": true, "storeMessageDbUrl": "", "storeMessageRetentionPolicy": "none",
+        }));
+        let all = all.expect("good").node.store.expect("a store");
+        assert_eq!((all.retention, all.max_bytes), (Duration::MAX, i64::MAX as u64));
+    }
+
+    #[test]
+    fn peers_are_told_of_addresses_beside_those_that_are_listened_on() {
+        let told = |more: serde_json::Value| {
+            let mut config = serde_json::json!({ "listenAddress": "0.0.0.0", "tcpPort": 7 });
+            config
+                .as_object_mut()
+                .expect("an object")
+                .extend(more.as_object().expect("one").clone());
+            let announce = read(config).expect("good").node.announce;
+            announce.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(told(serde_json::json!({})).is_empty());
+        assert_eq!(told(serde_json::json!({ "nat": "extip:10.0.0.1" })), ["/ip4/10.0.0.1/tcp/7"]);
+        let both = serde_json::json!({
+            "dns4DomainName": "example.org", "websocketSupport": true, "websocketPort": 8,
+        });
+        assert_eq!(told(both), ["/dns4/example.org/tcp/7", "/dns4/example.org/tcp/8/ws"]);
     }
 
     #[test]

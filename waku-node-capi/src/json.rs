@@ -1,10 +1,13 @@
 //! The JSON of libwaku: messages, events and Store queries.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Map, Value, json};
-use waku_node::{MessageHash, StorePage, StoreQuery, WakuMessage};
+use waku_node::{MessageHash, StoreError, StorePage, StoreQuery, WakuMessage};
 
 use crate::events::{Event, Health};
+use crate::words;
 
 /// Largest JSON that is read, in bytes: a message of the largest size that the network carries, as
 /// base64, with room to spare; or a query with all topics that a Store answers.
@@ -46,7 +49,7 @@ fn number(object: &Map<String, Value>, key: &str) -> Result<Option<i64>, String>
         Some(Value::String(s)) => s.parse().ok(),
         Some(value) => value.as_i64(),
     };
-    parsed.map(Some).ok_or_else(|| format!("{key} must be a whole number of 64 bits"))
+    parsed.map(Some).ok_or_else(|| format!("Invalid int64 value in `{key}`"))
 }
 
 fn strings(object: &Map<String, Value>, key: &str) -> Result<Vec<String>, String> {
@@ -68,27 +71,36 @@ fn base64(object: &Map<String, Value>, key: &str) -> Result<Vec<u8>, String> {
         .map_err(|_| format!("invalid {key} format: incorrect base64 string"))
 }
 
-/// Reads a message to be published. Without a timestamp it gets that of now.
+/// Reads a message to be published. Without a timestamp it gets that of now. Errors are in libwaku's
+/// words.
 pub(crate) fn message(text: &str) -> Result<WakuMessage, String> {
-    let object = object(text)?;
+    let unread = |reason: String| format!("Error parsing json message: {reason}");
+    let object = object(text).map_err(unread)?;
     for required in ["payload", "contentTopic"] {
         if !object.contains_key(required) {
-            return Err(format!("missing required field in WakuMessage: {required}"));
+            return Err(unread(format!("Missing required field in WakuMessage: {required}")));
         }
     }
-    let version = number(&object, "version")?.unwrap_or(0);
+    let version = number(&object, "version").map_err(unread)?.unwrap_or(0);
+    let version = u32::try_from(version)
+        .map_err(|_| unread("version must be a number of 32 bits".to_owned()))?;
+    let timestamp = match number(&object, "timestamp").map_err(unread)? {
+        None | Some(0) => now(),
+        Some(timestamp) => timestamp,
+    };
+    let content_topic = string(&object, "contentTopic").map_err(unread)?;
+    let ephemeral = flag(&object, "ephemeral").map_err(unread)?.unwrap_or(false);
+    let bytes =
+        |key| base64(&object, key).map_err(|e| format!("Problem building the WakuMessage: {e}"));
     let some = |bytes: Vec<u8>| (!bytes.is_empty()).then(|| bytes.into());
     Ok(WakuMessage {
-        payload: base64(&object, "payload")?.into(),
-        content_topic: string(&object, "contentTopic")?,
-        version: version.try_into().map_err(|_| "version must be a number of 32 bits")?,
-        timestamp: Some(match number(&object, "timestamp")? {
-            None | Some(0) => now(),
-            Some(timestamp) => timestamp,
-        }),
-        meta: some(base64(&object, "meta")?),
-        ephemeral: Some(flag(&object, "ephemeral")?.unwrap_or(false)),
-        rate_limit_proof: some(base64(&object, "proof")?),
+        payload: bytes("payload")?.into(),
+        content_topic,
+        version,
+        timestamp: Some(timestamp),
+        meta: some(bytes("meta")?),
+        ephemeral: Some(ephemeral),
+        rate_limit_proof: some(bytes("proof")?),
     })
 }
 
@@ -144,38 +156,58 @@ fn encode(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// Reads a Store query; returns the host's request id too, which the answer repeats.
+/// Reads a Store query; returns the request id too, which the answer repeats: the host's, or one
+/// that is made up where that is empty. Errors are in libwaku's words.
 pub(crate) fn store_query(text: &str) -> Result<(String, StoreQuery), String> {
+    let (id, query) = read_store_query(text).map_err(words::store_unread)?;
+    let hash = |what: &str, text: &str| {
+        text.parse::<MessageHash>().map_err(|_| {
+            format!("Failed converting {what} hex string to bytes: {text:.80} is no message hash")
+        })
+    };
+    let cursor = query.cursor.map(|text| hash("paginationCursor", &text)).transpose()?;
+    if cursor.is_some_and(|cursor| cursor.0 == [0; 32]) {
+        return Err(words::store(&StoreError::InvalidQuery("invalid cursor")));
+    }
+    let hashes = query.hashes.iter().map(|text| hash("message hash", text));
+    let hashes = hashes.collect::<Result<_, _>>()?;
+    let id = if id.is_empty() { format!("{:016x}", RandomState::new().hash_one(0)) } else { id };
+    Ok((id, StoreQuery { cursor, hashes, ..query.rest }))
+}
+
+/// A query whose hashes are still text.
+struct Unparsed {
+    rest: StoreQuery,
+    cursor: Option<String>,
+    hashes: Vec<String>,
+}
+
+fn read_store_query(text: &str) -> Result<(String, Unparsed), String> {
     let object = object(text)?;
     for required in ["requestId", "includeData", "paginationForward"] {
         if !object.contains_key(required) {
-            return Err(format!("missing required field in the Store query: {required}"));
+            return Err(format!("missing required field: {required}"));
         }
     }
-    let hash = |key: &str, text: &str| {
-        text.parse::<MessageHash>().map_err(|_| format!("{key}: {text:.80} is no message hash"))
-    };
     let cursor = match object.get("paginationCursor") {
         None | Some(Value::Null) => None,
-        Some(_) => Some(hash("paginationCursor", &string(&object, "paginationCursor")?)?),
+        Some(_) => Some(string(&object, "paginationCursor")?),
     };
     let limit = number(&object, "paginationLimit")?.map(u64::try_from).transpose();
     let topic = string(&object, "pubsubTopic")?;
-    let query = StoreQuery {
+    let rest = StoreQuery {
         include_data: flag(&object, "includeData")?.unwrap_or(false),
         pubsub_topic: (!topic.is_empty()).then_some(topic),
         content_topics: strings(&object, "contentTopics")?,
         time_start: number(&object, "timeStart")?,
         time_end: number(&object, "timeEnd")?,
-        hashes: strings(&object, "messageHashes")?
-            .iter()
-            .map(|text| hash("messageHashes", text))
-            .collect::<Result<_, _>>()?,
-        cursor,
+        hashes: Vec::new(),
+        cursor: None,
         forward: flag(&object, "paginationForward")?.unwrap_or(false),
         limit: limit.map_err(|_| "paginationLimit must not be negative")?,
     };
-    Ok((string(&object, "requestId")?, query))
+    let hashes = strings(&object, "messageHashes")?;
+    Ok((string(&object, "requestId")?, Unparsed { rest, cursor, hashes }))
 }
 
 /// A Store's answer as the host gets it. Bytes are lists of numbers here, as in libwaku.

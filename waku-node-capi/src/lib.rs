@@ -27,5 +27,6 @@ mod peers;
 mod registry;
 mod requests;
 mod service;
+mod words;
 
 pub use callback::{RET_ERR, RET_MISSING_CALLBACK, RET_OK, WakuCallBack};

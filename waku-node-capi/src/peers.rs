@@ -8,7 +8,7 @@ use waku_node::{Multiaddr, Node, NodeError, PeerId, PeerInfo};
 
 use crate::answers::lock;
 use crate::requests::Among;
-use crate::service::{Service, done, said};
+use crate::service::{Service, done};
 
 /// Peers whose addresses are remembered.
 const MAX_KNOWN: usize = 4096;
@@ -80,6 +80,15 @@ pub(crate) fn parse_addresses(text: &str) -> Result<Vec<Multiaddr>, String> {
     parts.iter().map(parse).collect()
 }
 
+/// Reads addresses that all lead to one peer.
+pub(crate) fn parse_one_peer(text: &str) -> Result<Vec<Multiaddr>, String> {
+    let addresses = parse_addresses(text)?;
+    match addresses.iter().all(|a| id_of(a) == id_of(&addresses[0])) {
+        true => Ok(addresses),
+        false => Err("Error in parsePeerInfo: multiple peerIds received".into()),
+    }
+}
+
 impl Service {
     /// Remembers whoever is connected, and lists them.
     fn connected(&self) -> Vec<PeerInfo> {
@@ -110,11 +119,12 @@ impl Service {
         self.relay()?;
         let topics = self.running().map(|n| n.status().topics).unwrap_or_default();
         let Some(status) = topics.iter().find(|t| t.pubsub_topic == topic) else {
-            return self.peers_of(topic, among).map(|peers| peers.len().to_string());
+            let peers = self.peers_of(topic, among).map_err(|e| not_counted(topic, &e))?;
+            return Ok(peers.len().to_string());
         };
         match among {
             Among::Mesh => Ok(status.mesh_peers.to_string()),
-            Among::Connected if status.topic_peers == 0 => Err(nobody(topic)),
+            Among::Connected if status.topic_peers == 0 => Err(not_counted(topic, &nobody(topic))),
             Among::Connected => Ok(status.topic_peers.to_string()),
         }
     }
@@ -170,11 +180,7 @@ impl Service {
     /// Makes sure of a connection with the one peer that is at all of these addresses.
     pub(crate) async fn reach(&self, addresses: &[Multiaddr]) -> Result<PeerId, String> {
         let node = self.node()?;
-        let peer = addresses.first().and_then(id_of).ok_or("no peer is named")?;
-        if addresses.iter().any(|a| id_of(a) != Some(peer)) {
-            return Err("the addresses name several peers".into());
-        }
-        let mut last = String::new();
+        let mut last = "no peer is named".to_owned();
         for address in addresses {
             lock(&self.known).learn(address);
             match reach(&node, address).await {
@@ -195,13 +201,24 @@ impl Service {
 
     /// Connects to a peer, if it serves a protocol.
     pub(crate) async fn dial(&self, address: Multiaddr, protocol: &str) -> Answer {
-        let peer = self.reach(&[address]).await?;
+        let peer = self.reach(&[address]).await.map_err(not_dialled)?;
         let peers = self.connected();
         let serves = |p: &PeerInfo| p.peer_id == peer && p.protocols.iter().any(|p| p == protocol);
         match peers.iter().any(serves) {
             true => done(),
-            false => Err(format!("failed dialing peer: it does not serve {protocol:.200}")),
+            false => Err(not_dialled(format_args!("it does not serve {protocol:.200}"))),
         }
+    }
+
+    /// Measures how long a peer takes to answer, in nanoseconds.
+    pub(crate) async fn ping(&self, peer: &str) -> Answer {
+        let addresses = parse_one_peer(peer)
+            .map_err(|e| format!("PingRequest failed to parse peer addr: {e}"))?;
+        let node = self.node()?;
+        let failed = |e: String| format!("could not ping peer: {e}");
+        let peer = self.reach(&addresses).await.map_err(failed)?;
+        let took = node.ping(peer).await.map_err(|e| failed(e.to_string()))?;
+        Ok(took.as_nanos().to_string())
     }
 
     pub(crate) async fn dial_by_id(&self, peer: PeerId, protocol: &str) -> Answer {
@@ -219,7 +236,7 @@ impl Service {
                 self.dial(address, protocol).await
             }
             (None, Some(address)) => self.dial(address, protocol).await,
-            (None, None) => Err(format!("failed dialing peer: no address of {peer} is known")),
+            (None, None) => Err(not_dialled(format_args!("no address of {peer} is known"))),
         }
     }
 }
@@ -233,8 +250,19 @@ async fn reach(node: &Node, address: &Multiaddr) -> Result<PeerId, NodeError> {
     }
 }
 
+fn not_dialled(reason: impl std::fmt::Display) -> String {
+    format!("failed dialing peer: {reason}")
+}
+
 fn nobody(topic: &str) -> String {
-    said(format_args!("there is no gossipsub peer for the given pubsub topic: {topic:.200}"))
+    format!(
+        "getConnectedPeers - there is no gossipsub peer for the given pubsub topic: {topic:.200}"
+    )
+}
+
+/// The same where a number was asked for.
+fn not_counted(topic: &str, reason: &str) -> String {
+    format!("getNumConnectedPeers - failed retrieving peers in mesh: {topic:.200}: {reason}")
 }
 
 #[cfg(test)]

@@ -71,6 +71,11 @@ pub(crate) enum Request {
         protocol: String,
         timeout: Option<Duration>,
     },
+    /// How long a peer takes to answer; its addresses are read when it is carried out.
+    Ping {
+        peer: String,
+        timeout: Option<Duration>,
+    },
     KnownPeers,
     ConnectedPeers,
     ConnectedPeersInfo,
@@ -104,6 +109,7 @@ impl Request {
                 topic.len() + message.payload.len() + message.content_topic.len()
             }
             Self::StoreQuery { query, peer, .. } => query.len() + peer.len(),
+            Self::Ping { peer, .. } => peer.len(),
             Self::Connect { peers, .. } => peers.iter().map(Multiaddr::len).sum(),
             Self::Subscribe { topic }
             | Self::Unsubscribe { topic }

@@ -6,20 +6,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use waku_node::{EventStream, Node, NodeEvent, PublishError, WakuMessage, message_hash};
+use waku_node::{
+    EventStream, FilterError, Node, NodeEvent, PublishError, StoreError, WakuMessage, message_hash,
+};
 
 use crate::answers::{Reply, lock};
 use crate::config::Settings;
 use crate::events::{Event, EventQueue, Health};
 use crate::peers::KnownPeers;
 use crate::requests::Request;
+use crate::words::{self, FilterCall};
 use crate::{json, metrics};
 
 /// Store answers that wait for the host at once: each can be many megabytes.
 const MAX_PAGES: usize = 16;
 
 /// How long a filter server has for its answer, as with libwaku.
-const FILTER_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+const FILTER_PATIENCE: Duration = Duration::from_secs(5);
 
 type Answer = Result<String, String>;
 
@@ -88,39 +91,45 @@ impl Service {
             Request::Unsubscribe { topic } => self.unsubscribe(topic).await,
             Request::FilterSubscribe { topic, contents } => {
                 let node = self.node()?;
-                let subscribed = node.filter_subscribe(None, &topic, &contents);
-                within(FILTER_PATIENCE, async { subscribed.await.map_err(said).and(done()) }).await
+                let subscribed =
+                    async { node.filter_subscribe(None, &topic, &contents).await.map(drop) };
+                filter(FilterCall::Subscribe, subscribed).await
             }
             Request::FilterUnsubscribe { topic, contents } => {
                 let node = self.node()?;
                 let ended = node.filter_unsubscribe(None, &topic, &contents);
-                within(FILTER_PATIENCE, async { ended.await.map_err(said).and(done()) }).await
+                filter(FilterCall::Unsubscribe, ended).await
             }
             Request::FilterUnsubscribeAll => {
                 let node = self.node()?;
-                let ended = node.filter_unsubscribe_all(None);
-                within(FILTER_PATIENCE, async { ended.await.map_err(said).and(done()) }).await
+                filter(FilterCall::UnsubscribeAll, node.filter_unsubscribe_all(None)).await
             }
             Request::Lightpush { topic, message } => {
                 let hash = self.node()?.lightpush_publish(None, &topic, message).await;
-                Ok(hash.map_err(said)?.to_string())
+                Ok(hash.map_err(|e| words::lightpush(&e))?.to_string())
             }
             Request::CountPeers { topic, among } => self.count_peers(&topic, among),
             Request::ListPeers { topic, among } => self.list_peers(&topic, among),
             Request::StoreQuery { query, peer, timeout } => {
-                within(timeout, self.store_query(&query, &peer)).await
+                within(timeout, words::store(&StoreError::Timeout), self.store_query(&query, &peer))
+                    .await
             }
-            Request::Connect { peers, timeout } => within(timeout, self.connect(peers)).await,
+            Request::Connect { peers, timeout } => {
+                within(timeout, timed_out(timeout), self.connect(peers)).await
+            }
             Request::Disconnect { peer } => {
                 self.node()?.disconnect(peer).await;
                 done()
             }
             Request::DisconnectAll => self.disconnect_all().await,
             Request::Dial { peer, protocol, timeout } => {
-                within(timeout, self.dial(peer, &protocol)).await
+                within(timeout, timed_out(timeout), self.dial(peer, &protocol)).await
             }
             Request::DialById { peer, protocol, timeout } => {
-                within(timeout, self.dial_by_id(peer, &protocol)).await
+                within(timeout, timed_out(timeout), self.dial_by_id(peer, &protocol)).await
+            }
+            Request::Ping { peer, timeout } => {
+                within(timeout, "ping timed out".to_owned(), self.ping(&peer)).await
             }
             Request::KnownPeers => Ok(lock(&self.known).list()),
             Request::ConnectedPeers => Ok(self.connected_peers(|_| true)),
@@ -247,20 +256,16 @@ impl Service {
 
     async fn store_query(&self, query: &str, peer: &str) -> Answer {
         self.settings()?;
-        let failed = |e: String| format!("the Store request failed: {e}");
-        let (request_id, query) = json::store_query(query).map_err(failed)?;
-        let addresses = crate::peers::parse_addresses(peer).map_err(failed)?;
-        let peer = self.reach(&addresses).await.map_err(failed)?;
-        let page =
-            self.node()?.store_query(Some(peer), query).await.map_err(|e| failed(e.to_string()))?;
+        let (request_id, query) = json::store_query(query)?;
+        let addresses = crate::peers::parse_one_peer(peer).map_err(words::store_address)?;
+        let node = self.node()?;
+        let peer = self.reach(&addresses).await.map_err(words::store_dial)?;
+        let page = node.store_query(Some(peer), query).await.map_err(|error| {
+            tracing::debug!(%error, "a Store query failed");
+            words::store(&error)
+        })?;
         if page.messages.is_empty() && page.dropped > 0 {
-            // Without this, a Store that sends only what nobody asked for would look like the end
-            // of history.
-            return Err(format!(
-                "libwaku error: handleRes fireSyncRes error: StoreRequest failed store query: \
-                 BAD_RESPONSE: {} entries that do not fit the query",
-                page.dropped
-            ));
+            return Err(words::store_unwanted(page.dropped));
         }
         Ok(json::store_page(&request_id, &page))
     }
@@ -305,11 +310,26 @@ pub(crate) fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-async fn within(timeout: Option<Duration>, work: impl Future<Output = Answer>) -> Answer {
+async fn within(
+    timeout: Option<Duration>,
+    expired: String,
+    work: impl Future<Output = Answer>,
+) -> Answer {
     match timeout {
         None => work.await,
-        Some(patience) => tokio::time::timeout(patience, work)
-            .await
-            .unwrap_or_else(|_| Err(format!("timed out after {} ms", patience.as_millis()))),
+        Some(patience) => tokio::time::timeout(patience, work).await.unwrap_or(Err(expired)),
     }
+}
+
+fn timed_out(timeout: Option<Duration>) -> String {
+    format!("timed out after {} ms", timeout.unwrap_or_default().as_millis())
+}
+
+/// A filter request, which has as long as with libwaku.
+async fn filter(
+    call: FilterCall,
+    request: impl Future<Output = Result<(), FilterError>>,
+) -> Answer {
+    let answer = async { request.await.map_err(|e| call.failed(&e)).and(done()) };
+    within(Some(FILTER_PATIENCE), call.timed_out().to_owned(), answer).await
 }

@@ -89,9 +89,18 @@ fn messages_travel_and_events_tell_of_them() {
     assert!(got["wakuMessage"]["timestamp"].as_i64().expect("a number") > 0);
 
     for (bad, why) in [
-        (json!({ "contentTopic": CONTENT }), "payload"),
-        (json!({ "payload": "aGk=" }), "contentTopic"),
-        (json!({ "payload": "???", "contentTopic": CONTENT }), "base64"),
+        (
+            json!({ "contentTopic": CONTENT }),
+            "Error parsing json message: Missing required field in WakuMessage: payload",
+        ),
+        (
+            json!({ "payload": "aGk=" }),
+            "Error parsing json message: Missing required field in WakuMessage: contentTopic",
+        ),
+        (
+            json!({ "payload": "???", "contentTopic": CONTENT }),
+            "Problem building the WakuMessage: invalid payload format: incorrect base64 string",
+        ),
         (json!({ "payload": 7, "contentTopic": CONTENT }), "payload"),
         (json!({ "payload": "aGk=", "contentTopic": CONTENT, "timestamp": "x" }), "timestamp"),
         (json!({ "payload": "aGk=", "contentTopic": CONTENT, "version": -1 }), "version"),
@@ -137,7 +146,12 @@ fn peers_are_told_of() {
     let (a, b) = (Host::start(&json!({})), Host::start(&json!({})));
     let (topic, all) = (c(TOPIC), c(""));
     let nobody = ask!(waku_relay_get_num_connected_peers(a.ctx, topic.as_ptr()));
-    assert!(nobody.expect_err("nobody").contains("no gossipsub peer"));
+    let words = "libwaku error: handleRes fireSyncRes error: getNumConnectedPeers - failed retrieving \
+                 peers in mesh: /waku/2/rs/66/0: getConnectedPeers - there is no gossipsub peer for \
+                 the given pubsub topic: /waku/2/rs/66/0";
+    assert_eq!(nobody.expect_err("nobody"), words);
+    let nobody = ask!(waku_relay_get_connected_peers(a.ctx, topic.as_ptr())).expect_err("nobody");
+    assert!(words.ends_with(nobody.rsplit(": getConnected").next().expect("some")), "{nobody}");
     assert_eq!(ask!(waku_relay_get_num_peers_in_mesh(a.ctx, topic.as_ptr())).as_deref(), Ok("0"));
     assert_eq!(ask!(waku_relay_get_peers_in_mesh(a.ctx, topic.as_ptr())).as_deref(), Ok(""));
     assert_eq!(ask!(waku_relay_get_num_connected_peers(a.ctx, all.as_ptr())).as_deref(), Ok("0"));
@@ -187,7 +201,8 @@ fn peers_are_told_of() {
     let (id, address) = (c(&b_id), c(&b.address()));
     let (ctx, id, address) = (a.ctx, id.as_ptr(), address.as_ptr());
     assert_eq!(ask!(waku_dial_peer(ctx, address, relay.as_ptr(), 0)).as_deref(), Ok(""));
-    assert!(ask!(waku_dial_peer(ctx, address, none.as_ptr(), 0)).is_err());
+    let not_served = ask!(waku_dial_peer(ctx, address, none.as_ptr(), 0)).expect_err("not served");
+    assert!(not_served.contains("error: failed dialing peer: "), "{not_served}");
     assert_eq!(ask!(waku_dial_peer_by_id(ctx, id, relay.as_ptr(), 0)).as_deref(), Ok(""));
     assert_eq!(ask!(waku_disconnect_peer_by_id(ctx, id)).as_deref(), Ok(""));
     assert_eq!(a.event(|e| e["eventType"] == "connection_change"), event("Left"));
@@ -271,7 +286,6 @@ fn history_is_asked_for_page_by_page() {
         ("paginationLimit", Some(json!(-1))),
         ("timeStart", Some(json!([]))),
         ("contentTopics", Some(json!([7]))),
-        ("messageHashes", Some(json!(["0x00"]))),
     ] {
         let mut bad = ask_for.clone();
         match value {
@@ -280,13 +294,66 @@ fn history_is_asked_for_page_by_page() {
         }
         assert!(query(&bad).expect_err("bad").contains(key), "{key}");
     }
-    assert!(query(&json!([])).is_err());
+    let failed = |what: &str| Err(format!("libwaku error: handleRes fireSyncRes error: {what}"));
+    let not_read = |why: &str| failed(&format!("StoreRequest failed parsing store request: {why}"));
+    assert_eq!(query(&json!([])), not_read("the JSON is no object"));
+    let not_asked = |why: &str| failed(&format!("StoreRequest failed store query: {why}"));
+    for (key, value, answer) in [
+        ("requestId", json!(7), not_read("requestId must be a string")),
+        ("timeEnd", json!("soon"), not_read("Invalid int64 value in `timeEnd`")),
+        (
+            "messageHashes",
+            json!(["0x00"]),
+            failed("Failed converting message hash hex string to bytes: 0x00 is no message hash"),
+        ),
+        (
+            "paginationCursor",
+            json!("x"),
+            failed("Failed converting paginationCursor hex string to bytes: x is no message hash"),
+        ),
+        (
+            "paginationCursor",
+            json!(format!("0x{}", "00".repeat(32))),
+            not_asked("BAD_REQUEST: invalid cursor"),
+        ),
+        // The Store's own word; it names no reason of ours.
+        (
+            "paginationCursor",
+            json!(format!("0x{}", "77".repeat(32))),
+            not_asked("BAD_REQUEST: the cursor is no message of this Store"),
+        ),
+    ] {
+        let mut bad = ask_for.clone();
+        bad[key] = value;
+        assert_eq!(query(&bad), answer, "{key}");
+    }
+    // Without an id of the host's there is one all the same.
+    ask_for["requestId"] = json!("");
+    assert!(
+        query(&ask_for).expect("a page")["requestId"].as_str().is_some_and(|id| id.len() == 16)
+    );
 
     // Who keeps no archive says so.
     let q =
         c(&json!({ "requestId": "", "includeData": true, "paginationForward": true }).to_string());
     let own = c(&client.address());
-    assert!(ask!(waku_store_query(store.ctx, q.as_ptr(), own.as_ptr(), 0)).is_err());
+    let refused = ask!(waku_store_query(store.ctx, q.as_ptr(), own.as_ptr(), 0));
+    assert_eq!(
+        refused.map(Value::String),
+        not_asked("PEER_DIAL_FAILURE: the peer does not offer Store v3")
+    );
+    let gone = c(&format!(
+        "/ip4/127.0.0.1/tcp/{}/p2p/{}",
+        common::free_port(),
+        Host::start(&json!({})).id()
+    ));
+    let gone = ask!(waku_store_query(store.ctx, q.as_ptr(), gone.as_ptr(), 0)).expect_err("gone");
+    assert!(gone.contains("StoreRequest failed store query: PEER_DIAL_FAILURE: "), "{gone}");
+    let nowhere = ask!(waku_store_query(store.ctx, q.as_ptr(), c("nowhere").as_ptr(), 0));
+    assert!(nowhere.expect_err("no address").contains("StoreRequest failed to parse peer addr: "));
+    let two = c(&format!("{},{}", store.address(), client.address()));
+    let two = ask!(waku_store_query(client.ctx, q.as_ptr(), two.as_ptr(), 0)).expect_err("two");
+    assert!(two.ends_with("Error in parsePeerInfo: multiple peerIds received"), "{two}");
 }
 
 #[test]
@@ -294,7 +361,6 @@ fn what_is_not_served_says_so() {
     let host = Host::start(&json!({}));
     let (ctx, text) = (host.ctx, c(TOPIC));
     let text = text.as_ptr();
-    let address = c(&host.address());
     for (what, answer) in [
         ("protected", ask!(waku_relay_add_protected_shard(ctx, 66, 0, text.cast_mut()))),
         ("DNS", ask!(waku_dns_discovery(ctx, text, text, 1000))),
@@ -302,7 +368,6 @@ fn what_is_not_served_says_so() {
         ("discovery v5", ask!(waku_start_discv5(ctx))),
         ("discovery v5", ask!(waku_stop_discv5(ctx))),
         ("peer exchange", ask!(waku_peer_exchange_request(ctx, 1))),
-        ("ping", ask!(waku_ping_peer(ctx, address.as_ptr(), 1000))),
     ] {
         let error = answer.expect_err("not served");
         assert!(error.contains(what) && error.contains("served by this node"), "{error}");
@@ -325,12 +390,21 @@ fn edge_nodes_live_on_filter_and_lightpush() {
     let (topic, contents) = (topic.as_ptr(), content.as_ptr());
     let message = json!({ "payload": "aGk=", "contentTopic": CONTENT });
     let pushed = c(&message.to_string());
-    for nobody in [
-        ask!(waku_filter_subscribe(edge.ctx, topic, contents)),
-        ask!(waku_filter_unsubscribe(edge.ctx, topic, contents)),
-        ask!(waku_lightpush_publish(edge.ctx, topic, pushed.as_ptr())),
+    let no_filter = "could not find peer with WakuFilterSubscribeCodec when ";
+    for (nobody, told) in [
+        (ask!(waku_filter_subscribe(edge.ctx, topic, contents)), format!("{no_filter}subscribing")),
+        (
+            ask!(waku_filter_unsubscribe(edge.ctx, topic, contents)),
+            format!("{no_filter}unsubscribing"),
+        ),
+        (ask!(waku_filter_unsubscribe_all(edge.ctx)), format!("{no_filter}unsubscribing all")),
+        (
+            ask!(waku_lightpush_publish(edge.ctx, topic, pushed.as_ptr())),
+            "failed to lightpublish message, no suitable remote peers".to_owned(),
+        ),
     ] {
-        assert!(nobody.expect_err("nobody").contains("no connected peer"));
+        let told = format!("libwaku error: handleRes fireSyncRes error: {told}");
+        assert_eq!(nobody, Err(told));
     }
     let listen = ask!(waku_listen_addresses(server.ctx)).expect("addresses");
     let over_websocket = listen.split(',').find(|a| a.contains("/ws/")).expect("one of them");
@@ -344,6 +418,36 @@ fn edge_nodes_live_on_filter_and_lightpush() {
     assert_eq!(relay.message()["messageHash"], hash);
     assert_eq!(ask!(waku_filter_unsubscribe(edge.ctx, topic, contents)).as_deref(), Ok(""));
     assert_eq!(ask!(waku_filter_unsubscribe_all(edge.ctx)).as_deref().unwrap_or(""), "");
+}
+
+#[test]
+fn a_ping_is_answered_in_nanoseconds() {
+    let (a, b) = (Host::start(&json!({})), Host::start(&json!({})));
+    let failed = "libwaku error: handleRes fireSyncRes error: ";
+    // It dials, and then the connection is there.
+    for _ in 0..3 {
+        let took = ask!(waku_ping_peer(a.ctx, c(&b.address()).as_ptr(), 20_000)).expect("a time");
+        assert!(took.parse::<u64>().expect("a number alone") > 0);
+    }
+    assert_eq!(ask!(waku_get_connected_peers(a.ctx)), Ok(b.id()));
+    assert!(ask!(waku_ping_peer(a.ctx, c(&b.address()).as_ptr(), 0)).is_ok(), "no limit");
+    let nowhere = ask!(waku_ping_peer(a.ctx, c("x").as_ptr(), 0)).expect_err("no address");
+    assert!(nowhere.starts_with(&format!("{failed}PingRequest failed to parse peer addr: ")));
+    let two = c(&format!("{},{}", a.address(), b.address()));
+    assert!(ask!(waku_ping_peer(a.ctx, two.as_ptr(), 0)).expect_err("two").contains("multiple"));
+    let gone = format!(
+        "/ip4/127.0.0.1/tcp/{}/p2p/{}",
+        common::free_port(),
+        "16Uiu2HAm4v86W3bmT1BiH6oSPzcsSr24iDQpSN5Qa992BCjjwgrD"
+    );
+    let gone = ask!(waku_ping_peer(a.ctx, c(&gone).as_ptr(), 0)).expect_err("gone");
+    assert!(gone.starts_with(&format!("{failed}could not ping peer: ")), "{gone}");
+    // Somebody who takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let address = c(&format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", Host::start(&json!({})).id()));
+    let late = ask!(waku_ping_peer(a.ctx, address.as_ptr(), 50));
+    assert_eq!(late, Err(format!("{failed}ping timed out")));
 }
 
 #[test]

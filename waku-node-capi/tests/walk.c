@@ -366,7 +366,7 @@ static void walk(void) {
   await_event(&ea, "\"Left\"");
   OK(waku_disconnect_all_peers, a);
 
-  CHECK(strstr(FAILS(waku_ping_peer, a, address_b, 1000), "not served"));
+  CHECK(strtoll(OK(waku_ping_peer, a, address_b, 10000), NULL, 10) > 0);
   char key[] = "02", nodes[] = "[]";
   CHECK(strstr(FAILS(waku_relay_add_protected_shard, a, 66, 0, key), "not served"));
   CHECK(strstr(FAILS(waku_dns_discovery, a, "enrtree://x@y", "127.0.0.1", 100), "not served"));

@@ -47,6 +47,9 @@ pub struct NodeConfig {
     /// Where to listen: `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, port 0 for any free port; with `/ws`
     /// behind the port for websocket. May be empty.
     pub listen: Vec<Multiaddr>,
+    /// Where peers are told to find the node, in addition to where it listens: what a router or a
+    /// name in DNS makes of it. Without `/p2p`. It tells nobody what is not in here or in `listen`.
+    pub announce: Vec<Multiaddr>,
     /// The identity; a random one if `None`.
     pub key: Option<NodeKey>,
     /// The Waku cluster. Peers of other clusters are disconnected.
@@ -79,6 +82,7 @@ impl Default for NodeConfig {
         loopback.push(Protocol::Tcp(0));
         Self {
             listen: vec![loopback],
+            announce: Vec::new(),
             key: None,
             cluster_id: 66,
             shards: vec![0],
@@ -156,6 +160,9 @@ pub struct Limits {
     pub max_inbound_connections: u32,
     /// Connections with one peer; two nodes that dial each other at once need two.
     pub max_connections_per_peer: u32,
+    /// Inbound connections from one IPv4 address or one /64 of IPv6, unfinished handshakes included;
+    /// as many as there are if `None`. One address can be a whole household or office.
+    pub max_connections_per_ip: Option<u32>,
     /// Inbound connections that have not finished their handshake.
     pub max_pending_inbound: u32,
     /// Sustained inbound bytes on one connection. One that is faster is read more slowly;
@@ -200,6 +207,7 @@ impl Default for Limits {
             max_connections: 128,
             max_inbound_connections: 96,
             max_connections_per_peer: 4,
+            max_connections_per_ip: None,
             max_pending_inbound: 64,
             peer_bytes_per_second: 16 * MIB,
             peer_burst_bytes: 32 * MIB,
@@ -261,6 +269,7 @@ impl NodeConfig {
             ));
         }
         self.listen.iter().try_for_each(|a| check_listen(a).map(drop))?;
+        self.announce.iter().try_for_each(check_announced)?;
         self.static_peers.iter().try_for_each(|a| check_dial(a).map(drop))
     }
 }
@@ -322,9 +331,59 @@ pub(crate) fn check_dial(
     }
 }
 
+/// Refuses an address that nobody could dial. What this node cannot dial, like `/wss` behind somebody
+/// who ends TLS for it, others may.
+fn check_announced(addr: &Multiaddr) -> Result<(), NodeError> {
+    let bad = |reason| Err(NodeError::Address { addr: addr.clone(), reason });
+    let mut parts = addr.iter();
+    match parts.next() {
+        Some(Protocol::Ip4(ip)) if ip.is_unspecified() => return bad("it names no host"),
+        Some(Protocol::Ip6(ip)) if ip.is_unspecified() => return bad("it names no host"),
+        Some(
+            Protocol::Ip4(_)
+            | Protocol::Ip6(_)
+            | Protocol::Dns(_)
+            | Protocol::Dns4(_)
+            | Protocol::Dns6(_),
+        ) => {}
+        _ => return bad("it must begin with /ip4, /ip6 or /dns"),
+    }
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => {}
+        _ => return bad("it must go on with /tcp and a port above 0"),
+    }
+    if parts.any(|p| !matches!(p, Protocol::Ws(_) | Protocol::Wss(_) | Protocol::Tls)) {
+        return bad("after the port only /ws, /wss or /tls/ws may follow");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_can_be_dialled_is_announced() {
+        for good in [
+            "/ip4/203.0.113.7/tcp/60000",
+            "/dns4/example.org/tcp/443/wss",
+            "/dns/example.org/tcp/443/tls/ws",
+            "/ip6/2001:db8::1/tcp/8000/ws",
+        ] {
+            assert!(check_announced(&good.parse().expect("an address")).is_ok(), "{good}");
+        }
+        for bad in [
+            "/ip4/0.0.0.0/tcp/60000",
+            "/ip6/::/tcp/60000",
+            "/ip4/203.0.113.7/tcp/0",
+            "/ip4/203.0.113.7/udp/1",
+            "/ip4/203.0.113.7",
+            "/tcp/60000",
+            "/ip4/203.0.113.7/tcp/1/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf",
+        ] {
+            assert!(check_announced(&bad.parse().expect("an address")).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn only_tcp_and_websocket_addresses_can_be_dialled() {

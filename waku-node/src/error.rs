@@ -264,8 +264,44 @@ impl From<MessageError> for LightpushError {
     }
 }
 
+/// A peer did not answer a ping.
+#[derive(Debug, thiserror::Error)]
+pub enum PingError {
+    /// The peer is not connected.
+    #[error("{0} is not connected")]
+    NotConnected(PeerId),
+    /// The peer does not speak the ping protocol.
+    #[error("the peer does not answer pings")]
+    Unsupported,
+    /// No answer within the request time-out.
+    #[error("the ping was not answered in time")]
+    Timeout,
+    /// The connection or stream ended before the answer, or the answer was another.
+    #[error("the ping failed: {0}")]
+    Connection(String),
+    /// Too many pings are under way.
+    #[error("too many pings are under way")]
+    Busy,
+    /// The node was shut down.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl From<RequestError> for PingError {
+    fn from(e: RequestError) -> Self {
+        match e {
+            RequestError::NotConnected(peer) => Self::NotConnected(peer),
+            RequestError::Unsupported => Self::Unsupported,
+            RequestError::Timeout => Self::Timeout,
+            RequestError::Connection(reason) => Self::Connection(reason),
+            // A ping always names its peer.
+            RequestError::NoPeer => Self::Unsupported,
+        }
+    }
+}
+
 /// Why a request got no answer, whatever its protocol.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum RequestError {
     NoPeer,
     NotConnected(PeerId),

@@ -36,6 +36,7 @@ mod message;
 mod metadata;
 mod metrics;
 mod node;
+mod ping;
 mod random;
 mod rpc;
 mod status;
@@ -48,7 +49,7 @@ pub use bytes::Bytes;
 pub use libp2p::{Multiaddr, PeerId};
 
 pub use config::{FilterConfig, Limits, NodeConfig, NodeKey, ReconnectConfig, StoreConfig};
-pub use error::{FilterError, LightpushError, NodeError, PublishError, StoreError};
+pub use error::{FilterError, LightpushError, NodeError, PingError, PublishError, StoreError};
 pub use events::{EventStream, NodeEvent};
 pub use filter::MAX_FILTER_TOPICS;
 pub use message::{

@@ -84,6 +84,11 @@ pub(crate) fn text(status: &NodeStatus, in_mesh: usize) -> String {
             t.sample("archive_skipped_total", Some(("reason", reason)), value);
         }
         t.counter("archive_failed", "Messages lost to errors of the database.", a.failed);
+        t.gauge(
+            "archive_failing",
+            "Whether the last messages that came were lost like that.",
+            u8::from(a.failing),
+        );
     }
     if let Some(f) = &status.filter {
         t.gauge(

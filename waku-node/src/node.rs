@@ -1,12 +1,13 @@
 //! The handle of a running node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::NodeConfig;
-use crate::error::{NodeError, PublishError, StoreError};
+use crate::error::{NodeError, PingError, PublishError, StoreError};
 use crate::events::{EventHub, EventStream};
 use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, frame_size, message_hash};
 use crate::random;
@@ -211,6 +212,29 @@ impl Node {
     /// Closes all connections with a peer. A static peer is dialled again.
     pub async fn disconnect(&self, peer: PeerId) {
         self.ask(|reply| Command::Disconnect { peer, reply }).await;
+    }
+
+    /// Sends a ping to a connected peer, and returns the time until its answer.
+    ///
+    /// A peer is pinged once at a time; who asks meanwhile gets the same answer.
+    ///
+    /// # Errors
+    /// See [`PingError`].
+    pub async fn ping(&self, peer: PeerId) -> Result<Duration, PingError> {
+        self.ask(|reply| Command::Ping { peer, reply }).await.ok_or(PingError::Stopped)?
+    }
+
+    /// Writes to the own archive, to see whether it can: a full disk shows here before messages are
+    /// lost. Waits for what is being written. There is nothing to see without an archive.
+    ///
+    /// # Errors
+    /// [`StoreError::Archive`] with what the database says, [`StoreError::Stopped`].
+    pub async fn check_archive(&self) -> Result<(), StoreError> {
+        let checked = self.ask(Command::CheckArchive).await.ok_or(StoreError::Stopped)?;
+        match checked {
+            Some(answer) => Ok(answer.await.map_err(|_| StoreError::Stopped)??),
+            None => Ok(()),
+        }
     }
 
     /// Connected peers that passed the metadata exchange.

@@ -70,6 +70,8 @@ pub struct ArchiveStatus {
     pub skipped_overflow: u64,
     /// Lost to errors of the database.
     pub failed: u64,
+    /// Whether the last ones that came were lost like that.
+    pub failing: bool,
 }
 
 /// Who is subscribed at an own filter service.
@@ -221,6 +223,7 @@ impl Shared {
                 skipped_timestamp: get(&a.timestamp),
                 skipped_overflow: get(&a.overflow),
                 failed: get(&a.failed),
+                failing: a.failing.load(Ordering::Relaxed),
             }
         });
         NodeStatus {

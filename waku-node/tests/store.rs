@@ -323,3 +323,20 @@ async fn a_file_that_is_no_archive_is_an_error_and_left_alone() {
     assert!(matches!(Node::start(config).await, Err(NodeError::Archive(_))));
     assert_eq!(std::fs::read(path).unwrap(), garbage);
 }
+
+#[tokio::test]
+async fn whether_the_archive_can_write_can_be_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.sqlite3");
+    let config = StoreConfig { path: Some(path.clone()), ..StoreConfig::default() };
+    let store = node(|c| c.store = Some(config)).await;
+    store.check_archive().await.unwrap();
+    let written = || std::fs::metadata(path.with_extension("sqlite3-wal")).unwrap().len();
+    let before = written();
+    store.check_archive().await.unwrap();
+    assert!(written() > before, "it does write");
+    node(|_| {}).await.check_archive().await.unwrap();
+    let handle = store.clone();
+    store.shutdown().await;
+    assert!(matches!(handle.check_archive().await, Err(waku_node::StoreError::Stopped)));
+}

@@ -64,8 +64,8 @@ pub enum CallError {
     /// The node did not answer in time. What was asked for may happen or not.
     #[error("libwaku did not answer in time")]
     Timeout,
-    /// The node was destroyed, before the call or during it.
-    #[error("the node was destroyed")]
+    /// The node was destroyed, or detached from, before the call or during it.
+    #[error("the node was destroyed, or detached from")]
     Destroyed,
     /// The answer is not what this version of the library answers.
     #[error("libwaku answered nonsense: {0}")]

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{c_char, c_int, c_void};
+use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
@@ -86,7 +87,8 @@ impl Default for EventQueueLimits {
     }
 }
 
-/// The events of one node, to be read in one place. Ends when the node is destroyed.
+/// The events of one node, to be read in one place. Ends when the node is destroyed, or detached
+/// from. Once this is dropped, events are no longer kept.
 #[derive(Debug)]
 pub struct Events {
     queue: Arc<Queue>,
@@ -107,15 +109,34 @@ impl Events {
     }
 }
 
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Whoever fills the queue may live for much longer than its only reader.
+        let mut state = self.queue.lock();
+        state.closed = true;
+        state.bytes = 0;
+        let unread = std::mem::take(&mut state.texts);
+        drop(state);
+        drop(unread);
+    }
+}
+
 /// Text that waits to be read.
-#[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Notify,
     limits: EventQueueLimits,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the texts say is nobody's business.
+        let waiting = self.lock().texts.len();
+        f.debug_struct("Queue").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct State {
     texts: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -135,22 +156,36 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, text: Option<Vec<u8>>) {
-        let mut state = self.lock();
-        match text {
-            Some(text) => {
-                state.bytes += text.len();
-                state.texts.push_back(text);
-            }
-            None => state.dropped = state.dropped.saturating_add(1),
+    /// Takes a copy of an event. Too long a text counts as lost, and is not even copied.
+    pub(crate) fn push_text(&self, text: &[u8]) {
+        if text.len() > MAX_EVENT_BYTES {
+            return self.push_lost(1);
         }
+        let text = text.to_vec();
         let mut gone = Vec::new();
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        state.bytes += text.len();
+        state.texts.push_back(text);
         while state.texts.len() > self.limits.len || state.bytes > self.limits.bytes {
             let Some(oldest) = state.texts.pop_front() else { break };
             state.bytes -= oldest.len();
             state.dropped = state.dropped.saturating_add(1);
             gone.push(oldest);
         }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Notes that so many events are gone.
+    pub(crate) fn push_lost(&self, count: u64) {
+        let mut state = self.lock();
+        if state.closed || count == 0 {
+            return;
+        }
+        state.dropped = state.dropped.saturating_add(count);
         drop(state);
         self.changed.notify_one();
     }
@@ -170,7 +205,8 @@ impl Queue {
         }
     }
 
-    fn close(&self) {
+    /// Takes nothing more in; what is there can still be read.
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
@@ -186,9 +222,21 @@ fn queues() -> MutexGuard<'static, HashMap<usize, Arc<Queue>>> {
 
 /// Begins to keep the events of a node.
 pub(crate) fn open(node: usize, limits: EventQueueLimits) -> Events {
+    let (queue, events) = queue(limits);
+    queues().insert(node, queue);
+    events
+}
+
+/// Both ends of a queue.
+pub(crate) fn queue(limits: EventQueueLimits) -> (Arc<Queue>, Events) {
     let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new(), limits });
-    queues().insert(node, Arc::clone(&queue));
-    Events { queue }
+    (Arc::clone(&queue), Events { queue })
+}
+
+/// How many nodes' events are kept, in the whole process.
+#[cfg(feature = "testing")]
+pub(crate) fn total() -> usize {
+    queues().len()
 }
 
 /// Ends the events of a node.
@@ -213,12 +261,13 @@ pub(crate) unsafe extern "C" fn on_event(
     guarded(|| {
         let queue = queues().get(&user_data.addr()).map(Arc::clone);
         let Some(queue) = queue else { return };
-        // An error says that the library could not put an event into words.
-        let text = (ret == RET_OK && len <= MAX_EVENT_BYTES).then(|| {
+        if ret == RET_OK {
             // SAFETY: as promised by the caller.
-            unsafe { bytes(&msg, len) }.to_vec()
-        });
-        queue.push(text);
+            queue.push_text(unsafe { bytes(&msg, len) });
+        } else {
+            // The library could not put an event into words.
+            queue.push_lost(1);
+        }
     });
 }
 
@@ -345,6 +394,21 @@ mod tests {
         assert_eq!(events.next().await, Some(NodeEvent::Unknown));
         close(node);
         assert_eq!(events.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_for_nobody() {
+        let (queue, mut events) = queue(EventQueueLimits::default());
+        queue.push_text(b"[]");
+        queue.push_text(b"{}");
+        queue.push_lost(0);
+        assert_eq!(format!("{events:?}"), "Events { queue: Queue { waiting: 2, .. } }");
+        assert_eq!(events.next().await, Some(NodeEvent::Unknown));
+        drop(events);
+        queue.push_text(b"{}");
+        queue.push_lost(1);
+        let state = queue.lock();
+        assert_eq!((state.texts.capacity(), state.bytes, state.dropped), (0, 0, 0));
     }
 
     proptest! {

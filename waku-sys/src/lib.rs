@@ -13,6 +13,9 @@
 //! - all calls of the process come from two threads that live as long as it does;
 //! - callbacks copy and return, and nothing unwinds out of them.
 //!
+//! A node is one of our own ([`Node::new`]), or one that a host has in the same process already
+//! ([`Node::attach`]): that one is only called, and its owner hands its events on.
+//!
 //! Written against libwaku v0.37.1.
 //!
 //! ```no_run
@@ -50,6 +53,9 @@ mod node;
 mod pending;
 mod store;
 mod symbols;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +65,6 @@ pub use error::{CallError, ConfigError, LoadError, NewNodeError};
 pub use event::{EventQueueLimits, Events, NodeEvent, TopicHealth};
 pub use library::{LIBRARY_VARIABLE, Library, Source};
 pub use message::{MAX_MESSAGE_BYTES, WakuMessage};
-pub use node::{Node, NodeOptions, PeerInfo};
+pub use node::{EventInlet, Node, NodeOptions, PeerInfo};
 pub use store::{MAX_PAGE, StoreAnswer, StoreQuery, StoredMessage};
 pub use symbols::Symbols;

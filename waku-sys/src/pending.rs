@@ -91,6 +91,12 @@ pub(crate) fn abandon(node: usize) {
 }
 
 /// How many answers are awaited in the whole process.
+#[cfg(feature = "testing")]
+pub(crate) fn total() -> usize {
+    waiting().len()
+}
+
+/// How many answers of a node are awaited.
 #[cfg(test)]
 pub(crate) fn count(node: usize) -> usize {
     waiting().values().filter(|w| w.node == node).count()

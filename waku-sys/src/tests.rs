@@ -2,6 +2,8 @@
 //! some that it does not: it answers late, twice, never, with an error and a node at once.
 #![allow(unsafe_code)]
 
+mod attach;
+
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,6 +122,32 @@ simple! {
     peer_id, "peer id";
 }
 
+/// Remembers what was asked for, as if it were done.
+unsafe extern "C" fn filter_subscribe(
+    ctx: *mut c_void,
+    _: *const c_char,
+    topics: *const c_char,
+    cb: WakuCallBack,
+    data: *mut c_void,
+) -> c_int {
+    note(ctx, if str_of(topics) == "/a/1/b/c,/d/1/e/f" { "filter" } else { "wrong topics" });
+    later(Back(cb, data.addr()), RET_OK, "");
+    RET_OK
+}
+
+/// Answers with the time-out, as if that were the round trip.
+unsafe extern "C" fn ping(
+    ctx: *mut c_void,
+    _: *const c_char,
+    timeout: c_int,
+    cb: WakuCallBack,
+    data: *mut c_void,
+) -> c_int {
+    note(ctx, "ping");
+    later(Back(cb, data.addr()), RET_OK, &timeout.to_string());
+    RET_OK
+}
+
 unsafe extern "C" fn destroy(ctx: *mut c_void, cb: WakuCallBack, data: *mut c_void) -> c_int {
     note(ctx, "destroy");
     // SAFETY: null is allowed.
@@ -168,6 +196,10 @@ unsafe extern "C" fn connect(
         }
         Some("silent-error") => return RET_ERR,
         Some("missing") => return RET_MISSING_CALLBACK,
+        Some("busy") => {
+            attach::busy();
+            later(back, RET_OK, "");
+        }
         Some("random") => match RANDOM.fetch_add(7, Ordering::Relaxed) % 5 {
             0 => {}
             1 => back.call(RET_OK, ""),
@@ -200,6 +232,8 @@ fn library() -> Library {
                 "waku_set_event_callback" => set_events as *mut c_void,
                 "waku_get_my_peerid" => peer_id as *mut c_void,
                 "waku_connect" => connect as *mut c_void,
+                "waku_filter_subscribe" => filter_subscribe as *mut c_void,
+                "waku_ping_peer" => ping as *mut c_void,
                 _ => unused as *mut c_void,
             })
         })
@@ -308,6 +342,27 @@ async fn every_answer_and_none_has_an_end() {
     node.destroy().await.expect("it ends");
     // Not a call more than the six good ones.
     assert_eq!(done(5).iter().filter(|what| **what == "connect").count(), 6);
+}
+
+#[tokio::test]
+async fn edge_calls_are_checked_and_come_from_the_right_thread() {
+    let (node, _events) = node(10, options()).await;
+    let topics = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+    node.filter_subscribe("t", &topics(&["/a/1/b/c", "/d/1/e/f"])).await.expect("two topics");
+    for bad in [topics(&[]), topics(&["/a/1/b/c,/d/1/e/f"]), vec!["x".to_owned(); 101]] {
+        let refused = node.filter_subscribe("t", &bad).await;
+        assert!(matches!(refused, Err(CallError::Invalid(_))));
+        let refused = node.filter_unsubscribe("t", &bad).await;
+        assert!(matches!(refused, Err(CallError::Invalid(_))));
+    }
+    let second = Duration::from_secs(1);
+    assert_eq!(node.ping("/a/p2p/x", second).await, Ok(Duration::from_nanos(1000)));
+    assert!(matches!(node.ping("/a/p2p/x,/b/p2p/y", second).await, Err(CallError::Invalid(_))));
+    let log = log(10);
+    let calls: Vec<_> = log[2..].iter().map(|(what, thread)| (*what, thread.as_str())).collect();
+    // Whatever registers a handler is one thread's business, and all the rest the other one's.
+    assert_eq!(calls, [("filter", "libwaku-life"), ("ping", "libwaku-traffic")]);
+    node.destroy().await.expect("it ends");
 }
 
 #[tokio::test]

@@ -23,6 +23,11 @@ pub enum PublishError {
     /// again is safe.
     #[error("publishing timed out")]
     Timeout,
+    /// The node took the message, and a Store that keeps others of this shard does not have it: it
+    /// was lost on the way, as far as can be told. The node may call the same message a duplicate
+    /// for two minutes, so a new one with the same content gets there sooner.
+    #[error("the message was accepted, and did not reach the Store")]
+    Unconfirmed,
     /// The node reported something else.
     #[error("publishing failed: {0}")]
     Failed(String),
@@ -34,7 +39,7 @@ pub enum PublishError {
 impl PublishError {
     /// Whether the same message may go out if it is tried again later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::NoPeers | Self::Timeout | Self::Failed(_))
+        matches!(self, Self::NoPeers | Self::Timeout | Self::Unconfirmed | Self::Failed(_))
     }
 }
 
@@ -112,6 +117,7 @@ mod tests {
     fn says_what_is_worth_another_try() {
         assert!(PublishError::NoPeers.is_retryable());
         assert!(PublishError::Timeout.is_retryable());
+        assert!(PublishError::Unconfirmed.is_retryable());
         assert!(!PublishError::TooLarge { size: 2, max: 1 }.is_retryable());
         assert!(!PublishError::Closed.is_retryable());
         assert!(HistoryError::NoStore.is_retryable());

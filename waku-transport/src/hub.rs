@@ -59,6 +59,7 @@ impl Default for EventLimits {
 pub(crate) struct Hub {
     state: Mutex<State>,
     limits: EventLimits,
+    max_watched: usize,
     clock: Clock,
     /// Turns true when the endpoint is closed, for those who wait for something else.
     closed: watch::Sender<bool>,
@@ -75,6 +76,11 @@ struct State {
 
 impl Hub {
     pub(crate) fn new(limits: EventLimits, clock: Clock) -> Self {
+        Self::with_max_watched(limits, clock, MAX_WATCHED_TOPICS)
+    }
+
+    /// For a backend that can watch fewer topics than others.
+    pub(crate) fn with_max_watched(limits: EventLimits, clock: Clock, max_watched: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 watched: HashSet::new(),
@@ -85,6 +91,7 @@ impl Hub {
                 closed: false,
             }),
             limits,
+            max_watched: max_watched.min(MAX_WATCHED_TOPICS),
             clock,
             closed: watch::Sender::new(false),
         }
@@ -100,8 +107,8 @@ impl Hub {
         // Topics that are in the list twice are counted twice here, which errs on the safe side
         // and costs nothing.
         let new = topics.iter().filter(|t| !state.watched.contains(*t)).count();
-        if state.watched.len() + new > MAX_WATCHED_TOPICS {
-            return Err(TransportError::TooManyTopics { max: MAX_WATCHED_TOPICS });
+        if state.watched.len() + new > self.max_watched {
+            return Err(TransportError::TooManyTopics { max: self.max_watched });
         }
         state.watched.extend(topics);
         Ok(())
@@ -118,6 +125,12 @@ impl Hub {
             state.watched.remove(topic);
         }
         Ok(())
+    }
+
+    /// All that is watched at this moment.
+    #[cfg(feature = "libwaku")]
+    pub(crate) fn watched(&self) -> HashSet<String> {
+        lock(&self.state).watched.clone()
     }
 
     /// A new reader. Its stream begins with the state of the connection, if there is one.

@@ -7,6 +7,7 @@ use waku_node::Multiaddr;
 use crate::args::Global;
 use crate::error::CliError;
 use crate::home::{self, Config, Home};
+use crate::nodes;
 use crate::out::Out;
 use crate::passphrase;
 use crate::session::{Need, Session, home_path, no_transport};
@@ -18,7 +19,8 @@ pub(crate) async fn init(
     network: &str,
     peers: Vec<Multiaddr>,
 ) -> Result<(), CliError> {
-    let config = Config { network: home::network(network)?, peers };
+    let (node, libwaku) = nodes::chosen(global, &peers)?;
+    let config = Config { network: home::network(network)?, peers, node, libwaku };
     let home = Home::create(&home_path(global)?)?;
     let passphrase = passphrase::get(global.passphrase_file.as_deref(), true)?;
     out.progress("making the account…");
@@ -56,6 +58,7 @@ pub(crate) async fn init(
             "installation": identity.installation,
             "network": identity.network,
             "home": home.path(),
+            "node": config.node,
             "phrase": *words,
         }),
         || {

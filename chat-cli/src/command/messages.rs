@@ -271,6 +271,32 @@ impl People {
                 "{}  WARNING: somebody else sends with the key of this device",
                 self.group(group)
             ),
+            Event::InstallationAdded { installation } => {
+                format!("this account has another installation now: {}", installation.short())
+            }
+            Event::InstallationRevoked { own: true, .. } => {
+                "this installation was revoked: it can do nothing for the account any more".into()
+            }
+            Event::InstallationRevoked { installation, own: false } => {
+                format!("the installation {} of this account was revoked", installation.short())
+            }
+            Event::ContactChanged { account } => {
+                format!("{} was changed on another installation", self.account(account))
+            }
+            Event::GroupRead { group, .. } => {
+                format!("{}: read on another installation", self.group(group))
+            }
+            Event::HandoverProgress { to, sent, total, done } => format!(
+                "{sent} of {total} messages handed over to {}{}",
+                to.short(),
+                if *done { ": all" } else { "" }
+            ),
+            Event::HandoverReceived { sent, total } => {
+                format!("{sent} of {total} messages were handed over to this installation")
+            }
+            Event::RequestAnswered { request } => {
+                format!("the request {} was answered on another installation", request.short())
+            }
             Event::ClockSkew { ahead_ms } => format!(
                 "WARNING: the clock of this device is {} s {}: set it, or messages are lost",
                 ahead_ms.unsigned_abs() / 1000,

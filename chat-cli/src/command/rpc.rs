@@ -1,14 +1,11 @@
 //! `rpc`: the client for other programs, as JSON lines on standard input and output.
 
-use std::time::Duration;
-
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use waku_chat::{AccountId, Client, Error as ClientError, GroupId, RequestId};
+use waku_chat::rpc::{self, Kind, RpcError};
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -48,8 +45,6 @@ Methods and their parameters:
 const MAX_LINE: usize = 1024 * 1024;
 /// Waits at one time.
 const MAX_WAITS: usize = 64;
-/// Messages in an answer, unless asked for otherwise.
-const HISTORY: u32 = 100;
 
 /// One request.
 #[derive(Debug, Deserialize)]
@@ -62,21 +57,24 @@ struct Request {
     params: Value,
 }
 
-/// Why a request was not carried out.
-struct Refusal {
-    code: &'static str,
-    message: String,
-    retryable: bool,
+/// Why a line was not carried out.
+#[derive(Debug)]
+enum Refusal {
+    /// It is no request.
+    BadRequest(String),
+    /// The method was refused.
+    Method(RpcError),
 }
 
-impl From<ClientError> for Refusal {
-    fn from(error: ClientError) -> Self {
-        Self { code: error.code(), message: error.to_string(), retryable: error.is_retryable() }
+impl Refusal {
+    fn to_json(&self) -> Value {
+        match self {
+            Refusal::BadRequest(why) => {
+                json!({"code": "bad_request", "message": why, "retryable": false})
+            }
+            Refusal::Method(error) => error.to_json(),
+        }
     }
-}
-
-fn refusal(code: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into(), retryable: false }
 }
 
 /// Serves until standard input ends.
@@ -115,20 +113,22 @@ async fn serve(session: &Session, after: u64) -> Result<(), CliError> {
                 };
                 match request {
                     Err(reason) => {
-                        write(answer(Value::Null, Err(refusal("bad_request", reason))))?;
-                    }
-                    Ok(request) if request.method.starts_with("wait_") => {
-                        waits.push(Box::pin(async move {
-                            let result = wait(client, &request, patience).await;
-                            answer(request.id, result)
-                        }));
+                        write(answer(Value::Null, Err(Refusal::BadRequest(reason))))?;
                     }
                     Ok(request) if request.method == "shutdown" => {
                         return write(answer(request.id, Ok(Value::Null)));
                     }
-                    Ok(request) => {
-                        let result = carry_out(client, &request.method, request.params).await;
-                        write(answer(request.id, result))?;
+                    Ok(Request { id, method, params }) => {
+                        let waits_for = rpc::method(&method).is_ok_and(|m| m.kind == Kind::Wait);
+                        let answered = async move {
+                            let result = rpc::call(client, &method, params, patience).await;
+                            answer(id, result.map_err(Refusal::Method))
+                        };
+                        if waits_for {
+                            waits.push(Box::pin(answered));
+                        } else {
+                            write(answered.await)?;
+                        }
                     }
                 }
             }
@@ -144,242 +144,8 @@ async fn serve(session: &Session, after: u64) -> Result<(), CliError> {
 fn answer(id: Value, result: Result<Value, Refusal>) -> Value {
     match result {
         Ok(result) => json!({"id": id, "result": result}),
-        Err(Refusal { code, message, retryable }) => json!({
-            "id": id,
-            "error": {"code": code, "message": message, "retryable": retryable},
-        }),
+        Err(refusal) => json!({"id": id, "error": refusal.to_json()}),
     }
-}
-
-async fn wait(client: &Client, request: &Request, patience: Duration) -> Result<Value, Refusal> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wait {
-        timeout_ms: Option<u64>,
-    }
-    let Wait { timeout_ms } = params(request.params.clone())?;
-    let patience = timeout_ms.map_or(patience, Duration::from_millis);
-    match request.method.as_str() {
-        "wait_connected" => client.wait_connected(patience).await?,
-        "wait_caught_up" => client.wait_caught_up(patience).await?,
-        "wait_published" => client.wait_published(patience).await?,
-        other => return Err(unknown(other)),
-    }
-    Ok(Value::Null)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InGroup {
-    group: GroupId,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Accounts {
-    group: GroupId,
-    accounts: Vec<AccountId>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OneRequest {
-    request: RequestId,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-async fn carry_out(client: &Client, method: &str, given: Value) -> Result<Value, Refusal> {
-    match method {
-        "identity" => {
-            let Nothing {} = params(given)?;
-            value(client.identity().await?)
-        }
-        "status" => {
-            let Nothing {} = params(given)?;
-            let status = client.status().await;
-            Ok(json!({
-                "connected": status.connected,
-                "peers": status.peers,
-                "store_available": status.store_available,
-                "failure": status.failure,
-            }))
-        }
-        "groups" => {
-            let Nothing {} = params(given)?;
-            value(client.groups().await?)
-        }
-        "contacts" => {
-            let Nothing {} = params(given)?;
-            value(client.contacts().await?)
-        }
-        "requests" => {
-            let Nothing {} = params(given)?;
-            value(client.requests().await?)
-        }
-        "counters" => {
-            let Nothing {} = params(given)?;
-            let counters = client.counters().await?;
-            let refused = counters.refused.iter().map(|(why, n)| (format!("{why:?}"), *n));
-            Ok(json!({
-                "messages": counters.messages,
-                "commits": counters.commits,
-                "doorbells": counters.doorbells,
-                "joined": counters.joined,
-                "deferred": counters.deferred,
-                "duplicates": counters.duplicates,
-                "stale": counters.stale,
-                "not_for_us": counters.not_for_us,
-                "cards": counters.cards,
-                "refused": refused.collect::<std::collections::BTreeMap<_, _>>(),
-            }))
-        }
-        "group" => {
-            let InGroup { group } = params(given)?;
-            value(client.group(group).await?)
-        }
-        "members" => {
-            let InGroup { group } = params(given)?;
-            value(client.members(group).await?)
-        }
-        "missing" => {
-            let InGroup { group } = params(given)?;
-            value(client.missing(group).await?)
-        }
-        "history" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                group: GroupId,
-                before: Option<u64>,
-                limit: Option<u32>,
-            }
-            let Params { group, before, limit } = params(given)?;
-            value(client.history(group, before, limit.unwrap_or(HISTORY)).await?)
-        }
-        "contact_link" => {
-            let Nothing {} = params(given)?;
-            value(client.contact_link().await?)
-        }
-        "short_contact_link" => {
-            let Nothing {} = params(given)?;
-            value(client.short_contact_link().await?)
-        }
-        "add_contact" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                link: String,
-                name: Option<String>,
-            }
-            let Params { link, name } = params(given)?;
-            value(client.add_contact(link, name).await?)
-        }
-        "remove_contact" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                account: AccountId,
-            }
-            let Params { account } = params(given)?;
-            value(client.remove_contact(account).await?)
-        }
-        "create_group" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                name: String,
-                #[serde(default)]
-                description: String,
-                #[serde(default)]
-                members: Vec<AccountId>,
-            }
-            let Params { name, description, members } = params(given)?;
-            value(client.create_group(name, description, &members).await?)
-        }
-        "add_members" => {
-            let Accounts { group, accounts } = params(given)?;
-            value(client.add_members(group, &accounts).await?)
-        }
-        "remove_members" => {
-            let Accounts { group, accounts } = params(given)?;
-            value(client.remove_members(group, &accounts).await?)
-        }
-        "leave_group" => {
-            let InGroup { group } = params(given)?;
-            value(client.leave_group(group).await?)
-        }
-        "describe_group" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                group: GroupId,
-                name: Option<String>,
-                description: Option<String>,
-            }
-            let Params { group, name, description } = params(given)?;
-            value(client.describe_group(group, name, description).await?)
-        }
-        "set_admin" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                group: GroupId,
-                account: AccountId,
-                admin: bool,
-            }
-            let Params { group, account, admin } = params(given)?;
-            value(client.set_admin(group, account, admin).await?)
-        }
-        "send" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                group: GroupId,
-                text: String,
-            }
-            let Params { group, text } = params(given)?;
-            Ok(json!({"message": client.send(group, text).await?}))
-        }
-        "accept_request" => {
-            let OneRequest { request } = params(given)?;
-            value(client.accept_request(request).await?)
-        }
-        "decline_request" => {
-            let OneRequest { request } = params(given)?;
-            value(client.decline_request(request).await?)
-        }
-        "block_request" => {
-            let OneRequest { request } = params(given)?;
-            value(client.block_request(request).await?)
-        }
-        "acknowledge" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Params {
-                cursor: u64,
-            }
-            let Params { cursor } = params(given)?;
-            value(client.acknowledge(cursor).await?)
-        }
-        other => Err(unknown(other)),
-    }
-}
-
-fn unknown(method: &str) -> Refusal {
-    refusal("unknown_method", format!("there is no method {method:?}"))
-}
-
-/// Reads the parameters; absent ones are as good as none.
-fn params<T: DeserializeOwned>(given: Value) -> Result<T, Refusal> {
-    let given = if given.is_null() { json!({}) } else { given };
-    serde_json::from_value(given).map_err(|error| refusal("bad_params", error.to_string()))
-}
-
-fn value(result: impl serde::Serialize) -> Result<Value, Refusal> {
-    serde_json::to_value(result).map_err(|error| refusal("internal", error.to_string()))
 }
 
 /// One line of input.
@@ -467,10 +233,14 @@ mod tests {
         for bad in ["", "1", "{}", r#"{"method":1}"#, r#"{"method":"a","param":{}}"#] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        assert!(params::<InGroup>(json!({})).is_err());
-        assert!(params::<InGroup>(json!({"group": "wkg1x"})).is_err());
-        assert!(params::<Nothing>(Value::Null).is_ok());
-        assert!(params::<Nothing>(json!({"more": 1})).is_err());
+    }
+
+    #[test]
+    fn the_help_names_all_methods() {
+        let words: Vec<_> = HELP.split(|c: char| !c.is_ascii_lowercase() && c != '_').collect();
+        for method in rpc::METHODS {
+            assert!(words.contains(&method.name), "{}", method.name);
+        }
     }
 
     proptest! {

@@ -16,13 +16,15 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::nodes::Nodes;
 use crate::error::CliError;
+use crate::nodes::NodeKind;
 use crate::passphrase;
 
 /// Longest time for any one step.
 pub(super) const STEP: Duration = Duration::from_secs(30);
-/// Time for a child to end by itself.
-const ENDING: Duration = Duration::from_secs(15);
+/// Time for a child to end by itself; libwaku may take eleven seconds to let go of a young node.
+const ENDING: Duration = Duration::from_secs(25);
 /// The passphrase of the demo's databases: they hold nothing worth a better one.
 pub(super) const PASSPHRASE: &str = "demo";
 
@@ -43,10 +45,11 @@ pub(super) async fn within<T>(
 }
 
 /// Starts this program with arguments; its log goes to `log`.
-fn spawn(log: &Path, args: &[&str]) -> Result<Child, CliError> {
+fn spawn(log: &Path, nodes: &Nodes, args: &[&str]) -> Result<Child, CliError> {
     let failed = |source| CliError::System { what: "cannot start a process of the demo", source };
     let log = File::options().append(true).create(true).open(log).map_err(failed)?;
     Command::new(std::env::current_exe().map_err(failed)?)
+        .args(nodes.args())
         .args(args)
         .env(passphrase::VARIABLE, PASSPHRASE)
         .env_remove("WAKU_CHAT_HOME")
@@ -87,21 +90,22 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Starts a relay with a Store, on a free port.
-    pub(super) async fn start(directory: &Path) -> Result<Self, CliError> {
-        let store = directory.join("relay.db");
-        let args = [
-            "--json",
-            "-v",
-            "node",
-            "--with-stdin",
-            "--network",
-            "fast",
-            "--listen",
-            "/ip4/127.0.0.1/tcp/0",
-            "--store",
-            &store.display().to_string(),
-        ];
-        let mut child = spawn(&directory.join("relay.log"), &args)?;
+    pub(super) async fn start(directory: &Path, nodes: &Nodes) -> Result<Self, CliError> {
+        let store = directory.join("relay.db").display().to_string();
+        let mut args = vec!["--json", "-v"];
+        match nodes.kind {
+            NodeKind::Embedded => args.extend([
+                "node",
+                "--with-stdin",
+                "--network",
+                "fast",
+                "--listen",
+                "/ip4/127.0.0.1/tcp/0",
+            ]),
+            NodeKind::Libwaku => args.push("demo-relay"),
+        }
+        args.extend(["--store", &store]);
+        let mut child = spawn(&directory.join("relay.log"), nodes, &args)?;
         let stdin = child.stdin.take();
         let mut lines = BufReader::new(pipe(child.stdout.take())?).lines();
         let address = within("starting the relay", async {
@@ -152,6 +156,7 @@ pub(super) struct Member {
     pub(super) account: String,
     home: PathBuf,
     log: PathBuf,
+    nodes: Nodes,
     process: Option<Process>,
     heard: Arc<Mutex<Heard>>,
     /// Counts what was heard.
@@ -165,6 +170,7 @@ impl Member {
         name: &'static str,
         directory: &Path,
         relay: &str,
+        nodes: &Nodes,
     ) -> Result<Self, CliError> {
         let home = directory.join(name.to_lowercase());
         let log = directory.join(format!("{}.log", name.to_lowercase()));
@@ -178,7 +184,7 @@ impl Member {
             "--peer",
             relay,
         ];
-        let mut child = spawn(&log, &args)?;
+        let mut child = spawn(&log, nodes, &args)?;
         drop(child.stdin.take());
         let mut lines = BufReader::new(pipe(child.stdout.take())?).lines();
         let made: Value = within(format_args!("making {name}'s account"), async {
@@ -193,6 +199,7 @@ impl Member {
                 account: account.to_owned(),
                 home,
                 log,
+                nodes: nodes.clone(),
                 process: None,
                 heard: Arc::default(),
                 news: watch::channel(0).0,
@@ -218,7 +225,7 @@ impl Member {
             "--after",
             &after.to_string(),
         ];
-        let mut child = spawn(&self.log, &args)?;
+        let mut child = spawn(&self.log, &self.nodes, &args)?;
         let stdin = pipe(child.stdin.take())?;
         let stdout = pipe(child.stdout.take())?;
         let listening = tokio::spawn(listen(stdout, Arc::clone(&self.heard), self.news.clone()));

@@ -1,10 +1,12 @@
 //! `demo`: the main job in one command.
 //!
-//! A relay with a Store and three members, each a process of its own on loopback; and an outsider
-//! on the relay, whose view is shown beside the members'. Nothing waits for a fixed time: every
+//! A relay with a Store and three members, each a process of its own on loopback, on the embedded
+//! node or on libwaku; and an outsider on the relay, always on the embedded node, whose view is
+//! shown beside the members'. Nothing waits for a fixed time: every
 //! step waits for what it brings about, and fails when that does not come.
 
 mod child;
+mod nodes;
 mod observer;
 mod stage;
 mod story;
@@ -14,16 +16,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use child::off;
+use nodes::Nodes;
+pub(crate) use nodes::relay;
 
+use crate::args::Global;
 use crate::error::CliError;
 use crate::home;
+use crate::nodes::NodeKind;
 use crate::out::Out;
 
 /// Longest time for all of it.
 const LIMIT: Duration = Duration::from_secs(115);
+/// The same on libwaku: it may take ten seconds to let go of a node, and five times somebody leaves.
+const LIMIT_LIBWAKU: Duration = Duration::from_secs(180);
 
 /// Runs the demo in a temporary directory, or in `keep`, which is then kept.
-pub(crate) async fn demo(out: Out, keep: Option<PathBuf>) -> Result<(), CliError> {
+pub(crate) async fn demo(global: &Global, out: Out, keep: Option<PathBuf>) -> Result<(), CliError> {
+    let nodes = Nodes::new(global)?;
     match keep {
         Some(path) => {
             home::make_directory(&path)?;
@@ -34,7 +43,7 @@ pub(crate) async fn demo(out: Out, keep: Option<PathBuf>) -> Result<(), CliError
                     path.display()
                 )));
             }
-            let ran = run(out, &path).await;
+            let ran = run(out, &path, &nodes).await;
             out.progress(&format!(
                 "Logs and databases are in {}; the passphrase is {:?}.",
                 path.display(),
@@ -45,17 +54,21 @@ pub(crate) async fn demo(out: Out, keep: Option<PathBuf>) -> Result<(), CliError
         None => {
             let directory = tempfile::tempdir()
                 .map_err(|source| CliError::System { what: "cannot make a directory", source })?;
-            run(out, directory.path()).await
+            run(out, directory.path(), &nodes).await
         }
     }
 }
 
-async fn run(out: Out, directory: &Path) -> Result<(), CliError> {
+async fn run(out: Out, directory: &Path, nodes: &Nodes) -> Result<(), CliError> {
+    let limit = match nodes.kind {
+        NodeKind::Embedded => LIMIT,
+        NodeKind::Libwaku => LIMIT_LIBWAKU,
+    };
     let started = Instant::now();
     // Whichever way this ends, the processes are dropped with the story, and so ended.
     let summary = tokio::select! {
-        told = tokio::time::timeout(LIMIT, story::tell(out, directory)) => {
-            told.map_err(|_| off(format!("the demo took longer than {} s", LIMIT.as_secs())))??
+        told = tokio::time::timeout(limit, story::tell(out, directory, nodes)) => {
+            told.map_err(|_| off(format!("the demo took longer than {} s", limit.as_secs())))??
         }
         stopped = crate::signal() => {
             stopped?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -11,6 +12,9 @@ use waku_node::{MessageHash, Multiaddr, Node, NodeConfig, NodeEvent, StoreQuery}
 use super::child::{off, within};
 use crate::error::CliError;
 use crate::text;
+
+/// Longest time that a Store may be behind the relay.
+const BEHIND: Duration = Duration::from_secs(10);
 
 /// All that there is to see of a Waku message, apart from bytes that look like noise.
 #[derive(Debug, Clone, Serialize)]
@@ -109,8 +113,30 @@ impl Observer {
         notes.get(from..).unwrap_or_default().to_vec()
     }
 
-    /// Asks the relay's Store what it has kept, and says whether those are the messages seen.
+    /// Says whether what the relay's Store has kept are the messages seen. A Store writes down what
+    /// was relayed already, so it is asked again while it has only a part of it.
     pub(super) async fn agrees_with_store(&self) -> Result<bool, CliError> {
+        /// How often to ask.
+        const AGAIN: Duration = Duration::from_millis(100);
+        let seen: BTreeSet<_> = self.notes(0).iter().map(|seen| seen.hash).collect();
+        let mut questions = tokio::time::interval(AGAIN);
+        let asking = async {
+            loop {
+                questions.tick().await;
+                let kept = self.kept().await?;
+                if !kept.is_subset(&seen) || kept == seen {
+                    return Ok(kept == seen);
+                }
+            }
+        };
+        match tokio::time::timeout(BEHIND, asking).await {
+            Ok(agrees) => agrees,
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// What the relay's Store has kept.
+    async fn kept(&self) -> Result<BTreeSet<MessageHash>, CliError> {
         /// Far more than a demo makes.
         const MOST: usize = 10_000;
         let query = StoreQuery {
@@ -130,9 +156,7 @@ impl Observer {
             kept.map_err(|error| off(format!("the Store does not answer the observer: {error}")))
         })
         .await?;
-        let kept: BTreeSet<_> = kept.iter().map(|message| message.hash).collect();
-        let seen: BTreeSet<_> = self.notes(0).iter().map(|seen| seen.hash).collect();
-        Ok(kept == seen)
+        Ok(kept.iter().map(|message| message.hash).collect())
     }
 
     /// Ends it.

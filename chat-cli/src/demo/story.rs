@@ -9,6 +9,7 @@ use tokio_stream::wrappers::WatchStream;
 use waku_chat::{NetworkParams, Timestamp};
 
 use super::child::{Member, Relay, off, within};
+use super::nodes::Nodes;
 use super::observer::Observer;
 use super::stage::Stage;
 use super::summary::{Ledger, Summary};
@@ -30,12 +31,13 @@ struct Cast {
 }
 
 /// Plays the whole story, and gives the summary with its checks.
-pub(super) async fn tell(out: Out, directory: &Path) -> Result<Summary, CliError> {
+pub(super) async fn tell(out: Out, directory: &Path, nodes: &Nodes) -> Result<Summary, CliError> {
     let network = NetworkParams::fast();
+    out.progress(&format!("Nodes: {}.", nodes.show()));
     out.progress("Starting a relay with a Store, and making three accounts…");
-    let relay = Relay::start(directory).await?;
+    let relay = Relay::start(directory, nodes).await?;
     let observer = Observer::start(&relay.address, network.clone()).await?;
-    let made = NAMES.map(|name| Member::create(name, directory, &relay.address));
+    let made = NAMES.map(|name| Member::create(name, directory, &relay.address, nodes));
     let mut members = try_join_all(made).await?;
     try_join_all(members.iter_mut().map(Member::online)).await?;
     let stage = Stage::new(out);
@@ -50,7 +52,7 @@ pub(super) async fn tell(out: Out, directory: &Path) -> Result<Summary, CliError
     cast.bob_is_removed().await?;
     let summary = cast.close(&network).await?;
     relay.stop().await?;
-    Ok(summary)
+    Ok(summary.on(nodes))
 }
 
 impl Cast {
@@ -231,9 +233,7 @@ impl Cast {
             let group = self.members[n].call("group", params).await?;
             self.ledger.final_view(n, history, &missing, group);
         }
-        for member in &mut self.members {
-            member.offline().await?;
-        }
+        try_join_all(self.members.iter_mut().map(Member::offline)).await?;
         let events: Vec<_> = self.members.iter().map(Member::events).collect();
         self.ledger.published(&events);
         // Now that nobody is left who could publish, the count is final.

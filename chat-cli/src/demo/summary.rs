@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use waku_chat::NetworkParams;
 
+use super::nodes::Nodes;
 use super::observer::{Seen, Statistics};
 use crate::text;
 
@@ -250,6 +251,7 @@ impl Ledger {
             commits,
             invitations: self.invitations,
             waku,
+            nodes: None,
             seconds: 0.0,
         }
     }
@@ -269,10 +271,17 @@ pub(super) struct Summary {
     invitations: usize,
     /// What the outsider counted.
     waku: Statistics,
+    /// What the nodes ran on.
+    nodes: Option<Nodes>,
     seconds: f64,
 }
 
 impl Summary {
+    /// The same, with what the nodes ran on.
+    pub(super) fn on(self, nodes: &Nodes) -> Self {
+        Self { nodes: Some(nodes.clone()), ..self }
+    }
+
     /// The same, with the time that it took.
     pub(super) fn took(self, time: Duration) -> Self {
         Self { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..self }
@@ -306,6 +315,9 @@ impl Summary {
         }
         let sizes: Vec<_> =
             self.waku.sizes.iter().map(|(size, n)| format!("{n} of {size} B")).collect();
+        if let Some(nodes) = &self.nodes {
+            let _ = writeln!(out, "\n  Nodes: {}", text::line(&nodes.show()));
+        }
         let _ = write!(
             out,
             "\n  On the wire: {} Waku messages, {} bytes ({}), {} topics in {} slots.\n  \

@@ -163,3 +163,10 @@ pub fn account(directory: &Path, name: &str, peer: Option<&str>) -> (PathBuf, St
     let made = run(&home, &args).json();
     (home, made["account"].as_str().unwrap().to_owned())
 }
+
+/// The file of a libwaku to test with: what `LIBWAKU_PATH` names, otherwise the drop-in. None if it
+/// cannot be had; then it was said that the running test is skipped.
+pub fn libwaku() -> Option<String> {
+    let library = waku_sys::testing::library(env!("CARGO_CRATE_NAME"))?;
+    Some(library.place().to_owned())
+}

@@ -15,6 +15,7 @@ use super::error::GroupError;
 use super::policy::{GroupPolicy, POLICY_EXTENSION};
 use super::rows::{RawRows, Rows};
 use super::state::Leaf;
+use crate::identity::Enrolment;
 use crate::identity::credential::{CREDENTIAL_TYPE, Credential as AccountCredential};
 use crate::identity::installation::InstallationKey;
 use crate::ids::{EpochId, GroupId};
@@ -280,6 +281,7 @@ pub(super) fn verify_leaf(
         account: member.account,
         installation: member.installation,
         seniority: member.seniority,
+        chain: member.chain.iter().map(Enrolment::from).collect(),
         inbox,
         since: None,
     })

@@ -93,9 +93,10 @@ pub fn stage(
     if let Some(node) = staged.update_path_leaf_node() {
         let after = verify_leaf(author, node, network)?;
         let before = info.leaf(author).ok_or(GroupError::Format("sender"))?;
-        if (after.account, after.installation, after.inbox)
-            != (before.account, before.installation, before.inbox)
-        {
+        // What the rules go by stays as it was when the leaf was added: its seniority too.
+        let who = |leaf: &Leaf| (leaf.account, leaf.installation, leaf.inbox, leaf.seniority);
+        let same_chain = before.chain.is_empty() || after.chain == before.chain;
+        if who(&after) != who(before) || !same_chain {
             return Err(GroupError::Leaf("an update changed whose leaf it is".into()));
         }
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::error::GroupError;
 use super::policy::{GroupPolicy, MemberView};
+use crate::identity::Enrolment;
 use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
 use crate::params::NetworkId;
 use crate::time::{Slot, Timestamp};
@@ -27,6 +28,10 @@ pub struct Leaf {
     pub installation: InstallationId,
     /// The installation's seniority in its account's log; lower is more senior.
     pub seniority: u32,
+    /// How it belongs to its account: from the account key to itself. Empty where the leaf was
+    /// stored before this was.
+    #[serde(default)]
+    pub chain: Vec<Enrolment>,
     /// The installation's inbox key.
     pub inbox: [u8; 32],
     /// The state in which this membership began; none: the one that is described.

@@ -18,14 +18,11 @@ use super::disposition::{Disposition, Refused};
 use super::error::StepError;
 use super::event::Event;
 use super::outbox::{Address, Parcel};
-use super::people::Identity;
 use super::{Done, Machine};
-use crate::contact::card::{Card, CardContent, CardError, CardKeyPackage};
+use crate::contact::card::{Card, CardContent, CardError};
 use crate::contact::link::{CardSecret, ContactLink, LinkError};
 use crate::contact::schedule::{card_time, card_topic};
-use crate::identity::credential::Credential;
-use crate::identity::log::{Log, LogError};
-use crate::ids::{AccountId, InstallationId};
+use crate::ids::AccountId;
 use crate::params::{CARD_LATE_DELAY, CARD_MARGIN};
 use crate::time::Timestamp;
 use crate::wire::frame::{Frame, FrameKind};
@@ -95,6 +92,10 @@ impl Machine {
             return Ok(());
         }
         self.set_card_out(period)?;
+        if !self.me.log.state().active.contains_key(&self.me.key.id()) {
+            // This installation was revoked: others speak for the account.
+            return Ok(());
+        }
         match self.own_card()? {
             Ok(card) => {
                 let frame = Frame::new(FrameKind::Card, card.encode().to_vec()).encode();
@@ -155,12 +156,6 @@ impl Machine {
         Ok(Card::sign(content, &self.me.key))
     }
 
-    /// The key packages of the own card: one of each active installation whose key package is known
-    /// here, at most.
-    pub(super) fn card_packages(&mut self) -> Result<Vec<CardKeyPackage>, StepError> {
-        Ok(vec![self.current_package()?])
-    }
-
     /// A link with a card in it, if that fits.
     pub(super) fn make_contact_link(&mut self) -> Done<Answer> {
         let bad = |error: &dyn std::fmt::Display| StepError::State(format!("own card: {error}"));
@@ -205,7 +200,10 @@ impl Machine {
             // A device that was revoked, with the log as it was before.
             return self.refuse_rollback(card);
         }
-        self.learn_own_log(&card.content().log)?;
+        if self.learn_log(&card.content().log)? {
+            // Which installation's turn it is, follows from the log.
+            self.forget_card_plan();
+        }
         self.was_seen(self.me.account);
         if card.content().log.is_rollback_of(&self.me.log) {
             // Whoever has this card only would not learn what is known here: ours goes out, too.
@@ -232,37 +230,5 @@ impl Machine {
             self.tell(Event::CardRollback { account, installation })?;
         }
         Ok(Disposition::Refused(Refused::Rollback))
-    }
-
-    /// Takes entries into the own log that are not known here, and says whether there were any. The
-    /// credential follows. Where they revoke this very installation nothing is taken in.
-    pub(super) fn learn_own_log(&mut self, log: &Log) -> Result<bool, StepError> {
-        let mut all = self.me.log.clone();
-        match all.merge(log) {
-            // What had room is in it.
-            Ok(_) | Err(LogError::Full) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a log is not one of this account");
-                return Ok(false);
-            }
-        }
-        if all.len() == self.me.log.len() {
-            return Ok(false);
-        }
-        let own: InstallationId = self.me.key.id();
-        let credential = match Credential::for_installation(&all, &own) {
-            Ok(credential) => credential,
-            Err(error) => {
-                tracing::error!(%error, "by the log, this installation is none of the account's");
-                return Ok(false);
-            }
-        };
-        let identity = Identity::new(&self.me.key, &self.me.card_secret, &all, self.me.created_at);
-        self.store.set_meta("identity", &identity)?;
-        self.me.log = all;
-        self.me.credential = credential;
-        // Which installation's turn it is, follows from the log.
-        self.forget_card_plan();
-        Ok(true)
     }
 }

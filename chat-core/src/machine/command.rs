@@ -1,9 +1,23 @@
 //! What the application asks for, and what it is answered.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::view::{ContactView, GroupView};
-use crate::ids::{AccountId, GroupId, ItemHash, RequestId};
+use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, RequestId};
+use crate::time::Timestamp;
+
+/// The words of a recovery phrase. Zeroized when dropped, and not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PhraseWords(pub Zeroizing<String>);
+
+impl fmt::Debug for PhraseWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhraseWords(…)")
+    }
+}
 
 /// A request of the application. Each is done or refused within the step that takes it; what is to
 /// be published goes to the outbox in the same transaction.
@@ -94,6 +108,38 @@ pub enum Command {
         /// Which.
         request: RequestId,
     },
+    /// Notes that a group was read up to a message; the account's other installations hear of it.
+    MarkRead {
+        /// The group.
+        group: GroupId,
+        /// The last message that was read.
+        message: ItemHash,
+    },
+    /// Gives one of the account's installations a name, which only they see.
+    NameInstallation {
+        /// Which.
+        installation: InstallationId,
+        /// Its name, up to [`MAX_NAME`](crate::params::MAX_NAME) bytes.
+        name: String,
+    },
+    /// Takes installations out of the account: those added after this one, or any with the recovery
+    /// phrase. They are removed from every group within a slot.
+    RevokeInstallations {
+        /// Which.
+        installations: Vec<InstallationId>,
+        /// The account's phrase: what it revokes stays revoked for ever.
+        phrase: Option<PhraseWords>,
+    },
+    /// Hands messages over to another installation of the account that was not there when they came.
+    HandOver {
+        /// To which.
+        installation: InstallationId,
+        /// Those that were sent since then.
+        since: Timestamp,
+    },
+    /// Adds and removes installations at once in all groups, instead of over a time in which nobody
+    /// outside can tell that it is one change.
+    HurryInstallations,
     /// Forgets events up to a cursor: the application has dealt with them.
     AcknowledgeEvents {
         /// The last one that it has dealt with.

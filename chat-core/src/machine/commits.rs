@@ -6,13 +6,17 @@ use super::converge::NewState;
 use super::disposition::{Deferred, Disposition, Refused};
 use super::error::StepError;
 use super::event::Event;
+use super::logs::is_revoked;
 use crate::convergence::tree::{CommitNode, Membership};
 use crate::group::error::GroupError;
 use crate::group::mls::read_message;
-use crate::group::policy::{self, AddedView, CommitFacts, Effect, LeaveFact, ParentView};
+use crate::group::policy::{
+    self, AddedView, CommitFacts, Effect, LeaveFact, ParentView, RevokeFact,
+};
 use crate::group::stage::{Staged, leaves_after, stage};
 use crate::group::state::StateInfo;
 use crate::identity::leave::LeaveWish;
+use crate::identity::log::Log;
 use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::params::NetworkId;
 use crate::wire::frame::Frame;
@@ -33,10 +37,23 @@ pub(super) fn facts(
     network: &NetworkId,
 ) -> Result<CommitFacts, Refused> {
     let mut leave_warrants = Vec::new();
+    let mut revoke_warrants = Vec::new();
     for warrant in &header.warrants {
-        // A Revoke is verified against the account's log; that comes with several installations.
-        let Warrant::Leave(bytes) = warrant else {
-            return Err(Refused::Policy);
+        let bytes = match warrant {
+            Warrant::Leave(bytes) => bytes,
+            Warrant::Revoke(bytes) => {
+                let log = Log::decode(bytes, network).map_err(|_| Refused::Authentication)?;
+                let account = log.account();
+                let gone = parent.leaves_of(&account).filter(|leaf| is_revoked(&log, leaf));
+                let before = revoke_warrants.len();
+                revoke_warrants.extend(
+                    gone.map(|leaf| RevokeFact { installation: leaf.installation, account }),
+                );
+                if revoke_warrants.len() == before {
+                    return Err(Refused::Replay);
+                }
+                continue;
+            }
         };
         let wish =
             LeaveWish::decode_and_verify(bytes, network).map_err(|_| Refused::Authentication)?;
@@ -51,6 +68,7 @@ pub(super) fn facts(
         slot: header.slot,
         rotate: header.rotate,
         leave_warrants,
+        revoke_warrants,
         cuts: header.cuts.iter().map(|cut| (cut.installation, cut.seq)).collect(),
         ..CommitFacts::default()
     })
@@ -193,6 +211,11 @@ impl Machine {
         if staged.header.slot > self.slot().next() {
             return Ok(Disposition::Deferred(Deferred::FutureSlot));
         }
+        // In the account's own group there is nobody else: whatever commits say.
+        let stranger = staged.added.iter().any(|leaf| leaf.account != self.me.account);
+        if stranger && !self.is_visible(&group_id) {
+            return refused(Refused::Policy);
+        }
         let Some(author) = parent.leaf(staged.author).cloned() else {
             return refused(Refused::Content);
         };
@@ -203,6 +226,7 @@ impl Machine {
         let hash = ItemHash::from(id);
         self.store.mark_seen(&group_id, &hash, self.now)?;
         let header = staged.header.clone();
+        self.learn_warrants(&header)?;
         if !self.note_item(group_id, &author, parent.epoch, &header.chain, hash)? {
             return refused(Refused::Content);
         }

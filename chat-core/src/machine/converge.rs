@@ -142,6 +142,7 @@ impl Machine {
             }
             self.index.clear_group(&group_id);
             self.watch_changed = true;
+            self.reconcile_due = true;
         }
         self.review_intents(group_id)?;
         self.last_out(group_id)?;

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Machine;
 use super::error::StepError;
 use super::group::Group;
+use super::logs::is_revoked;
 use super::messages::Stored;
 use crate::group::state::Leaf;
+use crate::identity::log::Log;
 use crate::ids::{EpochId, GroupId, InstallationId};
 
 /// The last number that counts, by installation and the state that its membership began in.
@@ -29,6 +31,22 @@ impl Group {
         leaf.since
             .and_then(|since| self.cuts.get(&(leaf.installation, since)))
             .is_some_and(|cut| seq > *cut)
+    }
+
+    /// Whether nothing that a leaf sends counts, by the log of its account.
+    pub(super) fn is_void(&self, leaf: &Leaf, log: Option<&Log>) -> bool {
+        !self.record.quarantine.contains_key(&leaf.installation)
+            && log.is_some_and(|log| is_revoked(log, leaf))
+    }
+
+    /// Whether a membership was ended, and with which last number.
+    pub(super) fn has_cut(&self, installation: &InstallationId, since: &EpochId) -> bool {
+        self.cuts.contains_key(&(*installation, *since))
+    }
+
+    /// Whether a number lies above what was heard of a member before it was known to be revoked.
+    pub(super) fn is_quarantined(&self, leaf: &Leaf, seq: u64) -> bool {
+        self.record.quarantine.get(&leaf.installation).is_some_and(|(last, _)| seq > *last)
     }
 
     /// The last number that counts of an installation that is no member now.
@@ -52,11 +70,11 @@ impl Machine {
         let keys: BTreeSet<_> = old.keys().chain(group.cuts.keys()).copied().collect();
         for key in keys {
             let (before, after) = (old.get(&key).copied(), group.cuts.get(&key).copied());
-            let Some(lowest) = before.into_iter().chain(after).min().filter(|_| before != after)
-            else {
-                continue;
-            };
             let (installation, since) = key;
+            // What was flagged while it was known to be revoked, and not removed yet, is decided too.
+            let suspect = group.record.quarantine.get(&installation).map(|(seq, _)| *seq);
+            let bounds = before.into_iter().chain(after).chain(suspect);
+            let Some(lowest) = bounds.min().filter(|_| before != after) else { continue };
             let rows = self.store.messages_above::<Stored>(&group_id, &installation, lowest)?;
             for row in rows {
                 // Where the state is gone, what is known is settled.
@@ -65,7 +83,7 @@ impl Machine {
                     .get(&row.data.epoch)
                     .and_then(|state| state.leaf_of(&installation));
                 if leaf.is_some_and(|leaf| leaf.since == Some(since)) {
-                    let flagged = after.is_some_and(|cut| row.data.seq > cut);
+                    let flagged = after.or(suspect).is_some_and(|cut| row.data.seq > cut);
                     self.store.set_flag(row.id, flagged)?;
                 }
             }

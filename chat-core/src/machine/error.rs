@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, GroupId};
+use crate::ids::{AccountId, GroupId, InstallationId};
 use crate::params::ParamsError;
 use crate::store::StoreError;
 
@@ -153,6 +153,44 @@ pub enum CommandError {
         /// Which rule.
         reason: String,
     },
+    /// This installation was revoked: it can do nothing for its account any more.
+    #[error("this installation was revoked by its account")]
+    Revoked,
+    /// The account has no such installation.
+    #[error("the account has no installation {installation}")]
+    UnknownInstallation {
+        /// Which.
+        installation: InstallationId,
+    },
+    /// The installation was not added after this one.
+    #[error(
+        "{installation} was not added after this installation: only a senior one or the recovery phrase can revoke it"
+    )]
+    NotSenior {
+        /// Which.
+        installation: InstallationId,
+    },
+    /// The account would be left without an installation.
+    #[error("the account would be left without an installation")]
+    LastInstallation,
+    /// An installation's key package is missing, has expired, or is not valid.
+    #[error("there is no usable key package of {installation}: it renews it when it is online")]
+    BadKeyPackage {
+        /// Whose.
+        installation: InstallationId,
+    },
+    /// The words are no recovery phrase.
+    #[error("{reason}")]
+    BadPhrase {
+        /// What is wrong with them; the words themselves are not in it.
+        reason: String,
+    },
+    /// The recovery phrase is that of another account.
+    #[error("this is the recovery phrase of another account")]
+    WrongPhrase,
+    /// The group's history has no such message.
+    #[error("no such message in this group")]
+    UnknownMessage,
     /// The outbox is full: the network has been out of reach for long.
     #[error("too much waits to be sent: connect to the network first")]
     OutboxFull,
@@ -185,6 +223,14 @@ impl CommandError {
             CommandError::WouldLose => "would_lose",
             CommandError::NothingToDo => "nothing_to_do",
             CommandError::NotAllowed { .. } => "not_allowed",
+            CommandError::Revoked => "revoked",
+            CommandError::UnknownInstallation { .. } => "unknown_installation",
+            CommandError::NotSenior { .. } => "not_senior",
+            CommandError::LastInstallation => "last_installation",
+            CommandError::BadKeyPackage { .. } => "bad_key_package",
+            CommandError::BadPhrase { .. } => "bad_phrase",
+            CommandError::WrongPhrase => "wrong_phrase",
+            CommandError::UnknownMessage => "unknown_message",
             CommandError::OutboxFull => "outbox_full",
             CommandError::ContactPending { .. } => "contact_pending",
         }

@@ -134,6 +134,53 @@ pub enum Event {
         /// The group.
         group: GroupId,
     },
+    /// The account has another installation now.
+    InstallationAdded {
+        /// Which.
+        installation: InstallationId,
+    },
+    /// An installation of the account was revoked.
+    InstallationRevoked {
+        /// Which.
+        installation: InstallationId,
+        /// Whether it is this one, which can do nothing for the account any more.
+        own: bool,
+    },
+    /// A contact was changed on another installation.
+    ContactChanged {
+        /// Whose.
+        account: AccountId,
+    },
+    /// A group was read on another installation.
+    GroupRead {
+        /// The group.
+        group: GroupId,
+        /// The last message that was read.
+        message: ItemHash,
+    },
+    /// Messages are being handed over to another installation.
+    HandoverProgress {
+        /// To which.
+        to: InstallationId,
+        /// How many were sent.
+        sent: u64,
+        /// How many there are.
+        total: u64,
+        /// Whether that was the last.
+        done: bool,
+    },
+    /// Messages were handed over to this installation.
+    HandoverReceived {
+        /// How many were sent so far.
+        sent: u64,
+        /// How many there are; the same number when all have come.
+        total: u64,
+    },
+    /// A request was answered on another installation.
+    RequestAnswered {
+        /// The request.
+        request: RequestId,
+    },
     /// The own clock differs from those of others.
     ClockSkew {
         /// By how many milliseconds the own clock is ahead; negative: behind.
@@ -176,4 +223,43 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+impl Event {
+    /// The group that it is about, if it is about one.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Event::MessageReceived { message } => Some(message.group),
+            Event::MessageMissing { missing } => Some(missing.group),
+            Event::Published { group, .. }
+            | Event::GroupJoined { group, .. }
+            | Event::MembersAdded { group, .. }
+            | Event::MembersRemoved { group, .. }
+            | Event::GroupDescribed { group, .. }
+            | Event::AdminsChanged { group, .. }
+            | Event::GroupLeft { group, .. }
+            | Event::ChangeFailed { group, .. }
+            | Event::PublishFailed { group, .. }
+            | Event::BranchChanged { group, .. }
+            | Event::MessageRecovered { group, .. }
+            | Event::Equivocation { group, .. }
+            | Event::CloneAlarm { group }
+            | Event::GroupRead { group, .. } => Some(*group),
+            Event::RequestReceived { .. }
+            | Event::RequestFailed { .. }
+            | Event::RequestAnswered { .. }
+            | Event::InstallationAdded { .. }
+            | Event::InstallationRevoked { .. }
+            | Event::ContactChanged { .. }
+            | Event::ContactReady { .. }
+            | Event::ContactFailed { .. }
+            | Event::CardRollback { .. }
+            | Event::CardFailed { .. }
+            | Event::HandoverProgress { .. }
+            | Event::HandoverReceived { .. }
+            | Event::ClockSkew { .. }
+            | Event::CaughtUp { .. }
+            | Event::CatchUpFailed { .. } => None,
+        }
+    }
 }

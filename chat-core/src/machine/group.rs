@@ -59,6 +59,10 @@ pub(super) struct Record {
     pub(super) heads: HeadRotation,
     /// When the own membership began.
     pub(super) joined_at: Timestamp,
+    /// Members whose installation was revoked, and the last that was heard of them before that was
+    /// known: until they are removed, nothing later counts.
+    #[serde(default)]
+    pub(super) quarantine: BTreeMap<InstallationId, (u64, Option<ItemHash>)>,
 }
 
 /// What each own item changes.

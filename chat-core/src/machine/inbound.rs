@@ -112,6 +112,7 @@ impl Machine {
             return refused;
         }
         let timestamp = Timestamp(ns / 1_000_000);
+        self.handled_at = timestamp;
         let slot = Slot::at(timestamp, self.params.slot_secs);
         if check_timestamp(timestamp, slot, self.params.slot_secs).is_err() {
             return refused;

@@ -7,12 +7,16 @@ use zeroize::Zeroizing;
 use super::error::StepError;
 use super::group::state_error;
 use super::outbound::Change;
+use super::people::Identity;
 use super::{Fail, Machine};
 use crate::group::commit::{BuiltCommit, CommitPlan, build};
+use crate::group::crypto::SharedRng;
 use crate::group::state::StateInfo;
 use crate::identity::credential::Credential;
 use crate::identity::installation::InstallationKey;
+use crate::identity::log::EntrySigner;
 use crate::ids::{AccountId, GroupId};
+use crate::store::Store;
 use crate::time::{Slot, Timestamp};
 use crate::wire::chain::ChainLink;
 use crate::wire::header::CommitHeader;
@@ -48,6 +52,11 @@ impl Machine {
     /// A copy of the installation's key.
     pub fn insider_key(&self) -> InstallationKey {
         InstallationKey::from_bytes(self.me.key.to_bytes())
+    }
+
+    /// The account's log, as this installation knows it.
+    pub fn insider_log(&self) -> Vec<u8> {
+        self.me.log.encode()
     }
 
     /// The installation's credential.
@@ -146,5 +155,46 @@ impl Machine {
     /// The topic of the own card in the period that a moment falls into.
     pub fn insider_card_topic(&self, at: Timestamp) -> String {
         self.own_card_topic(at)
+    }
+
+    /// Another installation of this account, in an empty database, taken into the self group by this
+    /// one: what linking comes to, without the network.
+    ///
+    /// # Errors
+    /// Those of the database, or where the log or MLS refuse it.
+    pub fn insider_installation(
+        &mut self,
+        store: Store,
+        seed: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Machine, StepError> {
+        self.now = now;
+        let rng = SharedRng::new(seed);
+        let key = InstallationKey::generate(&mut *rng.lock());
+        let possession = key.prove_possession(&self.me.account, &self.network);
+        let signer = EntrySigner::Installation(&self.me.key);
+        let mut log = self.me.log.clone();
+        let entry = log.add(signer, key.id(), possession, now).map_err(state_error)?;
+        log.insert(entry).map_err(state_error)?;
+        store.begin()?;
+        store.set_meta("identity", &Identity::new(&key, &self.me.card_secret, &log, now))?;
+        store.set_meta("network", &self.network)?;
+        store.commit()?;
+        let opened = Machine::assemble(store, self.params.clone(), rng, now);
+        let mut other = opened.map_err(state_error)?;
+        other.store.begin()?;
+        let package = other.current_package()?;
+        other.store.commit()?;
+
+        self.store.begin()?;
+        self.learn_log(&log)?;
+        self.admit_installation(key.id(), &package.bytes).map_err(failed)?;
+        self.store.commit()?;
+        let welcome = self.self_welcome(&key.id())?.ok_or_else(|| state_error("no Welcome"))?;
+        other.store.begin()?;
+        let entered = other.enter_self_group(&welcome)?;
+        entered.map_err(|why| state_error(format!("{why:?}")))?;
+        other.store.commit()?;
+        Ok(other)
     }
 }

@@ -44,6 +44,11 @@ pub(super) enum Intent {
         /// The message that carried it, which is the last one that counts.
         hash: ItemHash,
     },
+    /// These installations of the own account are to be members.
+    Enrol(Vec<InstallationId>),
+    /// These memberships of revoked installations are to end: installations, and the states that
+    /// they began in.
+    Evict(Vec<(InstallationId, EpochId)>),
     /// A new path, since the state must not be used to send.
     Update,
     /// A new path and new roots, since the roots are old.
@@ -193,6 +198,9 @@ impl Machine {
         self.save_intent(IntentRecord { done_by: Some(done_by), ..record.clone() })?;
         // Only now may the branch be looked at: the intent knows its commit.
         self.settle(record.group)?;
+        if matches!(record.intent, Intent::Enrol(_)) && !self.is_visible(&record.group) {
+            self.introduce()?;
+        }
         Ok(true)
     }
 
@@ -284,6 +292,34 @@ impl Machine {
                 }
                 change.removes = vec![leaf.clone()];
                 change.wish = Some((wish.clone(), verified, *hash));
+            }
+            Intent::Enrol(installations) => {
+                for installation in installations {
+                    if state.leaf_of(installation).is_none() {
+                        self.plan_own_add(&mut change, group, &state.epoch, installation)?;
+                    }
+                }
+                if change.adds.is_empty() {
+                    return Ok(None);
+                }
+            }
+            Intent::Evict(memberships) => {
+                for (installation, since) in memberships {
+                    let leaf = state.leaf_of(installation);
+                    let Some(leaf) = leaf.filter(|leaf| leaf.since == Some(*since)) else {
+                        continue;
+                    };
+                    // None where the account key enrolled it again meanwhile.
+                    if let Some(warrant) = self.revoke_warrant(leaf) {
+                        change.removes.push(leaf.clone());
+                        if !change.warrants.contains(&warrant) {
+                            change.warrants.push(warrant);
+                        }
+                    }
+                }
+                if change.removes.is_empty() {
+                    return Ok(None);
+                }
             }
             Intent::Update => change.self_update = true,
             Intent::Rotate => {

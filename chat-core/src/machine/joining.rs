@@ -16,10 +16,19 @@ use crate::group::package::OwnPackage;
 use crate::group::state::{LineId, RootLines, StateInfo};
 use crate::ids::{AccountId, GroupId, RequestId};
 use crate::store::Timed;
-use crate::time::Slot;
+use crate::time::{Slot, Timestamp};
 use crate::wire::frame::{Frame, FrameKind};
 use crate::wire::labels::Label;
 use crate::wire::roots::Root;
+
+/// Who let this installation in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Somebody's invitation.
+    Request,
+    /// Another installation of the account, which was in before.
+    OwnInstallation,
+}
 
 /// Frames on an invitation's topic that are none, after which it is given up.
 const MAX_FAILURES: u32 = 8;
@@ -149,11 +158,28 @@ impl Machine {
             }
             _ => {}
         }
-        let old = old.map(|(record, _)| record);
+        let joined = Joined { mls, info, leaves, inviter, policy, reference };
+        match self.begin_membership(joined, from, inbox, Origin::Request)? {
+            Some(id) => Ok(Ok(Some(id))),
+            None => Ok(Err(Refused::Replay)),
+        }
+    }
+
+    /// Becomes a member with an invitation that was found good; none: it was used before.
+    pub(super) fn begin_membership(
+        &mut self,
+        joined: Joined,
+        from: AccountId,
+        inbox: zeroize::Zeroizing<[u8; 32]>,
+        origin: Origin,
+    ) -> Result<Option<GroupId>, StepError> {
+        let Joined { mls, info, leaves, policy, reference, .. } = joined;
+        let id = mls.id()?;
+        let old = self.groups.get(&id).map(|group| group.record.clone());
         let epoch = mls.epoch_id(&self.network);
         let mark = [reference.as_slice(), id.as_bytes(), epoch.as_bytes()].concat();
         if !self.store.mark_package(&mark, self.now)? {
-            return Ok(Err(Refused::Replay));
+            return Ok(None);
         }
 
         let mut lines = RootLines::default();
@@ -213,7 +239,12 @@ impl Machine {
             last_hash: old.as_ref().and_then(|old| old.last_hash),
             last_in_epoch: Default::default(),
             heads: Default::default(),
-            joined_at: self.now,
+            joined_at: match origin {
+                Origin::Request => self.now,
+                // It is not new to the account: what follows from it is spread over time.
+                Origin::OwnInstallation => old.as_ref().map_or(Timestamp(0), |old| old.joined_at),
+            },
+            quarantine: Default::default(),
         };
         let group = Group::new(record, state, lines, mls);
         if self.groups.remove(&id).is_some() {
@@ -228,6 +259,6 @@ impl Machine {
         self.tell(Event::GroupJoined { group: id, name })?;
         // What was said since the invitation was made.
         self.backfill(slot.start(self.params.slot_secs));
-        Ok(Ok(Some(id)))
+        Ok(Some(id))
     }
 }

@@ -18,13 +18,11 @@ use super::Machine;
 use super::disposition::{Disposition, Refused};
 use super::error::{CommandError, StepError};
 use super::event::Event;
-use super::outbox::serde_bytes_vec;
 use super::people::Contact;
 use super::topics::Target;
 use crate::contact::card::{Card, CardError};
 use crate::contact::link::CardSecret;
 use crate::contact::schedule::{card_time, card_topic, period_start, roots_at};
-use crate::identity::log::{Log, LogError};
 use crate::ids::AccountId;
 use crate::params::{
     CARD_PERIOD, CARD_REACH, CARD_RETRY_MIN, CARD_RETRY_WANTED, CARD_SIZE, CARD_SPREAD,
@@ -107,13 +105,6 @@ pub(super) struct Lookups {
     topics: BTreeMap<u64, HashMap<String, AccountId>>,
 }
 
-/// An installation log, as stored.
-#[derive(Serialize, Deserialize)]
-struct LogRecord {
-    #[serde(with = "serde_bytes_vec")]
-    log: Vec<u8>,
-}
-
 impl Machine {
     pub(super) fn load_lookups(&mut self) -> Result<(), StepError> {
         self.lookups.followed.clear();
@@ -158,15 +149,6 @@ impl Machine {
         Ok(())
     }
 
-    /// Deletes a contact.
-    pub(super) fn delete_contact(&mut self, account: &AccountId) -> Result<(), StepError> {
-        self.lookups.followed.remove(account);
-        self.lookups.searches.remove(account);
-        self.lookups.urgent.remove(account);
-        self.lookups.topics.clear();
-        Ok(self.store.delete_keyed(Keyed::Contact, account.as_bytes())?)
-    }
-
     /// Takes a card into a contact, if it takes the place of the one that is known. The contact is
     /// not saved.
     ///
@@ -177,7 +159,7 @@ impl Machine {
         contact: &mut Contact,
         card: &Card,
     ) -> Result<Result<bool, CardError>, StepError> {
-        if let Some(known) = self.known_log(&contact.account)?
+        if let Some(known) = self.log_of(&contact.account)
             && card.content().log.is_rollback_of(&known)
         {
             return Ok(Err(CardError::Rollback));
@@ -213,41 +195,6 @@ impl Machine {
             .unwrap_or(self.now + CARD_PERIOD);
         let spread = CARD_PERIOD.as_millis() as u64 / 2;
         due + CATCH_UP_MARGIN + Duration::from_millis(self.rng.below(spread))
-    }
-
-    /// The installation log of another account, as far as it is known.
-    pub(super) fn known_log(&self, account: &AccountId) -> Result<Option<Log>, StepError> {
-        let record: Option<LogRecord> = self.store.keyed(Keyed::AccountLog, account.as_bytes())?;
-        let bad = |error: LogError| StepError::State(format!("a log that is known: {error}"));
-        record.map(|record| Log::decode(&record.log, &self.network).map_err(bad)).transpose()
-    }
-
-    /// Takes in what a log says of its account, own or not; true where an entry was new.
-    ///
-    /// What is known only grows, so a log that lacks entries takes nothing away: whoever has to
-    /// refuse one (as a card is) compares it with [`Machine::known_log`] before.
-    pub(super) fn learn_log(&mut self, log: &Log) -> Result<bool, StepError> {
-        let account = log.account();
-        if account == self.me.account {
-            return self.learn_own_log(log);
-        }
-        let known = self.known_log(&account)?;
-        let before = known.as_ref().map_or(0, Log::len);
-        let mut all = known.unwrap_or_else(|| Log::new(account, self.network));
-        match all.merge(log) {
-            // What had room is in it.
-            Ok(_) | Err(LogError::Full) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a log is not one of this network");
-                return Ok(false);
-            }
-        }
-        if all.len() == before {
-            return Ok(false);
-        }
-        let record = LogRecord { log: all.encode() };
-        self.store.set_keyed(Keyed::AccountLog, account.as_bytes(), &record)?;
-        Ok(true)
     }
 
     /// Whose card it is that goes on a topic at a moment; what has another size than a card is none.
@@ -345,7 +292,7 @@ impl Machine {
                 Ok(Disposition::Duplicate)
             }
             Err(_) => {
-                let known = self.known_log(&account)?;
+                let known = self.log_of(&account);
                 match known.is_some_and(|known| card.content().log.is_rollback_of(&known)) {
                     true => self.refuse_rollback(card),
                     false => Ok(Disposition::Stale),

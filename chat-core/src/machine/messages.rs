@@ -33,6 +33,9 @@ pub(super) struct Stored {
     pub(super) text: Option<String>,
     pub(super) sent_at: Timestamp,
     pub(super) received_at: Timestamp,
+    /// The own installation that handed it over, where it did not come by itself.
+    #[serde(default)]
+    pub(super) handed_over_by: Option<InstallationId>,
 }
 
 impl Stored {
@@ -50,6 +53,7 @@ impl Stored {
             sent_at: data.sent_at,
             received_at: data.received_at,
             own: data.sender == own,
+            handed_over_by: data.handed_over_by,
             flagged: row.flagged,
         }
     }
@@ -163,9 +167,27 @@ impl Machine {
             Body::LeaveWish(wish) => {
                 return self.on_leave_wish(group_id, leaf, wish, seq, hash);
             }
+            Body::Sync(items) => {
+                let trusted = self
+                    .groups
+                    .get(&group_id)
+                    .is_some_and(|group| !group.record.quarantine.contains_key(&leaf.installation));
+                if !self.is_visible(&group_id) && trusted {
+                    self.on_sync(leaf, items)?;
+                }
+                return Ok(());
+            }
             Body::Heartbeat => return Ok(()),
         };
-        let flagged = self.groups.get(&group_id).is_some_and(|group| group.is_cut(leaf, seq));
+        let log = match leaf.account == self.me.account {
+            true => Some(&self.me.log),
+            false => self.logs.get(&leaf.account),
+        };
+        let flagged = self.groups.get(&group_id).is_some_and(|group| {
+            let cut = leaf.since.is_some_and(|since| group.has_cut(&leaf.installation, &since));
+            group.is_cut(leaf, seq)
+                || (!cut && (group.is_quarantined(leaf, seq) || group.is_void(leaf, log)))
+        });
         let stored = Stored {
             sender: leaf.account,
             installation: leaf.installation,
@@ -174,6 +196,7 @@ impl Machine {
             text,
             sent_at: content.sent_at,
             received_at: self.now,
+            handed_over_by: None,
         };
         if let Some(message) = self.add_to_history(group_id, hash, stored, flagged)? {
             self.tell(Event::MessageReceived { message })?;
@@ -213,6 +236,9 @@ impl Machine {
         link: &ChainLink,
         hash: ItemHash,
     ) -> Result<bool, StepError> {
+        if leaf.account == self.me.account && leaf.installation != self.me.key.id() {
+            self.saw_own(&leaf.installation)?;
+        }
         let Some(group) = self.groups.get_mut(&group_id) else {
             return Ok(false);
         };

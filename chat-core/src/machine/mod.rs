@@ -15,33 +15,39 @@ mod disposition;
 mod error;
 mod event;
 mod group;
+mod handover;
 mod inbound;
 #[cfg(feature = "test-access")]
 mod insider;
 mod intents;
 mod io;
 mod joining;
+mod logs;
 mod lookups;
 mod messages;
 mod outbound;
 mod outbox;
+mod own;
 mod people;
 mod prune;
 mod query;
+mod reconcile;
+mod self_group;
+mod sync;
 mod topics;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use command::{Answer, Command};
+pub use command::{Answer, Command, PhraseWords};
 pub use disposition::{Counters, Deferred, Disposition, Refused};
 pub use error::{CommandError, OpenError, StepError};
 pub use event::Event;
 pub use io::{CommandId, Inbound, Input, OutboxId, Output, PublishFailure, QueryId};
 pub use view::{
-    ContactView, GroupView, IdentityView, MemberView, Membership, MessageView, MissingView,
-    RequestState, RequestView,
+    ContactView, GroupView, IdentityView, InstallationView, MemberView, Membership, MessageView,
+    MissingView, RequestState, RequestView, RevocationView,
 };
 
 use crate::contact::inbox::InboxKey;
@@ -49,7 +55,7 @@ use crate::group::crypto::SharedRng;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::identity::phrase::RecoveryPhrase;
-use crate::ids::{GroupId, IntentId, RequestId};
+use crate::ids::{AccountId, GroupId, IntentId, RequestId};
 use crate::params::{NetworkId, NetworkParams};
 use crate::store::{Keyed, Store, Timed};
 use crate::time::{Slot, Timestamp};
@@ -108,6 +114,10 @@ pub struct Machine {
     inbox_keys: Vec<InboxKey>,
     groups: BTreeMap<GroupId, Group>,
     requests: BTreeMap<RequestId, RequestRecord>,
+    /// The logs of other accounts, where one was seen.
+    logs: BTreeMap<AccountId, Log>,
+    /// The group of the account's own installations, if there is one.
+    self_group: Option<GroupId>,
     intents: BTreeMap<IntentId, IntentRecord>,
     outbox: Outbox,
     cards: Cards,
@@ -127,6 +137,12 @@ pub struct Machine {
     doorbells: Budget,
     clock: Clock,
     counters: Counters,
+    /// Whether something changed by which installations may have to be added or removed.
+    reconcile_due: bool,
+    /// Whether messages may have to be handed over to another installation.
+    handovers: bool,
+    /// When what is being taken in was sent.
+    handled_at: Timestamp,
 }
 
 impl std::fmt::Debug for Machine {
@@ -221,6 +237,8 @@ impl Machine {
             inbox_keys: Vec::new(),
             groups: BTreeMap::new(),
             requests: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            self_group: None,
             intents: BTreeMap::new(),
             outbox: Outbox::default(),
             cards: Cards::default(),
@@ -238,6 +256,9 @@ impl Machine {
             doorbells: Budget::default(),
             clock: Clock::default(),
             counters: Counters::default(),
+            reconcile_due: true,
+            handovers: true,
+            handled_at: now,
         };
         machine.load()?;
         Ok(machine)
@@ -256,6 +277,10 @@ impl Machine {
         self.loaded = false;
         self.me = Self::load_identity(&self.store, &self.network)?;
         self.load_inbox_keys()?;
+        self.load_logs()?;
+        self.load_self_group()?;
+        self.reconcile_due = true;
+        self.handovers = true;
         self.groups.clear();
         for record in self.store.all_keyed::<Record>(Keyed::Group)? {
             self.groups.insert(record.id, Group::load(&self.store, record)?);
@@ -359,7 +384,9 @@ impl Machine {
         }
         self.drive_cards()?;
         self.drive_catch_up()?;
+        self.reconcile()?;
         self.drive_intents()?;
+        self.drive_handovers()?;
         if std::mem::take(&mut self.watch_changed) {
             self.refresh_watch();
         }
@@ -373,6 +400,8 @@ impl Machine {
         self.expire_requests()?;
         self.review_deferred()?;
         self.prune_all()?;
+        self.renew_package()?;
+        self.reconcile_due = true;
         self.renew_roots()
     }
 
@@ -404,6 +433,11 @@ impl Machine {
 
     /// Tells the application, who gets it at least once.
     fn tell(&mut self, event: Event) -> Result<(), StepError> {
+        if event.group().is_some_and(|group| !self.is_visible(&group)) {
+            // How the account's installations keep in touch is their own business.
+            tracing::debug!(?event, "in the self group");
+            return Ok(());
+        }
         let cursor = self.store.add_event(&event)?;
         self.out.push(Output::Event { cursor, event });
         Ok(())

@@ -30,7 +30,8 @@ use crate::group::stage::leaves_after;
 use crate::group::state::{Leaf, LineId, RootLines, StateInfo};
 use crate::history::Head;
 use crate::identity::leave::LeaveWish;
-use crate::ids::{AccountId, CommitId, EpochId, GroupId, IntentId, ItemHash};
+use crate::identity::phrase::{PhraseError, RecoveryPhrase};
+use crate::ids::{AccountId, CommitId, EpochId, GroupId, InstallationId, IntentId, ItemHash};
 use crate::params::{DOORBELL_WRAPS, MAX_DESCRIPTION, MAX_NAME, MAX_OUTBOX, MAX_TEXT};
 use crate::wire::chain::{ChainLink, HeadRef};
 use crate::wire::content::{Body, Content};
@@ -40,6 +41,7 @@ use crate::wire::header::{CommitHeader, Cut, Warrant};
 use crate::wire::item::message_hash;
 use crate::wire::labels::Label;
 use crate::wire::roots::Root;
+use crate::wire::sync::SyncItem;
 
 /// What a commit is to change.
 #[derive(Debug)]
@@ -51,6 +53,10 @@ pub(super) struct Change {
     pub(super) removes: Vec<Leaf>,
     pub(super) policy: Option<GroupPolicy>,
     pub(super) wish: Option<(Vec<u8>, LeaveWish, ItemHash)>,
+    /// Why installations may be removed that were revoked.
+    pub(super) warrants: Vec<Warrant>,
+    /// Installations of the own account among those that are added.
+    pub(super) own: Vec<InstallationId>,
     pub(super) self_update: bool,
     pub(super) rotate: bool,
 }
@@ -64,6 +70,8 @@ impl Default for Change {
             removes: Vec::new(),
             policy: None,
             wish: None,
+            warrants: Vec::new(),
+            own: Vec::new(),
             self_update: false,
             rotate: false,
         }
@@ -86,6 +94,9 @@ impl Machine {
         if self.outbox.len() >= MAX_OUTBOX && !matches!(command, Command::AcknowledgeEvents { .. })
         {
             return Err(CommandError::OutboxFull.into());
+        }
+        if !self.is_active() && !matches!(command, Command::AcknowledgeEvents { .. }) {
+            return Err(CommandError::Revoked.into());
         }
         match command {
             Command::MakeContactLink => self.make_contact_link(),
@@ -156,6 +167,30 @@ impl Machine {
             Command::AcceptRequest { request } => self.answer_request(&request, Reply::Accept),
             Command::DeclineRequest { request } => self.answer_request(&request, Reply::Decline),
             Command::BlockRequest { request } => self.answer_request(&request, Reply::Block),
+            Command::NameInstallation { installation, name } => {
+                self.name_installation(installation, &name)
+            }
+            Command::RevokeInstallations { installations, phrase } => {
+                let bad =
+                    |error: PhraseError| CommandError::BadPhrase { reason: error.to_string() };
+                let phrase = phrase.map(|words| RecoveryPhrase::parse(&words.0)).transpose();
+                self.revoke_installations(&installations, phrase.map_err(bad)?.as_ref())
+            }
+            Command::HandOver { installation, since } => self.hand_over(installation, since),
+            Command::HurryInstallations => {
+                self.hurry()?;
+                Ok(Answer::Done)
+            }
+            Command::MarkRead { group, message } => {
+                self.visible(&group)?;
+                let sent_at = self.store.message_sent_at(&group, &message);
+                let sent_at =
+                    sent_at.map_err(StepError::from)?.ok_or(CommandError::UnknownMessage)?;
+                if self.set_read_mark(group, message, sent_at)? {
+                    self.sync(vec![SyncItem::Read { group, message, sent_at }])?;
+                }
+                Ok(Answer::Done)
+            }
             Command::AcknowledgeEvents { cursor } => {
                 self.store.delete_events(cursor).map_err(StepError::from)?;
                 Ok(Answer::Done)
@@ -163,8 +198,20 @@ impl Machine {
         }
     }
 
-    /// The state of a group that this account is a member of.
+    /// A group that the application sees.
+    fn visible(&self, id: &GroupId) -> Done<&Group> {
+        let group = self.groups.get(id).filter(|_| self.is_visible(id));
+        Ok(group.ok_or(CommandError::UnknownGroup { group: *id })?)
+    }
+
+    /// The state of a group that the application sees and this account is a member of.
     fn active(&self, id: &GroupId) -> Done<StateInfo> {
+        self.visible(id)?;
+        self.current_state(id)
+    }
+
+    /// The state of a group that this account is a member of.
+    fn current_state(&self, id: &GroupId) -> Done<StateInfo> {
         let group = self.groups.get(id).ok_or(CommandError::UnknownGroup { group: *id })?;
         match group.record.membership {
             Membership::Active => Ok(group.current()?.clone()),
@@ -172,7 +219,7 @@ impl Machine {
         }
     }
 
-    fn intend(&mut self, group: GroupId, intent: Intent) -> Done<Answer> {
+    pub(super) fn intend(&mut self, group: GroupId, intent: Intent) -> Done<Answer> {
         let record = IntentRecord {
             id: IntentId(self.rng.bytes()),
             group,
@@ -198,18 +245,27 @@ impl Machine {
         for account in &members {
             self.known_contact(account)?;
         }
+        let policy = GroupPolicy::new(self.me.account, name, description, self.network);
+        let id = self.found_group(policy)?;
+        if !members.is_empty() {
+            self.intend(id, Intent::Add(members))?;
+        }
+        let view = self.group(&id)?.ok_or_else(|| state_error("the new group is not there"))?;
+        Ok(Answer::Group(view))
+    }
+
+    /// Makes a group in which this installation is alone.
+    pub(super) fn found_group(&mut self, policy: GroupPolicy) -> Result<GroupId, StepError> {
         let id = GroupId(self.rng.bytes());
         let inbox = InboxKey::generate(&mut *self.rng.lock(), self.now);
-        let policy = GroupPolicy::new(self.me.account, name, description, self.network);
         let credential = self.me.credential.encode();
-        let mls = Mls::create(&self.rng, &id, &policy, &self.me.key, &credential, &inbox.public())
-            .map_err(StepError::from)?;
+        let mls = Mls::create(&self.rng, &id, &policy, &self.me.key, &credential, &inbox.public())?;
         let slot = self.slot();
-        let leaves = mls.verified_leaves(&self.network).map_err(StepError::from)?;
+        let leaves = mls.verified_leaves(&self.network)?;
         let mut lines = RootLines::default();
         let (topic, seal): (LineId, LineId) = (self.rng.bytes(), self.rng.bytes());
         for (line, label) in [(topic, Label::GroupTopicRoot), (seal, Label::GroupSealRoot)] {
-            let root = mls.export(label, &self.network).map_err(StepError::from)?;
+            let root = mls.export(label, &self.network)?;
             lines.insert(line, Root::new(slot, *root));
         }
         let epoch = mls.epoch_id(&self.network);
@@ -223,8 +279,7 @@ impl Machine {
             vec![(slot, topic)],
             seal,
             self.now,
-        )
-        .map_err(StepError::from)?;
+        )?;
         let record = Record {
             id,
             tip: epoch,
@@ -240,13 +295,10 @@ impl Machine {
             last_in_epoch: Default::default(),
             heads: Default::default(),
             joined_at: self.now,
+            quarantine: Default::default(),
         };
         self.begin_group(Group::new(record, state, lines, mls))?;
-        if !members.is_empty() {
-            self.intend(id, Intent::Add(members))?;
-        }
-        let view = self.group(&id)?.ok_or_else(|| state_error("the new group is not there"))?;
-        Ok(Answer::Group(view))
+        Ok(id)
     }
 
     /// Writes a group that begins, and takes it up.
@@ -259,12 +311,15 @@ impl Machine {
         self.groups.insert(group.record.id, group);
         self.index.clear();
         self.watch_changed = true;
+        self.reconcile_due = true;
         Ok(())
     }
 
-    fn leave_group(&mut self, id: GroupId) -> Done<Answer> {
+    pub(super) fn leave_group(&mut self, id: GroupId) -> Done<Answer> {
         let state = self.active(&id)?;
         let own = self.me.key.id();
+        // Each installation says for itself what its last item was.
+        self.sync(vec![SyncItem::Leave { group: id }])?;
         if state.leaves.len() == 1 {
             // Nobody is there to be told.
             if let Some(group) = self.groups.get_mut(&id) {
@@ -355,11 +410,11 @@ impl Machine {
 
     /// Encrypts, numbers, records and posts a message.
     pub(super) fn send(&mut self, group_id: GroupId, body: Body) -> Done<ItemHash> {
-        let mut state = self.active(&group_id)?;
+        let mut state = self.current_state(&group_id)?;
         if !self.may_encrypt(group_id, &state.epoch)? {
             // This state was derived again: its keys have been used. A commit makes new ones.
             self.intend(group_id, Intent::Update)?;
-            state = self.active(&group_id)?;
+            state = self.current_state(&group_id)?;
         }
         let (link, said) = self.next_link(&group_id, &state)?;
         let seq = link.seq;
@@ -388,6 +443,7 @@ impl Machine {
                 text,
                 sent_at: self.now,
                 received_at: self.now,
+                handed_over_by: None,
             };
             self.add_to_history(group_id, hash, stored, false)?;
         }
@@ -438,6 +494,38 @@ impl Machine {
             return Err(self.no_usable_card(account).into());
         }
         change.inboxes.push(card.content().inbox.key);
+        Ok(())
+    }
+
+    /// Looks up what is needed to add another installation of this account.
+    pub(super) fn plan_own_add(
+        &mut self,
+        change: &mut Change,
+        group: &GroupId,
+        epoch: &EpochId,
+        installation: &InstallationId,
+    ) -> Done<()> {
+        let bad = CommandError::BadKeyPackage { installation: *installation };
+        if !self.me.log.state().active.contains_key(installation) {
+            return Err(CommandError::UnknownInstallation { installation: *installation }.into());
+        }
+        let record = self.own_record(installation)?;
+        if record.usable_until.is_none_or(|until| until <= self.now) {
+            return Err(bad.into());
+        }
+        let (package, leaf) = match read_package(&record.package, &self.rng, &self.network) {
+            Ok((package, leaf))
+                if (leaf.account, leaf.installation) == (self.me.account, *installation) =>
+            {
+                (package, leaf)
+            }
+            _ => return Err(bad.into()),
+        };
+        let id = reference(&package, &self.rng).map_err(StepError::from)?;
+        let mark = [id.as_slice(), group.as_bytes(), epoch.as_bytes()].concat();
+        self.store.mark_package(&mark, self.now).map_err(StepError::from)?;
+        change.adds.push((package, leaf));
+        change.own.push(*installation);
         Ok(())
     }
 
@@ -528,7 +616,12 @@ impl Machine {
         };
         self.post(parcel, Duration::ZERO)?;
         if let Some(welcome) = built.welcome {
-            self.invite(welcome, tree, &change.inboxes, group_name)?;
+            if !change.own.is_empty() {
+                self.invite_own(group_id, &change.own, &welcome, &tree)?;
+            }
+            if !change.inboxes.is_empty() {
+                self.invite(welcome, tree, &change.inboxes, group_name)?;
+            }
         }
         Ok((built.id, epoch))
     }
@@ -555,6 +648,11 @@ impl Machine {
                 Some((_, wish, hash)) => {
                     Cut { installation: leaf.installation, seq: wish.last_seq, hash: Some(*hash) }
                 }
+                // Who was revoked counts up to what was heard before that was known.
+                None if group.record.quarantine.contains_key(&leaf.installation) => {
+                    let (seq, hash) = group.record.quarantine[&leaf.installation];
+                    Cut { installation: leaf.installation, seq, hash }
+                }
                 None => {
                     let tip = group.chains.get(&leaf.installation).and_then(|chain| chain.tip());
                     Cut {
@@ -571,7 +669,12 @@ impl Machine {
             slot: self.slot().max(parent.slot),
             rotate: change.rotate || !change.removes.is_empty(),
             intents: vec![change.intent],
-            warrants: change.wish.iter().map(|(wish, ..)| Warrant::Leave(wish.clone())).collect(),
+            warrants: change
+                .wish
+                .iter()
+                .map(|(wish, ..)| Warrant::Leave(wish.clone()))
+                .chain(change.warrants.iter().cloned())
+                .collect(),
             cuts,
         })
     }
@@ -617,6 +720,26 @@ impl Machine {
             .collect();
         let seal = if header.rotate { None } else { Some(at(&parent.seal)?) };
         Ok(JoinInfo { slot, topics, seal, since, heads })
+    }
+
+    /// Hands an invitation to other installations of this account: through their group, or, where
+    /// it is that group, through whatever linked them.
+    fn invite_own(
+        &mut self,
+        group: GroupId,
+        installations: &[InstallationId],
+        welcome: &[u8],
+        tree: &[u8],
+    ) -> Done<()> {
+        let invitation = Invitation { welcome: welcome.to_vec(), tree: Some(tree.to_vec()) }
+            .encode()
+            .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
+        if self.is_visible(&group) {
+            self.sync(vec![SyncItem::Welcome(invitation)])?;
+        } else {
+            self.keep_self_welcome(installations, &invitation)?;
+        }
+        Ok(())
     }
 
     /// Posts an invitation on one-time topics, and the doorbells that name them.

@@ -19,7 +19,7 @@ use crate::contact::doorbell::{self, DoorbellError, Purpose};
 use crate::contact::inbox::InboxKey;
 use crate::contact::link::{CardSecret, ContactLink, LinkError};
 use crate::group::package::OwnPackage;
-use crate::identity::credential::Credential;
+use crate::identity::credential::{Credential, CredentialError};
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::ids::{AccountId, RequestId};
@@ -29,6 +29,7 @@ use crate::params::{
 };
 use crate::store::{Keyed, Timed};
 use crate::time::{Slot, Timestamp};
+use crate::wire::sync::{RequestAnswer, SyncItem};
 
 /// The own identity, as stored.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub(super) struct Identity {
     card_secret: Zeroizing<[u8; 32]>,
     #[serde(with = "serde_bytes_vec")]
     log: Vec<u8>,
+    /// The credential as it was while the installation was active; empty: the log gives it.
+    #[serde(default, with = "serde_bytes_vec")]
+    credential: Vec<u8>,
     pub(super) created_at: Timestamp,
 }
 
@@ -63,16 +67,30 @@ impl Identity {
             key: key.to_bytes(),
             card_secret: Zeroizing::new(*card_secret.as_bytes()),
             log: log.encode(),
+            credential: Vec::new(),
             created_at,
         }
+    }
+
+    /// As it is in memory now.
+    pub(super) fn of(me: &Me) -> Self {
+        let credential = me.credential.encode();
+        Self { credential, ..Self::new(&me.key, &me.card_secret, &me.log, me.created_at) }
     }
 
     pub(super) fn open(self, network: &NetworkId) -> Result<Me, StepError> {
         let bad = |what: &str| StepError::State(format!("the own identity: {what}"));
         let key = InstallationKey::from_bytes(self.key);
         let log = Log::decode(&self.log, network).map_err(|error| bad(&error.to_string()))?;
-        let credential = Credential::for_installation(&log, &key.id())
-            .map_err(|error| bad(&error.to_string()))?;
+        let credential = match Credential::for_installation(&log, &key.id()) {
+            Ok(credential) => credential,
+            // Revoked: what it was a member by is kept, to read what it still may.
+            Err(CredentialError::NotActive) => {
+                { Credential::decode(&self.credential, network).map(|member| member.credential()) }
+                    .map_err(|error| bad(&error.to_string()))?
+            }
+            Err(error) => return Err(bad(&error.to_string())),
+        };
         Ok(Me {
             account: self.account,
             key,
@@ -89,6 +107,9 @@ impl Identity {
 pub(super) struct InboxRecord {
     pub(super) secret: Zeroizing<[u8; 32]>,
     pub(super) made_at: Timestamp,
+    /// Whether an installation that was revoked since has it too: cards do not name it any more.
+    #[serde(default)]
+    pub(super) retired: bool,
 }
 
 /// An own key package, as stored, with the private half of the inbox key in its leaf.
@@ -102,7 +123,7 @@ pub(super) struct PackageRecord {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Contact {
     pub(super) account: AccountId,
-    /// None: known only as blocked.
+    /// None: known only as blocked, or as one that was removed.
     pub(super) secret: Option<Zeroizing<[u8; 32]>>,
     pub(super) card: Option<Vec<u8>>,
     pub(super) name: Option<String>,
@@ -110,9 +131,30 @@ pub(super) struct Contact {
     /// Where looking for its cards stands.
     #[serde(default)]
     pub(super) look: Look,
+    /// When this account's user changed it last, on whichever installation.
+    #[serde(default)]
+    pub(super) changed_at: Timestamp,
 }
 
 impl Contact {
+    /// Somebody of whom nothing is known.
+    pub(super) fn unknown(account: AccountId) -> Self {
+        Self {
+            account,
+            secret: None,
+            card: None,
+            name: None,
+            blocked: false,
+            look: Look::default(),
+            changed_at: Timestamp(0),
+        }
+    }
+
+    /// Whether there is something to show: a contact, or a block.
+    pub(super) fn is_shown(&self) -> bool {
+        self.secret.is_some() || self.blocked
+    }
+
     pub(super) fn card(&self, network: &NetworkId) -> Option<Card> {
         Card::decode_stored(self.card.as_deref()?, network).ok()
     }
@@ -150,6 +192,9 @@ pub(super) struct RequestRecord {
     /// Whether the time that the invitation can lie in has yet to be fetched, apart from all else.
     #[serde(default)]
     pub(super) seek: bool,
+    /// Whether another installation of the account accepted it, and joins in any case.
+    #[serde(default)]
+    pub(super) elsewhere: bool,
 }
 
 /// How many doorbells may be tried, refilled with time.
@@ -224,19 +269,62 @@ impl Machine {
         Ok(())
     }
 
-    /// The inbox key of this week.
+    /// The inbox key of this week, which all installations of the account have.
     pub(super) fn current_inbox_key(&mut self) -> Result<InboxPublic, StepError> {
-        let fresh = |key: &&InboxKey| {
-            key.made_at() <= self.now && self.now.since(key.made_at()) < INBOX_KEY_PERIOD
+        let newest = self
+            .store
+            .all_timed::<InboxRecord>(Timed::InboxKey)?
+            .into_iter()
+            .rfind(|record| !record.retired && record.made_at <= self.now);
+        let key = match newest.filter(|it| self.now.since(it.made_at) < INBOX_KEY_PERIOD) {
+            Some(record) => InboxKey::from_secret(&record.secret, record.made_at),
+            None => self.new_inbox_key()?,
         };
-        if self.inbox_keys.first().filter(fresh).is_none() {
-            let key = InboxKey::generate(&mut *self.rng.lock(), self.now);
-            let record = InboxRecord { secret: key.secret(), made_at: self.now };
-            self.store.set_timed(Timed::InboxKey, &key.public(), self.now, &record)?;
-            self.inbox_keys.insert(0, key);
-        }
-        let key = &self.inbox_keys[0];
         Ok(InboxPublic { key: key.public(), usable_until: key.usable_until() })
+    }
+
+    /// Makes an inbox key, and gives it to the account's other installations.
+    pub(super) fn new_inbox_key(&mut self) -> Result<InboxKey, StepError> {
+        let key = InboxKey::generate(&mut *self.rng.lock(), self.now);
+        self.keep_inbox_key(&key)?;
+        self.sync(vec![SyncItem::InboxKey { secret: key.secret(), made_at: self.now }])?;
+        Ok(key)
+    }
+
+    pub(super) fn keep_inbox_key(&mut self, key: &InboxKey) -> Result<(), StepError> {
+        let made_at = key.made_at();
+        let record = InboxRecord { secret: key.secret(), made_at, retired: false };
+        self.store.set_timed(Timed::InboxKey, &key.public(), made_at, &record)?;
+        self.load_inbox_keys()
+    }
+
+    /// An installation that has the inbox keys was revoked: what there is stays open, for those who
+    /// know no other yet, and is given to nobody any more.
+    pub(super) fn retire_inbox_keys(&mut self) -> Result<(), StepError> {
+        for record in self.store.all_timed::<InboxRecord>(Timed::InboxKey)? {
+            let key = InboxKey::from_secret(&record.secret, record.made_at);
+            let retired = InboxRecord { retired: true, ..record };
+            self.store.set_timed(Timed::InboxKey, &key.public(), retired.made_at, &retired)?;
+        }
+        Ok(())
+    }
+
+    /// The key packages in the account's card: of this installation, and of the others as far as
+    /// they are known and may be used.
+    pub(super) fn card_packages(&mut self) -> Result<Vec<CardKeyPackage>, StepError> {
+        let mut packages = vec![self.current_package()?];
+        let others = self.own_records()?;
+        packages.extend(others.into_iter().filter_map(|record| {
+            let usable = record.usable_until.filter(|until| *until > self.now)?;
+            Some(CardKeyPackage {
+                installation: record.id,
+                usable_until: usable,
+                bytes: record.package,
+            })
+        }));
+        let active = self.me.log.state().active;
+        packages.retain(|package| active.contains_key(&package.installation));
+        Ok(packages)
     }
 
     /// The key package of this day.
@@ -260,6 +348,10 @@ impl Machine {
                 let record = PackageRecord { package, inbox: inbox.secret() };
                 let reference = &record.package.reference;
                 self.store.set_timed(Timed::KeyPackage, reference, self.now, &record)?;
+                self.sync(vec![SyncItem::KeyPackage {
+                    usable_until: record.package.made_at + KEY_PACKAGE_USE,
+                    bytes: record.package.public.clone(),
+                }])?;
                 record
             }
         };
@@ -281,14 +373,7 @@ impl Machine {
         }
         let key = link.account.as_bytes();
         let known: Option<Contact> = self.store.keyed(Keyed::Contact, key)?;
-        let mut contact = known.unwrap_or_else(|| Contact {
-            account: link.account,
-            secret: None,
-            card: None,
-            name: None,
-            blocked: false,
-            look: Look::default(),
-        });
+        let mut contact = known.unwrap_or_else(|| Contact::unknown(link.account));
         contact.secret = Some(Zeroizing::new(*link.secret.as_bytes()));
         contact.name = name.or(contact.name);
         contact.blocked = false;
@@ -299,20 +384,25 @@ impl Machine {
             // Whoever gives a link again may have published since it was looked for.
             contact.look.look_again(self.now);
         }
-        self.save_contact(&contact)?;
+        self.change_contact(&mut contact)?;
         Ok(Answer::Contact(contact.view(&self.network)))
     }
 
     pub(super) fn remove_contact(&mut self, account: &AccountId) -> Done<Answer> {
         let contact = self.known_contact(account)?;
-        // A block outlives the contact.
-        if contact.blocked {
-            let rest = Contact { secret: None, card: None, name: None, ..contact };
-            self.save_contact(&rest)?;
-        } else {
-            self.delete_contact(account)?;
-        }
+        // A block outlives the contact; and that it was removed is told to other installations.
+        let look = Look::default();
+        let mut rest = Contact { secret: None, card: None, name: None, look, ..contact };
+        self.change_contact(&mut rest)?;
         Ok(Answer::Done)
+    }
+
+    /// Writes a contact that the user changed, and tells the other installations.
+    fn change_contact(&mut self, contact: &mut Contact) -> Result<(), StepError> {
+        // Never behind what it was, or the change would count for nothing elsewhere.
+        contact.changed_at = self.now.max(contact.changed_at + Duration::from_millis(1));
+        self.save_contact(contact)?;
+        self.sync(vec![contact.item()])
     }
 
     pub(super) fn known_contact(&self, account: &AccountId) -> Done<Contact> {
@@ -384,7 +474,17 @@ impl Machine {
             asked: false,
             failures: 0,
             seek: false,
+            elsewhere: false,
         };
+        match self.answered_elsewhere(&doorbell.id)? {
+            Some(RequestAnswer::Decline) => return Ok(Disposition::Doorbell(doorbell.id)),
+            Some(RequestAnswer::Accept) => {
+                self.make_room_for_request()?;
+                self.accept_elsewhere(request)?;
+                return Ok(Disposition::Doorbell(doorbell.id));
+            }
+            None => {}
+        }
         self.make_room_for_request()?;
         if is_contact {
             self.await_invitation(request)?;
@@ -433,7 +533,7 @@ impl Machine {
     }
 
     /// Listens for an invitation, and looks for it in what was already sent.
-    fn await_invitation(&mut self, request: RequestRecord) -> Result<(), StepError> {
+    pub(super) fn await_invitation(&mut self, request: RequestRecord) -> Result<(), StepError> {
         self.index.clear();
         self.watch_changed = true;
         let (from, until) = self.invitation_time(&request);
@@ -466,15 +566,19 @@ impl Machine {
     /// Gives up invitations that were accepted and cannot come any more: everything that was sent in
     /// their time was fetched.
     pub(super) fn expire_requests(&mut self) -> Result<(), StepError> {
-        let over: Vec<RequestId> = self
+        let over: Vec<(RequestId, bool)> = self
             .requests
             .values()
             .filter(|request| request.state == RequestState::Accepted && !request.seek)
             .filter(|request| self.invitation_time(request).1 <= self.catch_up.complete_to)
-            .map(|request| request.id)
+            // What this user did not accept here concerns another installation.
+            .map(|request| (request.id, request.elsewhere))
             .collect();
-        for request in over {
+        for (request, silent) in over {
             self.forget_request(&request)?;
+            if silent {
+                continue;
+            }
             let reason = "it was not found: ask for another one".into();
             self.tell(Event::RequestFailed { request, reason })?;
         }
@@ -483,6 +587,11 @@ impl Machine {
 
     pub(super) fn answer_request(&mut self, id: &RequestId, answer: Reply) -> Done<Answer> {
         let request = self.requests.get(id).cloned().ok_or(CommandError::UnknownRequest)?;
+        let said = match answer {
+            Reply::Accept => RequestAnswer::Accept,
+            Reply::Decline | Reply::Block => RequestAnswer::Decline,
+        };
+        self.sync(vec![SyncItem::Answer { request: *id, answer: said }])?;
         match answer {
             Reply::Accept => {
                 let request =
@@ -491,18 +600,9 @@ impl Machine {
             }
             Reply::Decline => self.forget_request(id)?,
             Reply::Block => {
-                let contact = match self.contact(&request.from)? {
-                    Some(contact) => Contact { blocked: true, ..contact },
-                    None => Contact {
-                        account: request.from,
-                        secret: None,
-                        card: None,
-                        name: None,
-                        blocked: true,
-                        look: Look::default(),
-                    },
-                };
-                self.save_contact(&contact)?;
+                let known = self.contact(&request.from)?;
+                let known = known.unwrap_or_else(|| Contact::unknown(request.from));
+                self.change_contact(&mut Contact { blocked: true, ..known })?;
                 let theirs: Vec<RequestId> = self
                     .requests
                     .values()

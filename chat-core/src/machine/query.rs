@@ -42,7 +42,8 @@ impl Machine {
     /// # Errors
     /// See [`Machine::identity`].
     pub fn groups(&self) -> Result<Vec<GroupView>, StepError> {
-        self.groups.values().map(|group| self.group_view(group)).collect()
+        let own = |group: &&Group| self.is_visible(&group.record.id);
+        self.groups.values().filter(own).map(|group| self.group_view(group)).collect()
     }
 
     /// One group.
@@ -50,7 +51,8 @@ impl Machine {
     /// # Errors
     /// See [`Machine::identity`].
     pub fn group(&self, id: &GroupId) -> Result<Option<GroupView>, StepError> {
-        self.groups.get(id).map(|group| self.group_view(group)).transpose()
+        let group = self.groups.get(id).filter(|_| self.is_visible(id));
+        group.map(|group| self.group_view(group)).transpose()
     }
 
     fn group_view(&self, group: &Group) -> Result<GroupView, StepError> {
@@ -74,7 +76,7 @@ impl Machine {
     /// # Errors
     /// See [`Machine::identity`].
     pub fn members(&self, id: &GroupId) -> Result<Option<Vec<MemberView>>, StepError> {
-        let Some(group) = self.groups.get(id) else {
+        let Some(group) = self.groups.get(id).filter(|_| self.is_visible(id)) else {
             return Ok(None);
         };
         let state = group.current()?;
@@ -98,7 +100,8 @@ impl Machine {
     /// See [`Machine::identity`].
     pub fn contacts(&self) -> Result<Vec<ContactView>, StepError> {
         let contacts: Vec<Contact> = self.store.all_keyed(Keyed::Contact)?;
-        Ok(contacts.iter().map(|contact| contact.view(&self.network)).collect())
+        let shown = contacts.iter().filter(|contact| contact.is_shown());
+        Ok(shown.map(|contact| contact.view(&self.network)).collect())
     }
 
     /// The requests that wait, oldest first.

@@ -125,6 +125,9 @@ pub struct MessageView {
     pub received_at: Timestamp,
     /// Whether the own account sent it.
     pub own: bool,
+    /// The installation of this account that handed it over, where it did not come by itself: that
+    /// its author wrote it is then that installation's word.
+    pub handed_over_by: Option<InstallationId>,
     /// Whether it was sent above its author's cut: by somebody who was being removed.
     pub flagged: bool,
 }
@@ -157,4 +160,38 @@ pub struct IdentityView {
     pub caught_up_to: Option<Timestamp>,
     /// Publications that wait in the outbox.
     pub outbox: usize,
+}
+
+/// One of the account's installations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallationView {
+    /// Its id.
+    pub installation: InstallationId,
+    /// Its name, which only the account's installations see.
+    pub name: Option<String>,
+    /// Whether it is this one.
+    pub own: bool,
+    /// When it was added, by the clock of who added it; none once it was revoked.
+    pub added_at: Option<Timestamp>,
+    /// Which installation added it; none: the account key.
+    pub added_by: Option<InstallationId>,
+    /// When something of it came last, by the time at which it was sent.
+    pub last_seen: Option<Timestamp>,
+    /// In how many of this installation's groups it is.
+    pub groups: usize,
+    /// In how many it is not, yet or any more.
+    pub groups_without: usize,
+    /// Whether this installation may revoke it without the recovery phrase.
+    pub may_revoke: bool,
+    /// By whom it was revoked, if it was.
+    pub revoked: Option<RevocationView>,
+}
+
+/// That an installation was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationView {
+    /// The installation that did it; none: the account key.
+    pub by: Option<InstallationId>,
+    /// When, by its clock.
+    pub at: Timestamp,
 }

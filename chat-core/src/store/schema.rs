@@ -71,6 +71,10 @@ CREATE TABLE outbox (
 );
 CREATE TABLE event (cursor INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
 ", "
--- What is known of others' installation logs; it only grows.
+-- Several installations of one account.
 CREATE TABLE account_log (account BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE own_installation (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE read_mark (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE self_welcome (installation BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE handover (installation BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 "];

@@ -21,48 +21,51 @@ pub(crate) enum Keyed {
     Gaps,
     /// Numbers of own items by group.
     Numbers,
-    /// Installation logs of others by account.
-    AccountLog,
+    /// Installation logs of other accounts, by account.
+    Log,
+    /// What is known of the account's own installations, by installation.
+    Installation,
+    /// How far a group was read, by group.
+    ReadMark,
+    /// Welcomes of the self group that wait to be fetched, by installation.
+    SelfWelcome,
+    /// Handing over of messages that is under way, by the installation that gets them.
+    Handover,
+}
+
+/// The four statements of a keyed table: read one, set, delete, read all.
+macro_rules! keyed {
+    ($table:literal, $key:literal) => {
+        [
+            concat!("SELECT data FROM ", $table, " WHERE ", $key, " = ?1"),
+            concat!(
+                "INSERT INTO ",
+                $table,
+                " (",
+                $key,
+                ", data) VALUES (?1, ?2) ",
+                "ON CONFLICT (",
+                $key,
+                ") DO UPDATE SET data = ?2"
+            ),
+            concat!("DELETE FROM ", $table, " WHERE ", $key, " = ?1"),
+            concat!("SELECT data FROM ", $table, " ORDER BY ", $key),
+        ]
+    };
 }
 
 impl Keyed {
     const fn statements(self) -> [&'static str; 4] {
         match self {
-            Keyed::Contact => [
-                "SELECT data FROM contact WHERE account = ?1",
-                "INSERT INTO contact (account, data) VALUES (?1, ?2)
-                 ON CONFLICT (account) DO UPDATE SET data = ?2",
-                "DELETE FROM contact WHERE account = ?1",
-                "SELECT data FROM contact ORDER BY account",
-            ],
-            Keyed::Group => [
-                "SELECT data FROM grp WHERE id = ?1",
-                "INSERT INTO grp (id, data) VALUES (?1, ?2)
-                 ON CONFLICT (id) DO UPDATE SET data = ?2",
-                "DELETE FROM grp WHERE id = ?1",
-                "SELECT data FROM grp ORDER BY id",
-            ],
-            Keyed::Gaps => [
-                "SELECT data FROM gaps WHERE grp = ?1",
-                "INSERT INTO gaps (grp, data) VALUES (?1, ?2)
-                 ON CONFLICT (grp) DO UPDATE SET data = ?2",
-                "DELETE FROM gaps WHERE grp = ?1",
-                "SELECT data FROM gaps ORDER BY grp",
-            ],
-            Keyed::Numbers => [
-                "SELECT data FROM numbers WHERE grp = ?1",
-                "INSERT INTO numbers (grp, data) VALUES (?1, ?2)
-                 ON CONFLICT (grp) DO UPDATE SET data = ?2",
-                "DELETE FROM numbers WHERE grp = ?1",
-                "SELECT data FROM numbers ORDER BY grp",
-            ],
-            Keyed::AccountLog => [
-                "SELECT data FROM account_log WHERE account = ?1",
-                "INSERT INTO account_log (account, data) VALUES (?1, ?2)
-                 ON CONFLICT (account) DO UPDATE SET data = ?2",
-                "DELETE FROM account_log WHERE account = ?1",
-                "SELECT data FROM account_log ORDER BY account",
-            ],
+            Keyed::Contact => keyed!("contact", "account"),
+            Keyed::Group => keyed!("grp", "id"),
+            Keyed::Gaps => keyed!("gaps", "grp"),
+            Keyed::Numbers => keyed!("numbers", "grp"),
+            Keyed::Log => keyed!("account_log", "account"),
+            Keyed::Installation => keyed!("own_installation", "id"),
+            Keyed::ReadMark => keyed!("read_mark", "grp"),
+            Keyed::SelfWelcome => keyed!("self_welcome", "installation"),
+            Keyed::Handover => keyed!("handover", "installation"),
         }
     }
 
@@ -72,7 +75,11 @@ impl Keyed {
             Keyed::Group => "grp",
             Keyed::Gaps => "gaps",
             Keyed::Numbers => "numbers",
-            Keyed::AccountLog => "account_log",
+            Keyed::Log => "account_log",
+            Keyed::Installation => "own_installation",
+            Keyed::ReadMark => "read_mark",
+            Keyed::SelfWelcome => "self_welcome",
+            Keyed::Handover => "handover",
         }
     }
 }
@@ -192,16 +199,16 @@ pub struct MessageRow<T> {
 pub(super) const MESSAGES: &str = "SELECT id, hash, flagged, data FROM message
      WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
-fn int(value: u64) -> i64 {
+pub(super) fn int(value: u64) -> i64 {
     // SQLite has signed integers; no time or count of ours comes near 2^63.
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn uint(value: i64) -> u64 {
+pub(super) fn uint(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-fn message_rows<T: DeserializeOwned>(
+pub(super) fn message_rows<T: DeserializeOwned>(
     mut rows: rusqlite::Rows<'_>,
 ) -> Result<Vec<MessageRow<T>>, StoreError> {
     let mut out = Vec::new();
@@ -305,6 +312,24 @@ impl Store {
     pub(crate) fn mark_package(&self, mark: &[u8], at: Timestamp) -> Result<bool, StoreError> {
         let sql = "INSERT OR IGNORE INTO used_package (mark, used_at) VALUES (?1, ?2)";
         Ok(self.write(sql, params![mark, int(at.0)])? == 1)
+    }
+
+    /// Whether such a use is remembered.
+    pub(crate) fn has_package_mark(&self, mark: &[u8]) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM used_package WHERE mark = ?1";
+        Ok(self.conn.prepare_cached(sql)?.exists(params![mark])?)
+    }
+
+    /// When a message of the history was sent, by its hash.
+    pub(crate) fn message_sent_at(
+        &self,
+        group: &GroupId,
+        hash: &ItemHash,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT sent_at FROM message WHERE grp = ?1 AND hash = ?2";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let sent_at = statement.query_row(params![group.0, hash.0], |row| row.get::<_, i64>(0));
+        Ok(sent_at.optional()?.map(|at| Timestamp(uint(at))))
     }
 
     /// All states of a group.

@@ -7,6 +7,7 @@ use prost::Message as _;
 use super::chain::{ChainError, ChainLink};
 use super::envelope::max_frame;
 use super::proto::{self, ProtoError};
+use super::sync::MAX_SYNC;
 use crate::params::MAX_TEXT;
 use crate::time::Timestamp;
 
@@ -38,6 +39,9 @@ pub enum Body {
     /// The sender's signed wish to leave the group, at most [`MAX_STATEMENT`] bytes; any member
     /// turns it into a Remove.
     LeaveWish(Vec<u8>),
+    /// What the installations of one account tell one another, in their own group only; at most
+    /// [`MAX_SYNC`](super::sync::MAX_SYNC) bytes, read by [`super::sync`].
+    Sync(Vec<u8>),
     /// Nothing but that the sender is there. What its kind may carry later is ignored.
     Heartbeat,
     /// A kind of a later version: it counts in the chain and is shown as unreadable. What it holds
@@ -48,6 +52,7 @@ pub enum Body {
 const TEXT: u32 = 1;
 const LEAVE_WISH: u32 = 2;
 const HEARTBEAT: u32 = 3;
+const SYNC: u32 = 4;
 
 impl fmt::Debug for Body {
     // What people write stays out of logs.
@@ -55,6 +60,7 @@ impl fmt::Debug for Body {
         match self {
             Body::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Body::LeaveWish(statement) => write!(f, "LeaveWish({} bytes)", statement.len()),
+            Body::Sync(items) => write!(f, "Sync({} bytes)", items.len()),
             Body::Heartbeat => f.write_str("Heartbeat"),
             Body::Unknown(kind) => write!(f, "Unknown({kind})"),
         }
@@ -91,6 +97,7 @@ impl Content {
         let (kind, body) = match &self.body {
             Body::Text(text) => (TEXT, text.as_bytes().to_vec()),
             Body::LeaveWish(statement) => (LEAVE_WISH, statement.clone()),
+            Body::Sync(items) => (SYNC, items.clone()),
             Body::Heartbeat => (HEARTBEAT, Vec::new()),
             Body::Unknown(kind) => (*kind, Vec::new()),
         };
@@ -119,6 +126,10 @@ impl Content {
             LEAVE_WISH => {
                 proto::at_most(4, &proto.body, MAX_STATEMENT)?;
                 Body::LeaveWish(proto.body)
+            }
+            SYNC => {
+                proto::at_most(4, &proto.body, MAX_SYNC)?;
+                Body::Sync(proto.body)
             }
             HEARTBEAT => Body::Heartbeat,
             later => Body::Unknown(later),
@@ -151,7 +162,8 @@ mod tests {
             ".{0,200}".prop_map(Body::Text),
             proptest::collection::vec(any::<u8>(), 0..MAX_STATEMENT).prop_map(Body::LeaveWish),
             Just(Body::Heartbeat),
-            (4u32..).prop_map(Body::Unknown),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(Body::Sync),
+            (5u32..).prop_map(Body::Unknown),
         ];
         (proptest::option::of(links()), any::<u64>(), body)
             .prop_map(|(chain, sent_at, body)| Content { chain, sent_at: Timestamp(sent_at), body })

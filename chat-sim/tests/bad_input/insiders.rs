@@ -442,13 +442,13 @@ fn commits_that_break_a_rule_are_refused_by_all_and_leave_no_trace() {
             Refused::Authentication,
         ),
         (
-            "a revocation that cannot be checked",
+            "a revocation that is none",
             2,
             Box::new(move |w, g, h, p| {
                 removes(3)(w, g, h, p);
                 h.warrants = vec![Warrant::Revoke(vec![1; 40])];
             }),
-            Refused::Policy,
+            Refused::Authentication,
         ),
         (
             "a header that is none",

@@ -82,7 +82,13 @@ pub(crate) fn answer(
     match answered {
         RET_OK => Ok(text),
         RET_ERR => {
-            assert!(text.starts_with("libwaku error: "), "{text}");
+            // libwaku has three kinds of errors, and each begins in its own way.
+            let known = [
+                "libwaku error: ",
+                "Error parsing json message: ",
+                "Problem building the WakuMessage: ",
+            ];
+            assert!(known.iter().any(|prefix| text.starts_with(prefix)), "{text}");
             Err(text)
         }
         other => panic!("answered {other}: {text}"),

@@ -402,6 +402,11 @@ impl Archive {
         Ok(count)
     }
 
+    /// Writes a page for no other reason than to see whether that is possible.
+    pub(crate) fn check(&self) -> Result<(), ArchiveError> {
+        Ok(self.db.pragma_update(None, "user_version", SCHEMA)?)
+    }
+
     /// Closes the file, with its write-ahead log folded in.
     pub(crate) fn close(self) -> Result<(), ArchiveError> {
         self.db.close().map_err(|(_, e)| e.into())

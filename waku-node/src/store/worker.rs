@@ -3,7 +3,7 @@
 //! Messages and queries come in through one queue, so a query sees every message that was handed
 //! in before it. Messages that queued up meanwhile are written in one transaction.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,6 +29,8 @@ pub(crate) struct ArchiveCounters {
     pub(crate) timestamp: AtomicU64,
     pub(crate) overflow: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Whether the last write failed.
+    pub(crate) failing: AtomicBool,
     /// Messages and bytes kept at present.
     pub(crate) messages: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -40,6 +42,8 @@ enum Job {
     Query(StoreQuery, oneshot::Sender<Result<StorePage, QueryError>>),
     /// A query of a peer; the answer is encoded here, away from the network task.
     Serve(String, StoreQuery, oneshot::Sender<Bytes>),
+    /// A trial write.
+    Check(oneshot::Sender<Result<(), ArchiveError>>),
     Stop,
 }
 
@@ -135,6 +139,13 @@ impl ArchiveWorker {
         answer
     }
 
+    /// Writes to the database, and says whether that went well.
+    pub(crate) fn check(&self) -> oneshot::Receiver<Result<(), ArchiveError>> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.jobs.send(Job::Check(reply));
+        answer
+    }
+
     /// Writes what is queued, closes the database and waits for the thread to end.
     pub(crate) async fn stop(mut self) {
         let _ = self.jobs.send(Job::Stop);
@@ -191,6 +202,7 @@ impl Loop {
                 None | Some(Job::Insert(_)) => {}
                 Some(Job::Query(q, reply)) => drop(reply.send(self.archive.query(&q, now()))),
                 Some(Job::Serve(id, q, reply)) => drop(reply.send(self.serve(id, &q))),
+                Some(Job::Check(reply)) => drop(reply.send(self.archive.check())),
                 Some(Job::Stop) => break,
             }
         }
@@ -203,7 +215,9 @@ impl Loop {
         if batch.is_empty() {
             return;
         }
-        if let Err(e) = self.archive.insert(batch) {
+        let written = self.archive.insert(batch);
+        self.counters.failing.store(written.is_err(), Ordering::Relaxed);
+        if let Err(e) = written {
             tracing::error!(error = %e, messages = batch.len(), "archiving failed");
             self.counters.failed.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }

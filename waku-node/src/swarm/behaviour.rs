@@ -14,8 +14,9 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, connection_limits, identify, ping};
 use sha2::{Digest, Sha256};
 
-use super::push;
+use super::{colocation, push};
 use crate::config::NodeConfig;
+use crate::ping::{PROTOCOL as PING_PROTOCOL, PingCodec};
 use crate::rpc::FrameCodec;
 use crate::status::Shared;
 use crate::{filter, lightpush, metadata, store};
@@ -46,6 +47,7 @@ pub(super) type Relay =
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
+    colocation: Toggle<colocation::Behaviour>,
     pub(super) relay: Toggle<Relay>,
     pub(super) metadata: request_response::Behaviour<FrameCodec>,
     pub(super) store: request_response::Behaviour<FrameCodec>,
@@ -55,6 +57,8 @@ pub(super) struct Behaviour {
     pub(super) lightpush_v2: request_response::Behaviour<FrameCodec>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    /// Pings that handles ask for, beside those that look after connections.
+    pub(super) asked_ping: request_response::Behaviour<PingCodec>,
 }
 
 /// Lets subscriptions to topics of one cluster pass, the node's own as well as those of peers.
@@ -102,6 +106,7 @@ impl Behaviour {
         };
         Ok(Self {
             limits: connection_limits::Behaviour::new(connection_limits),
+            colocation: limits.max_connections_per_ip.map(colocation::Behaviour::new).into(),
             relay: config.relay.then(|| relay(config.cluster_id)).transpose()?.into(),
             metadata: rpc(
                 metadata::PROTOCOL,
@@ -134,16 +139,25 @@ impl Behaviour {
                     .with_cache_size(0),
             ),
             ping: ping::Behaviour::new(ping::Config::new()),
+            asked_ping: rpc(
+                PING_PROTOCOL,
+                ProtocolSupport::Outbound,
+                PingCodec::default(),
+                limits.request_timeout,
+            ),
         })
     }
 }
 
-fn rpc(
+fn rpc<C>(
     protocol: &'static str,
     support: ProtocolSupport,
-    codec: FrameCodec,
+    codec: C,
     timeout: Duration,
-) -> request_response::Behaviour<FrameCodec> {
+) -> request_response::Behaviour<C>
+where
+    C: request_response::Codec<Protocol = StreamProtocol> + Clone + Send + 'static,
+{
     let config = request_response::Config::default()
         .with_request_timeout(timeout)
         .with_max_concurrent_streams(MAX_STREAMS);

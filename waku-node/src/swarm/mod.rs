@@ -4,10 +4,12 @@
 //! [`Command`]s over one bounded channel and read what it publishes in [`Shared`].
 
 mod behaviour;
+mod colocation;
 mod connections;
 mod filter;
 mod lightpush;
 mod peers;
+mod ping;
 mod push;
 mod reconnect;
 mod relay;
@@ -42,7 +44,7 @@ use crate::lightpush::LightpushRequest;
 use crate::message::{MessageHash, WakuMessage};
 use crate::metadata::Metadata;
 use crate::status::Shared;
-use crate::store::{ArchiveWorker, QueryError, StorePage, StoreQuery, StoreServer};
+use crate::store::{ArchiveError, ArchiveWorker, QueryError, StorePage, StoreQuery, StoreServer};
 
 /// How often the mesh is looked at; gossipsub does not report its changes.
 const MESH_TICK: Duration = Duration::from_millis(200);
@@ -94,6 +96,12 @@ pub(crate) enum Command {
         request: LightpushRequest,
         reply: LightpushReply,
     },
+    Ping {
+        peer: PeerId,
+        reply: ping::Reply,
+    },
+    /// Asks for a trial write to the archive, if there is one.
+    CheckArchive(oneshot::Sender<Option<oneshot::Receiver<Result<(), ArchiveError>>>>),
     Shutdown,
 }
 
@@ -137,6 +145,8 @@ pub(crate) struct Driver {
     /// What this node asked which filter server for. Kept over lost connections: the server does so.
     filter_subscribed: HashMap<PeerId, HashSet<Criterion>>,
     lightpush_requests: HashMap<(LightpushVersion, OutboundRequestId), lightpush::Pending>,
+    /// Pings that handles wait for.
+    pings: ping::Pings,
     /// Who was in the mesh of each topic when it was last looked at.
     mesh: HashMap<String, HashSet<PeerId>>,
     listeners: HashSet<ListenerId>,
@@ -185,6 +195,7 @@ impl Driver {
             filter_requests: HashMap::new(),
             filter_subscribed: HashMap::new(),
             lightpush_requests: HashMap::new(),
+            pings: HashMap::new(),
             mesh: HashMap::new(),
             listeners: HashSet::new(),
             peers_changed: false,
@@ -209,6 +220,9 @@ impl Driver {
         }
         for addr in &config.listen {
             self.listen(addr).await?;
+        }
+        for addr in &config.announce {
+            self.swarm.add_external_address(addr.clone());
         }
         Ok(())
     }
@@ -311,6 +325,10 @@ impl Driver {
             Command::Lightpush { peer, request, reply } => {
                 self.lightpush_request(peer, &request, reply);
             }
+            Command::Ping { peer, reply } => self.ping(peer, reply),
+            Command::CheckArchive(reply) => {
+                drop(reply.send(self.archive.as_ref().map(ArchiveWorker::check)));
+            }
             Command::Shutdown => {}
         }
     }
@@ -332,7 +350,8 @@ impl Driver {
                 BehaviourEvent::Identify(event) => self.on_identify(event),
                 BehaviourEvent::Ping(event) => self.on_ping(&event),
                 // The limits have no events.
-                BehaviourEvent::Limits(never) => match never {},
+                BehaviourEvent::Limits(never) | BehaviourEvent::Colocation(never) => match never {},
+                BehaviourEvent::AskedPing(event) => self.on_asked_ping(event),
             },
             SwarmEvent::NewListenAddr { mut address, .. } => {
                 address.push(Protocol::P2p(*self.swarm.local_peer_id()));
@@ -343,8 +362,11 @@ impl Driver {
                 address.push(Protocol::P2p(*self.swarm.local_peer_id()));
                 self.shared.update(|v| v.listen.retain(|a| *a != address));
             }
-            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
                 self.listeners.remove(&listener_id);
+                let own = Protocol::P2p(*self.swarm.local_peer_id());
+                let gone: Vec<_> = addresses.into_iter().map(|a| a.with(own.clone())).collect();
+                self.shared.update(|v| v.listen.retain(|a| !gone.contains(a)));
                 if let Err(error) = reason {
                     tracing::error!(%error, "a listener closed");
                 }

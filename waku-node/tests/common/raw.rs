@@ -18,6 +18,7 @@ pub const FILTER: &str = "/vac/waku/filter-subscribe/2.0.0-beta1";
 pub const FILTER_PUSH: &str = "/vac/waku/filter-push/2.0.0-beta1";
 pub const LIGHTPUSH: &str = "/vac/waku/lightpush/3.0.0";
 pub const LIGHTPUSH_V2: &str = "/vac/waku/lightpush/2.0.0-beta1";
+pub const PING: &str = "/ipfs/ping/1.0.0";
 pub const RELAY: &str = "/vac/waku/relay/2.0.0";
 
 /// What is written to a stream.
@@ -140,6 +141,11 @@ pub fn stream_attacker(protocol: &'static str) -> Swarm<Attacker> {
 pub fn filter_server() -> Swarm<Attacker> {
     let (ask, push) = (ProtocolSupport::Inbound, ProtocolSupport::Outbound);
     swarm(false, [(FILTER, ask), (FILTER_PUSH, push)])
+}
+
+/// A peer that gets pings as raw requests.
+pub fn ping_server() -> Swarm<Attacker> {
+    swarm(false, [(PING, ProtocolSupport::Inbound)])
 }
 
 /// A body with its length in front.

@@ -26,8 +26,8 @@ pub use outages::*;
 
 use crate::memory::StoreBehaviour;
 use crate::{
-    Event, EventLimits, EventStream, HistoryPage, HistoryQuery, Inbound, Message, MessageHash,
-    Status, Transport,
+    Event, EventLimits, EventStream, HistoryPage, HistoryQuery, Inbound, MAX_WATCHED_TOPICS,
+    Message, MessageHash, Status, Transport,
 };
 
 /// A small network for one test: a relay that keeps a Store, and endpoints connected to it.
@@ -35,6 +35,18 @@ use crate::{
 pub trait Harness: Send + Sized {
     /// The backend.
     type Endpoint: Transport;
+
+    /// How many topics one endpoint watches at most.
+    fn max_watched_topics(&self) -> usize {
+        MAX_WATCHED_TOPICS
+    }
+
+    /// Whether endpoints receive the whole shard and pick watched topics out by themselves. Where
+    /// somebody else does that for them, they know nothing of the other messages; the suite then
+    /// holds them to exactly that.
+    fn receives_the_whole_shard(&self) -> bool {
+        true
+    }
 
     /// Starts one more endpoint and returns once it is connected both ways: it can publish, and
     /// what others publish reaches it. Endpoints are numbered from 0.
@@ -73,6 +85,7 @@ macro_rules! conformance_tests {
             delivers_to_all_who_watch
             watches_and_unwatches
             keeps_many_topics_apart
+            limits_watched_topics
             suppresses_duplicates
             limits_sizes
             refuses_bad_input

@@ -1,11 +1,16 @@
 //! History from the Stores of connected peers.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::time::timeout;
-use waku_sys::{CallError, StoreQuery};
+use waku_sys::{CallError, MAX_PAGE, StoreAnswer, StoreQuery};
 
-use super::LibwakuTransport;
+use super::Slot;
+use super::confirm::Found;
+use super::keeper::StaticPeer;
 use crate::hub::lock;
 use crate::{HistoryError, HistoryPage, HistoryQuery, Inbound, MessageHash};
 
@@ -21,15 +26,35 @@ static QUESTIONS: AtomicU64 = AtomicU64::new(1);
 /// A connected peer that offers Store.
 #[derive(Debug)]
 pub(super) struct Store {
-    id: String,
+    pub(super) id: String,
     address: String,
 }
 
-impl LibwakuTransport {
+/// The Stores of the peers that a node is connected with.
+pub(super) struct Stores {
+    slot: Arc<Slot>,
+    peers: Arc<[StaticPeer]>,
+    pubsub_topic: String,
+    /// How long one of them may take to answer.
+    patience: Duration,
+    /// The Store that answered last. Staying with one tells fewer strangers what is asked for.
+    preferred: Mutex<Option<String>>,
+}
+
+impl Stores {
+    pub(super) fn new(
+        slot: Arc<Slot>,
+        peers: Arc<[StaticPeer]>,
+        pubsub_topic: String,
+        patience: Duration,
+    ) -> Self {
+        Self { slot, peers, pubsub_topic, patience, preferred: Mutex::new(None) }
+    }
+
     /// Whom to ask, in this order: who answered last, then the others by id.
-    pub(super) async fn stores(&self) -> Result<Vec<Store>, CallError> {
-        let peers = self.node.peers().await?;
-        let preferred = lock(&self.preferred_store).clone();
+    pub(super) async fn connected(&self) -> Result<Vec<Store>, CallError> {
+        let peers = self.slot.node().peers().await?;
+        let preferred = lock(&self.preferred).clone();
         let mut stores: Vec<_> = (peers.into_iter())
             .filter(|(_, info)| info.protocols.iter().any(|p| p == STORE_PROTOCOL))
             .filter_map(|(id, info)| {
@@ -53,17 +78,15 @@ impl LibwakuTransport {
         Ok(stores)
     }
 
-    pub(super) async fn ask_stores(
-        &self,
-        query: &HistoryQuery,
-    ) -> Result<HistoryPage, HistoryError> {
-        let stores = timeout(self.options.history_timeout, self.stores()).await;
+    /// A page of history from the first of them that has one.
+    pub(super) async fn fetch(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryError> {
+        let stores = timeout(self.patience, self.connected()).await;
         let stores = stores.map_err(|_| HistoryError::Timeout)?.map_err(history_error)?;
         let mut failure = HistoryError::NoStore;
         for store in stores {
-            match self.ask_store(&store, query).await {
+            match self.fetch_from(&store, query).await {
                 Ok(page) => {
-                    *lock(&self.preferred_store) = Some(store.id);
+                    *lock(&self.preferred) = Some(store.id);
                     return Ok(page);
                 }
                 Err(error) => {
@@ -78,34 +101,21 @@ impl LibwakuTransport {
         Err(failure)
     }
 
-    async fn ask_store(
+    async fn fetch_from(
         &self,
         store: &Store,
         query: &HistoryQuery,
     ) -> Result<HistoryPage, HistoryError> {
         let question = StoreQuery {
-            request_id: format!("{:016x}", QUESTIONS.fetch_add(1, Ordering::Relaxed)),
             include_data: true,
-            forward: true,
-            pubsub_topic: Some(self.pubsub_topic.clone()),
             content_topics: query.content_topics.clone(),
             time_start: query.start_ns,
             time_end: query.end_ns,
-            hashes: Vec::new(),
             cursor: query.cursor.map(|hash| hash.0),
             limit: query.limit,
+            ..self.question()
         };
-        let answer = self.node.store_query(&store.address, &question);
-        let answer = timeout(self.options.history_timeout, answer)
-            .await
-            .map_err(|_| HistoryError::Timeout)?
-            .map_err(history_error)?;
-        if answer.status != 200 {
-            return Err(HistoryError::refused(answer.status, &answer.description));
-        }
-        if answer.request_id != question.request_id {
-            return Err(HistoryError::Malformed("an answer to another question"));
-        }
+        let answer = self.ask(store, &question).await?;
         let sent = answer.messages.len();
         let messages: Vec<_> = (answer.messages.into_iter())
             .filter(|m| m.pubsub_topic.as_ref().is_none_or(|t| *t == self.pubsub_topic))
@@ -120,6 +130,86 @@ impl LibwakuTransport {
         let page = HistoryPage { messages, cursor: answer.cursor.map(MessageHash) };
         query.check_answer(&page, left_out)?;
         Ok(page)
+    }
+
+    /// Which of at most 100 messages a Store has.
+    pub(super) async fn which_of(
+        &self,
+        store: &Store,
+        hashes: &[MessageHash],
+    ) -> Result<Found, HistoryError> {
+        let question = StoreQuery {
+            hashes: hashes.iter().map(|hash| hash.0).collect(),
+            pubsub_topic: None,
+            ..self.question()
+        };
+        let answer = self.ask(store, &question).await?;
+        let has = answer.messages.iter().map(|m| MessageHash(m.hash));
+        // Whatever else it may answer was not asked for.
+        Ok(Found { hashes: has.filter(|hash| hashes.contains(hash)).collect(), complete: true })
+    }
+
+    /// The hashes of all messages that a Store has from a time, both ends included; no more once
+    /// `wanted` are among them, and no more than so many pages.
+    pub(super) async fn hashes_between(
+        &self,
+        store: &Store,
+        start_ns: i64,
+        end_ns: i64,
+        wanted: &[MessageHash],
+        max_pages: usize,
+    ) -> Result<Found, HistoryError> {
+        let mut found = Found::default();
+        let mut missing: HashSet<_> = wanted.iter().collect();
+        let mut question =
+            StoreQuery { time_start: Some(start_ns), time_end: Some(end_ns), ..self.question() };
+        for _ in 0..max_pages {
+            let answer = self.ask(store, &question).await?;
+            for hash in answer.messages.iter().map(|m| MessageHash(m.hash)) {
+                missing.remove(&hash);
+                found.hashes.insert(hash);
+            }
+            if answer.cursor.is_none() || missing.is_empty() {
+                found.complete = true;
+                break;
+            }
+            if answer.messages.is_empty() || answer.cursor == question.cursor {
+                return Err(HistoryError::Malformed("a cursor that leads nowhere"));
+            }
+            question.cursor = answer.cursor;
+        }
+        Ok(found)
+    }
+
+    /// What all questions have in common: hashes on the shard, as many as fit in a page.
+    fn question(&self) -> StoreQuery {
+        StoreQuery {
+            forward: true,
+            pubsub_topic: Some(self.pubsub_topic.clone()),
+            limit: MAX_PAGE,
+            ..StoreQuery::default()
+        }
+    }
+
+    async fn ask(&self, store: &Store, question: &StoreQuery) -> Result<StoreAnswer, HistoryError> {
+        let request_id = format!("{:016x}", QUESTIONS.fetch_add(1, Ordering::Relaxed));
+        let question = StoreQuery { request_id, ..question.clone() };
+        let node = self.slot.node();
+        let answer = node.store_query(&store.address, &question);
+        let answer = timeout(self.patience, answer)
+            .await
+            .map_err(|_| HistoryError::Timeout)?
+            .map_err(history_error)?;
+        if answer.status != 200 {
+            return Err(HistoryError::refused(answer.status, &answer.description));
+        }
+        if answer.request_id != question.request_id {
+            return Err(HistoryError::Malformed("an answer to another question"));
+        }
+        if answer.messages.len() > question.limit as usize {
+            return Err(HistoryError::Malformed("more messages than asked for"));
+        }
+        Ok(answer)
     }
 }
 

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use waku_sys::{CallError, Node};
 
-use super::LibwakuOptions;
+use super::{LibwakuError, LibwakuOptions, Slot};
 use crate::hub::Hub;
 
 /// How often to look after the node, besides whenever an event suggests it.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest patience with an empty mesh.
 const MAX_MESH_PATIENCE: Duration = Duration::from_secs(600);
@@ -34,11 +34,16 @@ impl StaticPeer {
         (at.starts_with('/') && plain(at) && plain(id) && !id.contains('/'))
             .then(|| Self { address: address.to_owned(), id: id.to_owned() })
     }
+
+    pub(super) fn parse_all(addresses: Vec<String>) -> Result<Arc<[Self]>, LibwakuError> {
+        let peers = addresses.into_iter().map(|a| Self::parse(&a).ok_or(LibwakuError::Peer(a)));
+        peers.collect()
+    }
 }
 
-/// The task that does it.
+/// The task that does it. Where there are no static peers, it only reports.
 pub(crate) struct Keeper {
-    pub(crate) node: Node,
+    pub(crate) slot: Arc<Slot>,
     pub(crate) pubsub_topic: String,
     pub(crate) peers: Arc<[StaticPeer]>,
     pub(crate) hub: Arc<Hub>,
@@ -64,6 +69,7 @@ impl Keeper {
     }
 
     async fn keep(&self) {
+        let node = self.slot.node();
         let min = self.options.redial_min;
         let mut redials: Vec<_> = (self.peers.iter())
             .map(|_| Redial { at: Instant::now(), delay: min, under_way: false })
@@ -91,7 +97,7 @@ impl Keeper {
                     redial.delay = (redial.delay * 2).min(self.options.redial_max);
                 }
             }
-            let connected = match self.node.connected_peers().await {
+            let connected = match node.connected_peers().await {
                 Ok(connected) => connected.into_iter().collect::<HashSet<_>>(),
                 Err(CallError::Destroyed) => return,
                 Err(error) => {
@@ -99,15 +105,15 @@ impl Keeper {
                     continue;
                 }
             };
-            let Ok(carriers) = carriers(&self.node, &self.pubsub_topic).await else { continue };
+            let Ok(carriers) = carriers(&node, &self.pubsub_topic).await else { continue };
             self.hub.set_peers(carriers.len());
 
             let in_mesh = match carriers.len() {
                 0 => 0,
-                _ => self.node.mesh_peers(&self.pubsub_topic).await.map_or(0, |p| p.len()),
+                _ => node.mesh_peers(&self.pubsub_topic).await.map_or(0, |p| p.len()),
             };
             if mesh.observe(carriers.len(), in_mesh, Instant::now()) {
-                self.renew(&carriers, &mut redials).await;
+                self.renew(&node, &carriers, &mut redials).await;
                 continue;
             }
             let now = Instant::now();
@@ -116,7 +122,7 @@ impl Keeper {
                     (redial.at, redial.delay) = (now, min);
                 } else if !redial.under_way && redial.at <= now {
                     redial.under_way = true;
-                    let (node, address) = (self.node.clone(), peer.address.clone());
+                    let (node, address) = (node.clone(), peer.address.clone());
                     dials.spawn(async move {
                         // Whether it worked is seen when looking.
                         let dialled = node.connect(&address).await;
@@ -128,14 +134,14 @@ impl Keeper {
     }
 
     /// Ends the connections to static peers that carry the shard; they are dialled at once.
-    async fn renew(&self, carriers: &[String], redials: &mut [Redial]) {
+    async fn renew(&self, node: &Node, carriers: &[String], redials: &mut [Redial]) {
         tracing::warn!(
             peers = carriers.len(),
-            "connected, and no peer in the mesh: connecting anew"
+            "connected, and no peer in the mesh: connecting to static peers anew"
         );
         for (peer, redial) in self.peers.iter().zip(redials) {
             if carriers.contains(&peer.id) {
-                if let Err(error) = self.node.disconnect(&peer.id).await {
+                if let Err(error) = node.disconnect(&peer.id).await {
                     tracing::debug!(%error, "a peer was not disconnected");
                 }
                 redial.at = Instant::now();
@@ -145,7 +151,7 @@ impl Keeper {
 }
 
 /// Shortest time between two looks that nothing suggested.
-const MIN_LOOK: Duration = Duration::from_millis(50);
+pub(super) const MIN_LOOK: Duration = Duration::from_millis(50);
 
 /// Connected peers that take part in the shard.
 pub(crate) async fn carriers(node: &Node, pubsub_topic: &str) -> Result<Vec<String>, CallError> {

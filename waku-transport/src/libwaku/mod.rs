@@ -1,10 +1,22 @@
 //! A node of libwaku, the C library, in this process.
 //!
-//! [`LibwakuTransport`] owns a node that takes part in relay on one shard, made by a library that
-//! is loaded at run time. The library leaves much to its user, and this is where it is done:
-//! static peers are dialled for as long as they are not connected, a link that carries nothing
-//! though it is up is replaced, messages are sent at a pace that none of them is lost by, results
-//! and events are believed only as far as they can be.
+//! [`LibwakuTransport`] runs on a node made by a library that is loaded at run time, in one of
+//! three ways:
+//!
+//! | | the node | receives by | publishes by |
+//! |---|---|---|---|
+//! | [`new`](LibwakuTransport::new) | is made and owned here | relay | relay |
+//! | [`edge`](LibwakuTransport::edge) | is made and owned here | filter | lightpush |
+//! | [`attach`](LibwakuTransport::attach) | is the host's, and stays so | relay | relay |
+//!
+//! Relay is the private way, and costs the traffic of the whole shard. **Filter tells its server
+//! which content topics this device follows, and lightpush which messages are its own**; choose it
+//! knowing that.
+//!
+//! The library leaves much to its user, and this is where it is done: static peers are dialled for
+//! as long as they are not connected, a link that carries nothing though it is up is replaced,
+//! messages are sent at a pace that none of them is lost by, a Store is asked whether they have
+//! arrived ([`Confirmation`]), results and events are believed only as far as they can be.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,51 +34,60 @@
 //! # }
 //! ```
 
+mod attach;
+mod confirm;
+mod edge;
 mod history;
 mod keeper;
 mod pace;
+mod publish;
+mod pump;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+pub use confirm::{Confirmation, Lookup};
+pub use edge::{EdgeOptions, MAX_EDGE_TOPICS};
 pub use pace::Pace;
 pub use waku_sys::{
-    CallError, ConfigError, Library, LoadError, LogLevel, Nat, NewNodeError, Node, NodeConfig,
-    NodeKey, Retention, Source, StoreConfig,
+    CallError, ConfigError, EventInlet, Library, LoadError, LogLevel, Nat, NewNodeError, Node,
+    NodeConfig, NodeKey, Retention, Source, StoreConfig,
 };
 
 use crate::hub::{EventLimits, Hub, lock, system_clock};
-use crate::window::Window;
 use crate::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
-    Status, Transport, TransportError,
+    EventStream, HistoryError, HistoryPage, HistoryQuery, MAX_WATCHED_TOPICS, Message, MessageHash,
+    PublishError, Status, Transport, TransportError,
 };
+use confirm::{Confirmer, Verdict};
+use edge::Edge;
+use history::Stores;
 use keeper::{Keeper, StaticPeer};
 use pace::Pacer;
-
-/// How long the library remembers what went by, and refuses to send it again.
-const LIBRARY_REMEMBERS: Duration = Duration::from_secs(120);
-
-/// Most messages of which it is remembered here that the library knows them.
-const MAX_KNOWN: usize = 65_536;
+use publish::Known;
+use pump::Pump;
 
 /// How a [`LibwakuTransport`] behaves towards its user and its peers.
 #[derive(Clone, Debug)]
 pub struct LibwakuOptions {
     /// Bounds on what is kept for readers.
     pub events: EventLimits,
-    /// How long publishing may take, the wait for its turn included.
+    /// How long publishing may take, the wait for its turn included and for confirmation not.
     pub publish_timeout: Duration,
     /// How long one Store may take to answer before the next one is asked.
     pub history_timeout: Duration,
     /// The pace to publish at.
     pub pace: Pace,
+    /// Whether and how a connected Store is asked for what was published; without, or where there
+    /// is no Store, publishing succeeds once the library has accepted the message, which it may
+    /// lose. With it publishing takes longer, so have many messages under way at once.
+    pub confirmation: Option<Confirmation>,
     /// How long to wait before a static peer is dialled again, the first time. Doubles with each.
     pub redial_min: Duration,
     /// How long at most.
@@ -74,6 +95,8 @@ pub struct LibwakuOptions {
     /// How long a shard may have peers and none of them in its mesh before connections are made
     /// anew. Doubles with each time that this did not help.
     pub mesh_patience: Duration,
+    /// For edge nodes only.
+    pub edge: EdgeOptions,
 }
 
 impl Default for LibwakuOptions {
@@ -83,9 +106,11 @@ impl Default for LibwakuOptions {
             publish_timeout: Duration::from_secs(10),
             history_timeout: Duration::from_secs(20),
             pace: Pace::default(),
+            confirmation: Some(Confirmation::default()),
             redial_min: Duration::from_secs(1),
             redial_max: Duration::from_secs(60),
             mesh_patience: Duration::from_secs(15),
+            edge: EdgeOptions::default(),
         }
     }
 }
@@ -93,9 +118,12 @@ impl Default for LibwakuOptions {
 /// Why a [`LibwakuTransport`] did not start. Nothing is left running then.
 #[derive(Debug, Error)]
 pub enum LibwakuError {
-    /// Watching needs relay, and the node has it switched off.
+    /// Taking part in a shard needs relay, and the node has it switched off.
     #[error("the node is configured without relay")]
     NoRelay,
+    /// An edge node has nobody to be served by.
+    #[error("an edge node needs a server")]
+    NoServer,
     /// A static peer's address does not end with its id, or is several.
     #[error("not the address of a peer: {0}")]
     Peer(String),
@@ -107,37 +135,74 @@ pub enum LibwakuError {
     Call(#[from] CallError),
 }
 
-/// A transport over a node of libwaku. Dropping it stops the node without waiting for it.
+/// A transport over a node of libwaku. Dropping it stops the node without waiting for it, or
+/// detaches from it.
 pub struct LibwakuTransport {
-    node: Node,
+    way: Way,
+    slot: Arc<Slot>,
     pubsub_topic: String,
-    peer_id: String,
-    listen_address: String,
-    peers: Arc<[StaticPeer]>,
+    listen: Option<Listen>,
     options: LibwakuOptions,
     hub: Arc<Hub>,
+    /// Wakes the task that looks after the node.
+    look: Arc<Notify>,
     known: Arc<Mutex<Known>>,
     pacer: Pacer,
-    /// The Store that answered last. Staying with one tells fewer strangers what is asked for.
-    preferred_store: Mutex<Option<String>>,
+    stores: Arc<Stores>,
+    confirmer: Option<Arc<Confirmer>>,
 }
 
-/// What the library is known to know, and will call a duplicate.
-struct Known {
-    /// Messages that this node was asked to publish. They come back as events.
-    own: Window,
-    /// Messages that it took.
-    accepted: Window,
-    /// Messages of which it never said whether it took them.
-    uncertain: Window,
-    /// Messages of others.
-    received: Window,
+/// How messages come and go.
+enum Way {
+    Relay,
+    Edge(Arc<Edge>),
 }
 
-impl Known {
-    fn new() -> Self {
-        let window = || Window::new(MAX_KNOWN, LIBRARY_REMEMBERS);
-        Self { own: window(), accepted: window(), uncertain: window(), received: window() }
+/// The node of a transport. Edge nodes are replaced from time to time.
+pub(crate) struct Slot {
+    state: Mutex<(Node, Option<String>)>,
+}
+
+impl Slot {
+    fn node(&self) -> Node {
+        lock(&self.state).0.clone()
+    }
+
+    fn peer_id(&self) -> Option<String> {
+        lock(&self.state).1.clone()
+    }
+
+    fn set(&self, node: Node, peer_id: String) {
+        let last = std::mem::replace(&mut *lock(&self.state), (node, Some(peer_id)));
+        drop(last);
+    }
+
+    fn set_peer_id(&self, peer_id: String) {
+        lock(&self.state).1 = Some(peer_id);
+    }
+}
+
+/// Where a node of our own can be dialled. The library's own answer cannot always.
+struct Listen {
+    ip: IpAddr,
+    port: u16,
+}
+
+impl Listen {
+    fn of(config: &NodeConfig) -> Self {
+        let ip = match config.nat {
+            Nat::External(ip) => ip,
+            Nat::None => config.listen_address,
+        };
+        Self { ip, port: config.tcp_port.get() }
+    }
+
+    fn address(&self, peer_id: &str) -> String {
+        let family = match self.ip {
+            IpAddr::V4(_) => "ip4",
+            IpAddr::V6(_) => "ip6",
+        };
+        format!("/{family}/{}/tcp/{}/p2p/{peer_id}", self.ip, self.port)
     }
 }
 
@@ -161,9 +226,7 @@ impl LibwakuTransport {
         if !config.shards.contains(&shard) {
             config.shards.push(shard);
         }
-        let peers: Result<Vec<_>, _> =
-            peers.into_iter().map(|p| StaticPeer::parse(&p).ok_or(LibwakuError::Peer(p))).collect();
-        let peers: Arc<[_]> = peers?.into();
+        let peers = StaticPeer::parse_all(peers)?;
         let pubsub_topic = waku_node::pubsub_topic(config.cluster_id.into(), shard.into());
 
         let (node, events) = Node::new(library, &config, waku_sys::NodeOptions::default()).await?;
@@ -176,42 +239,79 @@ impl LibwakuTransport {
                 return Err(error.into());
             }
         };
-        let hub = Arc::new(Hub::new(options.events.clone(), system_clock()));
-        let known = Arc::new(Mutex::new(Known::new()));
-        let look = Arc::new(Notify::new());
+        let (transport, keeper) =
+            Self::assemble(node, pubsub_topic, peers, options, Some(&config), Way::Relay);
+        transport.slot.set_peer_id(peer_id);
+        let (pump, hub) = (transport.pump(), Arc::clone(&transport.hub));
+        tokio::spawn(keeper.run());
+        tokio::spawn(async move {
+            pump.run(events).await;
+            hub.close();
+        });
+        Ok(transport)
+    }
+
+    /// Everything around a node, and what it takes to look after it.
+    fn assemble(
+        node: Node,
+        pubsub_topic: String,
+        peers: Arc<[StaticPeer]>,
+        options: LibwakuOptions,
+        config: Option<&NodeConfig>,
+        way: Way,
+    ) -> (Self, Keeper) {
+        let max_watched = match way {
+            Way::Relay => MAX_WATCHED_TOPICS,
+            Way::Edge(_) => MAX_EDGE_TOPICS,
+        };
+        let slot = Arc::new(Slot { state: Mutex::new((node, None)) });
+        let hub = Hub::with_max_watched(options.events.clone(), system_clock(), max_watched);
+        let hub = Arc::new(hub);
         let keeper = Keeper {
-            node: node.clone(),
+            slot: Arc::clone(&slot),
             pubsub_topic: pubsub_topic.clone(),
             peers: Arc::clone(&peers),
             hub: Arc::clone(&hub),
-            look: Arc::clone(&look),
+            look: Arc::new(Notify::new()),
             options: options.clone(),
         };
-        tokio::spawn(keeper.run());
-        let pump = Pump {
-            pubsub_topic: pubsub_topic.clone(),
-            hub: Arc::clone(&hub),
-            known: Arc::clone(&known),
-            look,
-        };
-        tokio::spawn(pump.run(events));
-        Ok(Self {
-            listen_address: listen_address(&config, &peer_id),
-            pacer: Pacer::new(options.pace.clone()),
-            preferred_store: Mutex::new(None),
-            node,
+        let patience = options.history_timeout;
+        let stores = Stores::new(Arc::clone(&slot), peers, pubsub_topic.clone(), patience);
+        let stores = Arc::new(stores);
+        let confirmer = options.confirmation.clone().map(|confirmation| {
+            let confirmer = Arc::new(Confirmer::new(confirmation));
+            tokio::spawn(Arc::clone(&confirmer).run(Arc::clone(&stores), Arc::clone(&hub)));
+            confirmer
+        });
+        let transport = Self {
+            way,
+            slot,
             pubsub_topic,
-            peer_id,
-            peers,
+            listen: config.map(Listen::of),
+            pacer: Pacer::new(options.pace.clone()),
             options,
             hub,
-            known,
-        })
+            look: Arc::clone(&keeper.look),
+            known: Arc::new(Mutex::new(Known::new())),
+            stores,
+            confirmer,
+        };
+        (transport, keeper)
     }
 
-    /// The node, for what is beyond a transport.
-    pub fn node(&self) -> &Node {
-        &self.node
+    fn pump(&self) -> Pump {
+        Pump {
+            pubsub_topic: self.pubsub_topic.clone(),
+            hub: Arc::clone(&self.hub),
+            known: Arc::clone(&self.known),
+            look: Arc::clone(&self.look),
+        }
+    }
+
+    /// The node, for what is beyond a transport. An edge node is replaced by another one from time
+    /// to time, which this then answers with.
+    pub fn node(&self) -> Node {
+        self.slot.node()
     }
 
     /// The shard, `/waku/2/rs/<cluster>/<shard>`.
@@ -219,66 +319,29 @@ impl LibwakuTransport {
         &self.pubsub_topic
     }
 
-    /// Publishes once it is this message's turn.
-    async fn publish_paced(
+    async fn publish_and_confirm(
         &self,
         hash: MessageHash,
-        size: usize,
-        message: waku_sys::WakuMessage,
+        message: Message,
     ) -> Result<MessageHash, PublishError> {
-        let wait = self.pacer.reserve(size, self.options.publish_timeout);
-        let Some(wait) = wait else {
-            return Err(PublishError::Failed("too much waits to be published".to_owned()));
-        };
-        tokio::time::sleep(wait).await;
-        self.hub.sending(hash);
-        lock(&self.known).own.insert(hash, Instant::now());
-        let mut unanswered = Unanswered { known: &self.known, hash, so_far: true };
-        let answer = self.node.publish(&self.pubsub_topic, &message).await;
-        unanswered.so_far = answer == Err(CallError::Timeout);
-        match answer {
-            Ok(answer) => {
-                if answer != hash.0 {
-                    tracing::warn!(%hash, "libwaku calls a message by another hash");
-                }
-                lock(&self.known).accepted.insert(hash, Instant::now());
-                Ok(hash)
-            }
-            Err(CallError::Failed(text)) if text.contains("NoPeersToPublish") => {
-                self.nobody_or_duplicate(hash).await
-            }
-            Err(error) => Err(publish_error(error)),
+        let timestamp_ns = message.timestamp_ns;
+        let publishing = self.publish_paced(hash, message);
+        let published = timeout(self.options.publish_timeout, publishing).await;
+        published.unwrap_or(Err(PublishError::Timeout))?;
+        match self.verdict(hash, timestamp_ns).await {
+            Verdict::Stored | Verdict::Unknown => Ok(hash),
+            Verdict::Lost => Err(PublishError::Unconfirmed),
         }
     }
 
-    /// The library answers alike when nobody is there and when it knows the message already.
-    async fn nobody_or_duplicate(&self, hash: MessageHash) -> Result<MessageHash, PublishError> {
-        let (sure, uncertain) = {
-            let (mut known, now) = (lock(&self.known), Instant::now());
-            let sure = known.accepted.contains(&hash, now) || known.received.contains(&hash, now);
-            (sure, known.uncertain.contains(&hash, now))
-        };
-        // If somebody is there, this is the answer to an earlier attempt that never got one.
-        let there = async {
-            let carriers = keeper::carriers(&self.node, &self.pubsub_topic).await;
-            carriers.is_ok_and(|carriers| !carriers.is_empty())
-        };
-        if sure || (uncertain && there.await) { Ok(hash) } else { Err(PublishError::NoPeers) }
-    }
-}
-
-/// Remembers a message for which the library was called and gave no answer, also if that is because
-/// nobody waited for it.
-struct Unanswered<'a> {
-    known: &'a Mutex<Known>,
-    hash: MessageHash,
-    so_far: bool,
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if self.so_far {
-            lock(self.known).uncertain.insert(self.hash, Instant::now());
+    /// Peers that messages go to and come from.
+    async fn count_carriers(&self) -> usize {
+        match &self.way {
+            Way::Relay => {
+                let carriers = keeper::carriers(&self.slot.node(), &self.pubsub_topic).await;
+                carriers.map_or(0, |peers| peers.len())
+            }
+            Way::Edge(_) => self.hub.peers(),
         }
     }
 }
@@ -293,35 +356,42 @@ async fn start(node: &Node, pubsub_topic: &str) -> Result<String, CallError> {
 #[async_trait]
 impl Transport for LibwakuTransport {
     /// Hands a message to the peers that carry the shard, at the pace of [`LibwakuOptions::pace`]:
-    /// this returns the later the more is being published.
+    /// this returns the later the more is being published. Where
+    /// [`confirmation`](LibwakuOptions::confirmation) is on and a Store is connected, it returns
+    /// once that has the message, with [`PublishError::Unconfirmed`] if it should and has not, and
+    /// with success if it cannot be told.
     async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
         if self.hub.is_closed() {
             return Err(PublishError::Closed);
         }
         message.check()?;
         let hash = MessageHash::of(&self.pubsub_topic, &message);
-        let size = message.encoded_size();
-        let message = waku_sys::WakuMessage {
-            payload: message.payload.into(),
-            content_topic: message.content_topic,
-            timestamp: message.timestamp_ns,
-            ..waku_sys::WakuMessage::default()
-        };
-        let publishing = self.publish_paced(hash, size, message);
         tokio::select! {
-            published = timeout(self.options.publish_timeout, publishing) => {
-                published.unwrap_or(Err(PublishError::Timeout))
-            }
+            published = self.publish_and_confirm(hash, message) => published,
             () = self.hub.closed() => Err(PublishError::Closed),
         }
     }
 
+    /// For an edge node this waits until the server knows, for at most
+    /// [`EdgeOptions::watch_patience`].
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {
-        self.hub.watch(topics)
+        let Way::Edge(edge) = &self.way else { return self.hub.watch(topics) };
+        Edge::check(&topics)?;
+        self.hub.watch(topics)?;
+        let change = edge.changed();
+        self.look.notify_one();
+        edge.settled(change).await;
+        Ok(())
     }
 
     async fn unwatch(&self, topics: Vec<String>) -> Result<(), TransportError> {
-        self.hub.unwatch(&topics)
+        self.hub.unwatch(&topics)?;
+        if let Way::Edge(edge) = &self.way {
+            // Nobody has to wait for the server to know.
+            edge.changed();
+            self.look.notify_one();
+        }
+        Ok(())
     }
 
     fn events(&self) -> EventStream {
@@ -332,40 +402,53 @@ impl Transport for LibwakuTransport {
         if let Some(page) = self.hub.answer_without_asking(&query)? {
             return Ok(page);
         }
-        tokio::select! {
-            page = self.ask_stores(&query) => page,
+        let page = tokio::select! {
+            page = self.stores.fetch(&query) => page,
             () = self.hub.closed() => Err(HistoryError::Closed),
+        };
+        match page {
+            // An edge node is destroyed to make way for another one, too.
+            Err(HistoryError::Closed) if !self.hub.is_closed() => Err(HistoryError::NoStore),
+            page => page,
         }
     }
 
     async fn status(&self) -> Status {
+        let peer_id = self.slot.peer_id();
         let closed = Status {
-            peer_id: Some(self.peer_id.clone()),
             recent_timestamps: self.hub.recent_timestamps(),
+            peer_id: peer_id.clone(),
             ..Status::default()
         };
         if self.hub.is_closed() {
             return closed;
         }
-        let (carriers, stores) =
-            tokio::join!(keeper::carriers(&self.node, &self.pubsub_topic), self.stores());
-        let connected_peers = carriers.map_or(0, |peers| peers.len());
+        let (connected_peers, stores) =
+            tokio::join!(self.count_carriers(), self.stores.connected());
         if self.hub.is_closed() {
             return closed;
         }
+        let can_publish = match &self.way {
+            Way::Relay => connected_peers > 0,
+            Way::Edge(edge) => edge.can_publish(),
+        };
+        let listen = self.listen.as_ref().zip(peer_id.as_ref());
         Status {
             connected_peers,
-            can_publish: connected_peers > 0,
+            can_publish,
             store_available: stores.is_ok_and(|stores| !stores.is_empty()),
-            listen_addresses: vec![self.listen_address.clone()],
+            listen_addresses: listen.map(|(at, id)| at.address(id)).into_iter().collect(),
             ..closed
         }
     }
 
     async fn shutdown(&self) {
         self.hub.close();
+        if let Way::Edge(edge) = &self.way {
+            edge.ended().await;
+        }
         // Also for who comes second: it returns when the node is gone.
-        if let Err(error) = self.node.destroy().await {
+        if let Err(error) = self.slot.node().destroy().await {
             tracing::warn!(%error, "the node goes on");
         }
     }
@@ -373,83 +456,8 @@ impl Transport for LibwakuTransport {
 
 impl Drop for LibwakuTransport {
     fn drop(&mut self) {
-        // Ends both tasks, and with them the last handles of the node, which destroys it.
+        // Ends all tasks, and with them the last handles of the node, which destroys it, or
+        // detaches from it.
         self.hub.close();
     }
-}
-
-/// Brings the node's events to the hub.
-struct Pump {
-    pubsub_topic: String,
-    hub: Arc<Hub>,
-    known: Arc<Mutex<Known>>,
-    look: Arc<Notify>,
-}
-
-impl Pump {
-    /// Until the node is destroyed or the hub is closed.
-    async fn run(self, mut events: waku_sys::Events) {
-        use waku_sys::NodeEvent;
-        loop {
-            let event = tokio::select! {
-                event = events.next() => event,
-                () = self.hub.closed() => break,
-            };
-            match event {
-                Some(NodeEvent::Message { pubsub_topic, message }) => {
-                    if pubsub_topic == self.pubsub_topic {
-                        self.relayed(message);
-                    }
-                }
-                Some(NodeEvent::Dropped { count }) => {
-                    tracing::warn!(count, "the node's events came faster than they could be read");
-                    self.hub.missed(count);
-                    self.look.notify_one();
-                }
-                Some(NodeEvent::NotResponding) => tracing::warn!("libwaku takes no requests"),
-                Some(NodeEvent::Connection { .. } | NodeEvent::TopicHealth { .. }) => {
-                    self.look.notify_one();
-                }
-                Some(NodeEvent::Unknown) => {}
-                None => break,
-            }
-        }
-        self.hub.close();
-    }
-
-    fn relayed(&self, message: waku_sys::WakuMessage) {
-        let message = history::inbound(&self.pubsub_topic, message);
-        {
-            let (mut known, now) = (lock(&self.known), Instant::now());
-            // One that was published here comes back, also where it went nowhere.
-            if known.own.contains(&message.hash, now) {
-                return;
-            }
-            known.received.insert(message.hash, now);
-        }
-        self.hub.relayed(message);
-    }
-}
-
-fn publish_error(error: CallError) -> PublishError {
-    match error {
-        CallError::Invalid(what) => PublishError::Invalid(what),
-        CallError::Timeout => PublishError::Timeout,
-        CallError::Destroyed => PublishError::Closed,
-        CallError::Failed(text) => PublishError::Failed(text),
-        CallError::Malformed(what) => PublishError::Failed(what.to_owned()),
-    }
-}
-
-/// Where the node can be dialled. The library's own answer cannot always.
-fn listen_address(config: &NodeConfig, peer_id: &str) -> String {
-    let ip = match config.nat {
-        Nat::External(ip) => ip,
-        Nat::None => config.listen_address,
-    };
-    let family = match ip {
-        IpAddr::V4(_) => "ip4",
-        IpAddr::V6(_) => "ip6",
-    };
-    format!("/{family}/{ip}/tcp/{}/p2p/{peer_id}", config.tcp_port)
 }

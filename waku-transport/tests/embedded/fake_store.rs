@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
+use libp2p::identity::{Keypair, secp256k1};
 use libp2p::request_response::{self, Codec, Event, ProtocolSupport};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, identify, noise, tcp, yamux};
@@ -25,11 +26,8 @@ pub(crate) struct FakeStore {
 
 impl FakeStore {
     pub(crate) async fn start(behaviour: StoreBehaviour, key: &NodeKey) -> Self {
-        let mut secret = *key.expose();
-        let secret = libp2p::identity::secp256k1::SecretKey::try_from_bytes(&mut secret);
-        let key = libp2p::identity::secp256k1::Keypair::from(secret.expect("a good key"));
         let protocol = |name| [(StreamProtocol::new(name), ProtocolSupport::Full)];
-        let mut swarm = SwarmBuilder::with_existing_identity(key.into())
+        let mut swarm = SwarmBuilder::with_existing_identity(identity(key))
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .expect("the transport")
@@ -102,12 +100,16 @@ impl Drop for FakeStore {
     }
 }
 
+/// A key as libp2p has it.
+pub(crate) fn identity(key: &NodeKey) -> Keypair {
+    let mut secret = *key.expose();
+    let secret = secp256k1::SecretKey::try_from_bytes(&mut secret).expect("a good key");
+    secp256k1::Keypair::from(secret).into()
+}
+
 /// The peer id that belongs to a key.
 pub(crate) fn peer_id(key: &NodeKey) -> PeerId {
-    let mut secret = *key.expose();
-    let secret = libp2p::identity::secp256k1::SecretKey::try_from_bytes(&mut secret);
-    let key = libp2p::identity::secp256k1::Keypair::from(secret.expect("a good key"));
-    libp2p::identity::Keypair::from(key).public().to_peer_id()
+    identity(key).public().to_peer_id()
 }
 
 fn answer(behaviour: &StoreBehaviour, body: Bytes) -> Option<Bytes> {
@@ -152,7 +154,8 @@ struct Behaviour {
     store: request_response::Behaviour<Frames>,
 }
 
-fn request(
+/// The request that came in with an event, if one did, and where to answer it.
+pub(crate) fn request(
     event: Event<Bytes, Bytes>,
 ) -> Option<(Bytes, request_response::ResponseChannel<Bytes>)> {
     match event {
@@ -166,7 +169,7 @@ fn request(
 
 /// Frames of less than 16 KiB, whose length has one or two bytes.
 #[derive(Clone, Default)]
-struct Frames;
+pub(crate) struct Frames;
 
 impl Frames {
     async fn read(io: &mut (impl AsyncRead + Unpin + Send)) -> io::Result<Bytes> {

@@ -24,6 +24,11 @@ pub(crate) async fn library() -> Option<Library> {
     }
 }
 
+/// Whether that is a library of somebody else's, which may be slower to end than our own.
+pub(crate) fn is_real() -> bool {
+    std::env::var_os(waku_sys::LIBRARY_VARIABLE).is_some()
+}
+
 /// Says that this test is skipped.
 pub(crate) fn skipped(why: &str) {
     let thread = std::thread::current();
@@ -63,6 +68,11 @@ fn drop_in() -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "-p", "waku-node-capi"]).current_dir(workspace);
+    // Into the directory where it is looked for.
+    match profile.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => {}
+        Some(name) => drop(command.args(["--profile", name])),
+    }
     if let Some(target) = profile.parent() {
         command.arg("--target-dir").arg(target);
     }

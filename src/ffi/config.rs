@@ -1,0 +1,310 @@
+//! The configuration of a chat, as JSON; docs/C-API.md describes it.
+//!
+//! Errors never quote a value: a passphrase or a phrase in the wrong place would come out with it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
+use chat_core::params::{NetworkParams, ParamsError};
+use chat_core::store::DatabaseKey;
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use waku_node::Multiaddr;
+use zeroize::Zeroizing;
+
+/// Longest configuration, in bytes.
+pub(super) const MAX_CONFIG: usize = 64 * 1024;
+/// Most addresses in one list.
+const MAX_ADDRESSES: usize = 64;
+/// Longest address, in bytes: one with a name, a certificate's hash and an id is far shorter.
+const MAX_ADDRESS: usize = 512;
+/// Longest path, in bytes, as systems have it.
+const MAX_PATH: usize = 4096;
+
+/// Why a configuration is not understood.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfigError {
+    #[error("the configuration is not understood: {0}")]
+    Json(String),
+    #[error("give one of passphrase and key, and not both")]
+    Key,
+    #[error("the key is not 64 hex digits")]
+    KeyDigits,
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
+    #[error("{0} is no path")]
+    Path(&'static str),
+    #[error(transparent)]
+    Network(#[from] ParamsError),
+    #[error("libwaku has clusters up to 65535 only")]
+    Cluster,
+    #[error(transparent)]
+    Phrase(#[from] PhraseError),
+    #[error("{list}: {MAX_ADDRESSES} addresses at most")]
+    TooManyAddresses { list: &'static str },
+    #[error("{list}[{index}] is no multiaddress")]
+    Address { list: &'static str, index: usize },
+    #[error("there is no transport: one of embedded, libwaku, offline")]
+    NoTransport,
+    #[error("transport: attached is for waku_chat_attach, and the others are for waku_chat_open")]
+    OtherTransport,
+}
+
+/// What a chat is opened with.
+pub(super) struct Config {
+    pub(super) database: PathBuf,
+    pub(super) key: DatabaseKey,
+    pub(super) network: NetworkParams,
+    /// The account to make, if it is to be made.
+    pub(super) create: Option<RecoveryPhrase>,
+    pub(super) transport: Option<TransportConfig>,
+}
+
+/// The way to the network.
+pub(super) enum TransportConfig {
+    /// A node in this process.
+    Embedded { listen: Vec<Multiaddr>, peers: Vec<Multiaddr> },
+    /// A node of libwaku.
+    Libwaku {
+        library: Option<PathBuf>,
+        listen_address: IpAddr,
+        tcp_port: NonZeroU16,
+        cluster: u16,
+        peers: Vec<String>,
+    },
+    /// The host's node of libwaku.
+    Attached { library: Option<PathBuf> },
+    /// None.
+    Offline,
+}
+
+/// A text that is erased, and that no error quotes.
+struct Secret(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl Visitor<'_> for Read {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret(Zeroizing::new(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Read)
+    }
+}
+
+/// A network by its name or its parameters.
+struct Network(NetworkParams);
+
+/// The parameters, all of them and nothing else.
+#[derive(Deserialize)]
+#[serde(remote = "NetworkParams", deny_unknown_fields)]
+struct Params {
+    name: String,
+    cluster: u32,
+    shards: u32,
+    slot_secs: u64,
+    invitation_delay_ms: u64,
+    rank_delay_ms: u64,
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Network;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"public\", \"fast\" or the parameters of a network")
+            }
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Network, E> {
+                match name {
+                    "public" => Ok(Network(NetworkParams::public())),
+                    "fast" => Ok(Network(NetworkParams::fast())),
+                    other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+                }
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Network, A::Error> {
+                Params::deserialize(MapAccessDeserializer::new(map)).map(Network)
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    database: String,
+    passphrase: Option<Secret>,
+    key: Option<Secret>,
+    network: Network,
+    create: Option<Create>,
+    transport: Option<RawTransport>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    phrase: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum RawTransport {
+    Embedded(Embedded),
+    Libwaku(Libwaku),
+    Attached(Attached),
+    Offline(Offline),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Embedded {
+    #[serde(default)]
+    listen: Vec<String>,
+    #[serde(default)]
+    peers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Libwaku {
+    library: Option<String>,
+    #[serde(default = "loopback")]
+    listen_address: IpAddr,
+    tcp_port: NonZeroU16,
+    #[serde(default)]
+    peers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attached {
+    library: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offline {}
+
+fn loopback() -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
+}
+
+impl Config {
+    /// Reads a configuration.
+    pub(super) fn read(json: &str) -> Result<Self, ConfigError> {
+        let raw: Raw = strict(json).map_err(|error| ConfigError::Json(unquoted(&error)))?;
+        raw.network.0.validate()?;
+        let transport =
+            raw.transport.map(|transport| transport.check(&raw.network.0)).transpose()?;
+        Ok(Self {
+            database: path(raw.database, "database")?,
+            key: key(raw.passphrase, raw.key)?,
+            create: raw.create.map(|create| RecoveryPhrase::parse(&create.phrase.0)).transpose()?,
+            network: raw.network.0,
+            transport,
+        })
+    }
+}
+
+/// An object: structures can be read from arrays too, which nobody means.
+fn strict(json: &str) -> Result<Raw, serde_json::Error> {
+    if !json.trim_start().starts_with('{') {
+        return Err(serde_json::Error::invalid_type(Unexpected::Other("no object"), &"an object"));
+    }
+    serde_json::from_str(json)
+}
+
+/// What is wrong with JSON, without the value that is: of serde's texts only what comes from here.
+fn unquoted(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if !error.is_data() || text.starts_with("missing field") || text.starts_with("duplicate field")
+    {
+        return text;
+    }
+    match text.rsplit_once(", expected ") {
+        // An unknown member where there may be none at all is told without what is expected.
+        Some((_, expected)) if !text.contains("there are no fields at line") => {
+            format!("expected {expected}")
+        }
+        _ => format!("line {} column {}", error.line(), error.column()),
+    }
+}
+
+impl RawTransport {
+    fn check(self, network: &NetworkParams) -> Result<TransportConfig, ConfigError> {
+        let library = |given: Option<String>| given.map(|given| path(given, "library")).transpose();
+        Ok(match self {
+            RawTransport::Embedded(Embedded { listen, peers }) => TransportConfig::Embedded {
+                listen: addresses(listen, "listen")?,
+                peers: addresses(peers, "peers")?,
+            },
+            RawTransport::Libwaku(given) => TransportConfig::Libwaku {
+                library: library(given.library)?,
+                listen_address: given.listen_address,
+                tcp_port: given.tcp_port,
+                cluster: cluster(network)?,
+                peers: (addresses(given.peers, "peers")?.iter()).map(ToString::to_string).collect(),
+            },
+            RawTransport::Attached(given) => {
+                cluster(network)?;
+                TransportConfig::Attached { library: library(given.library)? }
+            }
+            RawTransport::Offline(Offline {}) => TransportConfig::Offline,
+        })
+    }
+}
+
+fn cluster(network: &NetworkParams) -> Result<u16, ConfigError> {
+    u16::try_from(network.cluster).map_err(|_| ConfigError::Cluster)
+}
+
+fn path(given: String, what: &'static str) -> Result<PathBuf, ConfigError> {
+    if given.is_empty() || given.len() > MAX_PATH || given.contains('\0') {
+        return Err(ConfigError::Path(what));
+    }
+    Ok(given.into())
+}
+
+fn key(passphrase: Option<Secret>, key: Option<Secret>) -> Result<DatabaseKey, ConfigError> {
+    match (passphrase, key) {
+        (Some(Secret(text)), None) if text.is_empty() => Err(ConfigError::EmptyPassphrase),
+        (Some(Secret(text)), None) => Ok(DatabaseKey::Passphrase(text)),
+        (None, Some(Secret(digits))) => {
+            let mut bytes = Zeroizing::new([0; 32]);
+            if digits.len() != 64 {
+                return Err(ConfigError::KeyDigits);
+            }
+            HEXLOWER_PERMISSIVE
+                .decode_mut(digits.as_bytes(), bytes.as_mut_slice())
+                .map_err(|_| ConfigError::KeyDigits)?;
+            Ok(DatabaseKey::Raw(bytes))
+        }
+        _ => Err(ConfigError::Key),
+    }
+}
+
+fn addresses(given: Vec<String>, list: &'static str) -> Result<Vec<Multiaddr>, ConfigError> {
+    if given.len() > MAX_ADDRESSES {
+        return Err(ConfigError::TooManyAddresses { list });
+    }
+    let read = |(index, text): (usize, String)| match text.parse() {
+        Ok(address) if text.len() <= MAX_ADDRESS => Ok(address),
+        _ => Err(ConfigError::Address { list, index }),
+    };
+    given.into_iter().enumerate().map(read).collect()
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! The transport that a configuration asks for.
+
+#![allow(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+use std::ffi::c_void;
+use std::path::PathBuf;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use waku_node::NodeConfig;
+use waku_transport::libwaku::{
+    EventInlet, Library, LibwakuOptions, LibwakuTransport, NodeConfig as LibwakuConfig, Source,
+};
+use waku_transport::memory::Network;
+use waku_transport::{EmbeddedTransport, Transport};
+
+use super::code::Failure;
+use super::config::{ConfigError, TransportConfig};
+use crate::NetworkParams;
+
+/// A node of a host, by the context that libwaku gave the host.
+///
+/// Making one promises what [`LibwakuTransport::attach`] demands: see `waku_chat_attach`.
+pub(super) struct HostNode(NonNull<c_void>);
+
+// SAFETY: it is only handed on; the library says itself which threads may use it, and the transport
+// sees to that.
+unsafe impl Send for HostNode {}
+
+impl HostNode {
+    /// # Safety
+    /// `context` is one that may be attached to: a running node of the libwaku that the
+    /// configuration names, not destroyed before the chat was closed.
+    pub(super) unsafe fn new(context: NonNull<c_void>) -> Self {
+        Self(context)
+    }
+}
+
+/// A transport, and where a host puts the events of its node.
+pub(super) type Opened = (Arc<dyn Transport>, Option<EventInlet>);
+
+/// Starts a transport of our own.
+pub(super) async fn open(
+    config: Option<TransportConfig>,
+    network: &NetworkParams,
+) -> Result<Opened, Failure> {
+    let transport: Arc<dyn Transport> = match config {
+        Some(TransportConfig::Embedded { listen, peers }) => {
+            let node = NodeConfig {
+                listen,
+                cluster_id: network.cluster,
+                shards: vec![network.shard()],
+                static_peers: peers,
+                ..NodeConfig::default()
+            };
+            Arc::new(EmbeddedTransport::new(node, &network.pubsub_topic()).await?)
+        }
+        Some(TransportConfig::Libwaku { library, listen_address, tcp_port, cluster, peers }) => {
+            let library = load(library, Source::Anywhere).await?;
+            let shard = shard(network)?;
+            let node = LibwakuConfig::new(listen_address, tcp_port, cluster, vec![shard]);
+            let options = LibwakuOptions::default();
+            Arc::new(LibwakuTransport::new(&library, node, shard, peers, options).await?)
+        }
+        Some(TransportConfig::Offline) => {
+            let nowhere = Network::default();
+            nowhere.set_running(false);
+            Arc::new(nowhere.endpoint())
+        }
+        Some(TransportConfig::Attached { .. }) => return Err(ConfigError::OtherTransport.into()),
+        None => return Err(ConfigError::NoTransport.into()),
+    };
+    Ok((transport, None))
+}
+
+/// Uses a host's node.
+pub(super) async fn attach(
+    config: Option<TransportConfig>,
+    network: &NetworkParams,
+    host: HostNode,
+) -> Result<Opened, Failure> {
+    let library = match config {
+        None => None,
+        Some(TransportConfig::Attached { library }) => library,
+        Some(_) => return Err(ConfigError::OtherTransport.into()),
+    };
+    let library = load(library, Source::Process).await?;
+    let cluster = u16::try_from(network.cluster).map_err(|_| ConfigError::Cluster)?;
+    let options = LibwakuOptions::default();
+    // SAFETY: whoever made the `HostNode` has promised it.
+    let (transport, inlet) =
+        unsafe { LibwakuTransport::attach(&library, host.0, cluster, shard(network)?, options) };
+    Ok((Arc::new(transport), Some(inlet)))
+}
+
+/// Loading runs the library's initialisers, which may take their time.
+async fn load(path: Option<PathBuf>, otherwise: Source) -> Result<Library, Failure> {
+    let source = path.map_or(otherwise, Source::Path);
+    let loaded = tokio::task::spawn_blocking(move || Library::load(&source)).await;
+    Ok(loaded.map_err(|_| Failure::internal("loading libwaku panicked"))??)
+}
+
+fn shard(network: &NetworkParams) -> Result<u16, Failure> {
+    // A network has 1024 shards at most.
+    u16::try_from(network.shard()).map_err(|_| Failure::internal("a shard above 65535"))
+}

@@ -1,0 +1,103 @@
+//! A node, from its creation to its end, and who hears of its events.
+
+#![allow(unsafe_code)]
+// The names are those of the header.
+#![allow(non_snake_case)]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::catch_unwind;
+
+use super::{guard, request, required};
+use crate::callback::{Callback, RET_OK, WakuCallBack};
+use crate::config::Settings;
+use crate::context::Context;
+use crate::requests::Request;
+use crate::{log, registry};
+
+/// Creates a node from JSON. Answers with nothing, or with what is wrong with the configuration;
+/// either way there is a context, to be destroyed, unless this returns NULL.
+///
+/// # Safety
+/// See [`crate::abi`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn waku_new(
+    configJson: *const c_char,
+    callback: WakuCallBack,
+    userData: *mut c_void,
+) -> *mut c_void {
+    let mut ctx = std::ptr::null_mut();
+    guard(callback, userData, |callback| {
+        // SAFETY: as required of the caller.
+        let text = unsafe { required(configJson, "configJson") };
+        let settings = text.and_then(|text| Settings::read(&text));
+        if let Ok(settings) = &settings {
+            log::start(&settings.log_level);
+        }
+        ctx = registry::insert(Context::new(settings, callback).map_err(|e| (callback, e.into()))?);
+        Ok(())
+    });
+    ctx
+}
+
+/// Ends a node, and frees what belongs to it. What is under way is answered before this returns.
+/// Answers with nothing, on the caller's thread.
+///
+/// # Safety
+/// See [`crate::abi`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn waku_destroy(
+    ctx: *mut c_void,
+    callback: WakuCallBack,
+    userData: *mut c_void,
+) -> c_int {
+    guard(callback, userData, |callback| {
+        let destroyed = registry::remove(ctx).and_then(|context| context.destroy());
+        destroyed.map_err(|e| (callback, e.into()))?;
+        callback.call(RET_OK, "");
+        Ok(())
+    })
+}
+
+/// Starts the node. Answers with nothing; doing so twice changes nothing.
+///
+/// # Safety
+/// See [`crate::abi`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn waku_start(
+    ctx: *mut c_void,
+    callback: WakuCallBack,
+    userData: *mut c_void,
+) -> c_int {
+    request(ctx, callback, userData, || Ok(Request::Start))
+}
+
+/// Stops the node, which can be started again. Answers with nothing.
+///
+/// # Safety
+/// See [`crate::abi`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn waku_stop(
+    ctx: *mut c_void,
+    callback: WakuCallBack,
+    userData: *mut c_void,
+) -> c_int {
+    request(ctx, callback, userData, || Ok(Request::Stop))
+}
+
+/// Sets who hears of events, from the next one on; NULL for nobody.
+///
+/// # Safety
+/// See [`crate::abi`]; here `callback` may be called until it is replaced or the context destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn waku_set_event_callback(
+    ctx: *mut c_void,
+    callback: WakuCallBack,
+    userData: *mut c_void,
+) {
+    let set = || match registry::get(ctx) {
+        Ok(context) => context.set_receiver(Callback::new(callback, userData)),
+        Err(error) => tracing::error!(%error, "cannot set an event callback"),
+    };
+    // Nobody can be told of a panic here.
+    let _ = catch_unwind(set);
+}

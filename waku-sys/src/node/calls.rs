@@ -1,0 +1,357 @@
+//! What a node can be asked for while it lives.
+//!
+//! Which thread a call comes from is the library's doing. It is compiled with a garbage collector
+//! (`--mm:refc`) that has a heap for each thread and does not look for references in other threads.
+//! A handler of messages is made on the heap of the thread that registers it, and is garbage there
+//! once that thread has made some megabytes of other things: hence the crash after a large publish
+//! from the thread that made the node. So whatever registers a handler (new, relay subscribe, filter
+//! subscribe) comes from the thread that does hardly anything else, and whatever is large or
+//! frequent comes from the other one. For a host's node it is the same, as the host's own threads
+//! have heaps of their own.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::arguments::{
+    c_string, content_topics, list, message_hash, millis, nanoseconds, peer_address, string, text,
+    truth,
+};
+use super::context::Call;
+use super::{Node, PeerInfo, TURN};
+use crate::error::CallError;
+use crate::lanes::{Lane, submit};
+use crate::message::WakuMessage;
+use crate::pending::{Answer, Pending};
+use crate::store::{StoreAnswer, StoreQuery};
+
+/// Calls a function of the library with these arguments between context and callback. An argument
+/// is text, lent out as a pointer, or a number.
+macro_rules! call {
+    ($node:expr, $lane:expr, $limit:expr, $name:ident $(, text $text:ident)* $(, number $number:expr)*) => {
+        $node.call($lane, $limit, move |call: &Call<'_>| {
+            // SAFETY: the context lives for as long as it is lent to this closure; texts end with
+            // zero and live until the function has copied them; the callback may be called with
+            // any number at any time.
+            unsafe {
+                (call.symbols.$name)(
+                    call.context
+                    $(, $text.as_ptr())*
+                    $(, $number)*
+                    , call.callback, call.user_data,
+                )
+            }
+        })
+    };
+}
+
+impl Node {
+    pub(super) async fn call_start(&self) -> Result<(), CallError> {
+        call!(self, Lane::Life, self.inner.options.start_timeout, waku_start).await?;
+        Ok(())
+    }
+
+    pub(super) async fn call_stop(&self) -> Result<(), CallError> {
+        call!(self, Lane::Life, self.inner.options.start_timeout, waku_stop).await?;
+        Ok(())
+    }
+
+    /// Takes part in a shard; its messages come as events.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn subscribe(&self, pubsub_topic: &str) -> Result<(), CallError> {
+        let (topic, limit) = (text(pubsub_topic)?, self.inner.options.start_timeout);
+        call!(self, Lane::Life, limit, waku_relay_subscribe, text topic).await?;
+        Ok(())
+    }
+
+    /// Publishes a message; answers with its hash, as the library sees it. That it succeeds means
+    /// that the message was queued for some peer.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]. One that says `NoPeersToPublish` is about a message for which there was no
+    /// peer, or which this node has seen within two minutes.
+    pub async fn publish(
+        &self,
+        pubsub_topic: &str,
+        message: &WakuMessage,
+    ) -> Result<[u8; 32], CallError> {
+        let (topic, json) = (text(pubsub_topic)?, c_string(message.to_json()?)?);
+        let hash = call!(self, Lane::Traffic, self.limit(), waku_relay_publish, text topic, text json, number 0);
+        message_hash(&hash.await?)
+    }
+
+    /// Has a peer publish a message, over lightpush; answers with its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn lightpush(
+        &self,
+        pubsub_topic: &str,
+        message: &WakuMessage,
+    ) -> Result<[u8; 32], CallError> {
+        let (topic, json) = (text(pubsub_topic)?, c_string(message.to_json()?)?);
+        let hash =
+            call!(self, Lane::Traffic, self.limit(), waku_lightpush_publish, text topic, text json);
+        message_hash(&hash.await?)
+    }
+
+    /// Asks a peer that serves filter for the messages of at most 100 content topics; they come as
+    /// events. For nodes without relay.
+    ///
+    /// The library adds a receiver with each call, so after N calls each message comes N times; and
+    /// the server forgets the topics 5 minutes after it was last asked. That it succeeds does not
+    /// say that the server is alive.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; [`CallError::Invalid`] also for no topic, for more than 100, and for one with
+    /// a comma.
+    pub async fn filter_subscribe(
+        &self,
+        pubsub_topic: &str,
+        topics: &[String],
+    ) -> Result<(), CallError> {
+        let (topic, topics) = (text(pubsub_topic)?, content_topics(topics)?);
+        // Registers a handler.
+        let lane = Lane::Life;
+        call!(self, lane, self.limit(), waku_filter_subscribe, text topic, text topics).await?;
+        Ok(())
+    }
+
+    /// Ends what [`filter_subscribe`](Self::filter_subscribe) has asked for, at the server. The
+    /// receivers stay.
+    ///
+    /// # Errors
+    ///
+    /// As for subscribing.
+    pub async fn filter_unsubscribe(
+        &self,
+        pubsub_topic: &str,
+        topics: &[String],
+    ) -> Result<(), CallError> {
+        let (topic, topics) = (text(pubsub_topic)?, content_topics(topics)?);
+        let lane = Lane::Traffic;
+        call!(self, lane, self.limit(), waku_filter_unsubscribe, text topic, text topics).await?;
+        Ok(())
+    }
+
+    /// Ends all that was asked for at one filter server.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn filter_unsubscribe_all(&self) -> Result<(), CallError> {
+        call!(self, Lane::Traffic, self.limit(), waku_filter_unsubscribe_all).await?;
+        Ok(())
+    }
+
+    /// Asks the Store of a peer, at a multiaddress that ends with its id.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn store_query(
+        &self,
+        peer: &str,
+        query: &StoreQuery,
+    ) -> Result<StoreAnswer, CallError> {
+        let (json, peer) = (c_string(query.to_json()?)?, peer_address(peer)?);
+        let limit = millis(self.limit());
+        let answer = call!(self, Lane::Traffic, self.limit(), waku_store_query, text json, text peer, number limit);
+        StoreAnswer::from_json(&answer.await?)
+    }
+
+    /// Dials a peer, at a multiaddress that ends with its id. That it succeeds means that dialling
+    /// has ended; events and [`connected_peers`](Self::connected_peers) tell how.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn connect(&self, peer: &str) -> Result<(), CallError> {
+        let peer = peer_address(peer)?;
+        call!(self, Lane::Traffic, self.limit(), waku_connect, text peer, number 0).await?;
+        Ok(())
+    }
+
+    /// The round trip to a peer, at a multiaddress that ends with its id; it is dialled if need be.
+    /// Unlike [`connect`](Self::connect) it tells the truth about a peer that is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; a peer that does not answer within `limit` is [`CallError::Timeout`], or
+    /// [`CallError::Failed`] in the library's words.
+    pub async fn ping(&self, peer: &str, limit: Duration) -> Result<Duration, CallError> {
+        let (peer, time) = (peer_address(peer)?, millis(limit));
+        let answer = call!(self, Lane::Traffic, limit, waku_ping_peer, text peer, number time);
+        nanoseconds(&answer.await?)
+    }
+
+    /// Closes the connections to a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn disconnect(&self, peer_id: &str) -> Result<(), CallError> {
+        let peer = text(peer_id)?;
+        call!(self, Lane::Traffic, self.limit(), waku_disconnect_peer_by_id, text peer).await?;
+        Ok(())
+    }
+
+    /// Ids of connected peers, each once.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn connected_peers(&self) -> Result<Vec<String>, CallError> {
+        list(call!(self, Lane::Traffic, self.limit(), waku_get_connected_peers).await?)
+    }
+
+    /// Connected peers and what is known of them, by id.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn peers(&self) -> Result<HashMap<String, PeerInfo>, CallError> {
+        let json = call!(self, Lane::Traffic, self.limit(), waku_get_connected_peers_info).await?;
+        serde_json::from_slice(&json).map_err(|_| CallError::Malformed("peers that are none"))
+    }
+
+    /// Ids of connected peers that speak a protocol, such as the one of filter servers.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn peers_by_protocol(&self, protocol: &str) -> Result<Vec<String>, CallError> {
+        let protocol = text(protocol)?;
+        let lane = Lane::Traffic;
+        let peers = call!(self, lane, self.limit(), waku_get_peerids_by_protocol, text protocol);
+        list(peers.await?)
+    }
+
+    /// Ids of connected peers that take part in a shard.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn relay_peers(&self, pubsub_topic: &str) -> Result<Vec<String>, CallError> {
+        let topic = text(pubsub_topic)?;
+        let peers =
+            call!(self, Lane::Traffic, self.limit(), waku_relay_get_connected_peers, text topic);
+        list(peers.await?)
+    }
+
+    /// Ids of the peers in the mesh of a shard.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn mesh_peers(&self, pubsub_topic: &str) -> Result<Vec<String>, CallError> {
+        let topic = text(pubsub_topic)?;
+        let peers =
+            call!(self, Lane::Traffic, self.limit(), waku_relay_get_peers_in_mesh, text topic);
+        list(peers.await?)
+    }
+
+    /// The node's own id.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn peer_id(&self) -> Result<String, CallError> {
+        string(call!(self, Lane::Traffic, self.limit(), waku_get_my_peerid).await?)
+    }
+
+    /// The node's record.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn enr(&self) -> Result<String, CallError> {
+        string(call!(self, Lane::Traffic, self.limit(), waku_get_my_enr).await?)
+    }
+
+    /// Addresses that the node says it has. They may be such that nobody can dial.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn listen_addresses(&self) -> Result<Vec<String>, CallError> {
+        list(call!(self, Lane::Traffic, self.limit(), waku_listen_addresses).await?)
+    }
+
+    /// Whether the node takes itself for connected.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn is_online(&self) -> Result<bool, CallError> {
+        truth(&call!(self, Lane::Traffic, self.limit(), waku_is_online).await?)
+    }
+
+    /// The version of the library.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn version(&self) -> Result<String, CallError> {
+        string(call!(self, Lane::Traffic, self.limit(), waku_version).await?)
+    }
+
+    /// Metrics of all nodes of the library, in Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn metrics(&self) -> Result<String, CallError> {
+        string(call!(self, Lane::Traffic, self.limit(), waku_get_metrics).await?)
+    }
+
+    fn limit(&self) -> Duration {
+        self.inner.options.call_timeout
+    }
+
+    /// Has a thread call a function once it is its turn, and waits for the answer.
+    async fn call(
+        &self,
+        lane: Lane,
+        limit: Duration,
+        function: impl FnOnce(&Call<'_>) -> c_int + Send + 'static,
+    ) -> Answer {
+        let context = Arc::clone(&self.inner.context);
+        let (sender, answer) = oneshot::channel();
+        // Who has given up is not there to hear.
+        let pending = Pending::new(context.id, move |answer| drop(sender.send(answer)));
+        let (id, turns) = (pending.id, Arc::clone(&context.turns));
+        let (began, turn) = oneshot::channel::<()>();
+        let wait = async {
+            let Ok(permit) = turns.acquire_owned().await else { return false };
+            let job = move || {
+                // Until here it counts as queued, and no longer than that.
+                let _permit = permit;
+                let _ = began.send(());
+                context.run(id, function);
+            };
+            submit(lane, Box::new(job)) && turn.await.is_ok()
+        };
+        let patience = if lane == Lane::Life { TURN } else { limit };
+        match timeout(patience, wait).await {
+            Ok(true) => {}
+            Ok(false) => return Err(CallError::Destroyed),
+            Err(_) => return Err(CallError::Timeout),
+        }
+        match timeout(limit, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(CallError::Destroyed)),
+            Err(_) => Err(CallError::Timeout),
+        }
+    }
+}
