@@ -133,6 +133,7 @@ pub(super) async fn call(
                 "duplicates": counters.duplicates,
                 "stale": counters.stale,
                 "not_for_us": counters.not_for_us,
+                "cards": counters.cards,
                 "refused": refused.collect::<BTreeMap<_, _>>(),
             }))
         }
