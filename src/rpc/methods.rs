@@ -163,7 +163,7 @@ pub(super) async fn call(
             value(client.contact_link().await?)
         }
         "short_contact_link" => {
-            let Nothing {} = params(given)?;
+            let Nothing {} = read(given)?;
             value(client.short_contact_link().await?)
         }
         "add_contact" => {
