@@ -117,6 +117,9 @@ pub const CARD_REACH: u64 = KEY_PACKAGE_USE.as_secs() / CARD_PERIOD.as_secs();
 /// First pause before a card is looked for again that was in no Store; it doubles, up to
 /// [`CARD_PERIOD`]. An account that never comes back costs one query a day.
 pub const CARD_RETRY_MIN: Duration = Duration::from_secs(60);
+/// Pause before a card is looked for again because its account is wanted in a group: an application
+/// that tries and tries does not ask a Store all the time.
+pub const CARD_RETRY_WANTED: Duration = Duration::from_secs(5);
 /// Time over which look-ups that fell due while a device was away are spread, so that its contacts
 /// are not asked for in one burst.
 pub const CARD_SPREAD: Duration = Duration::from_secs(3600);

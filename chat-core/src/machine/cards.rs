@@ -92,6 +92,10 @@ impl Machine {
             return Ok(());
         }
         self.set_card_out(period)?;
+        if !self.me.log.state().active.contains_key(&self.me.key.id()) {
+            // This installation was revoked: others speak for the account.
+            return Ok(());
+        }
         match self.own_card()? {
             Ok(card) => {
                 let frame = Frame::new(FrameKind::Card, card.encode().to_vec()).encode();
@@ -196,7 +200,10 @@ impl Machine {
             // A device that was revoked, with the log as it was before.
             return self.refuse_rollback(card);
         }
-        self.learn_log(&card.content().log)?;
+        if self.learn_log(&card.content().log)? {
+            // Which installation's turn it is, follows from the log.
+            self.forget_card_plan();
+        }
         self.was_seen(self.me.account);
         if card.content().log.is_rollback_of(&self.me.log) {
             // Whoever has this card only would not learn what is known here: ours goes out, too.

@@ -310,6 +310,10 @@ impl Event {
             | Event::InstallationAdded { .. }
             | Event::InstallationRevoked { .. }
             | Event::ContactChanged { .. }
+            | Event::ContactReady { .. }
+            | Event::ContactFailed { .. }
+            | Event::CardRollback { .. }
+            | Event::CardFailed { .. }
             | Event::HandoverProgress { .. }
             | Event::HandoverReceived { .. }
             | Event::ClockSkew { .. }
