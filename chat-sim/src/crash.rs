@@ -152,6 +152,17 @@ impl World {
         device
     }
 
+    /// A further device of the account of `of`, with its database in a file below `dir`. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_installation`].
+    pub fn add_installation_in(&mut self, of: usize, dir: &Path) -> usize {
+        let (home, store) = self.found(dir);
+        let device = self.add_installation_on(of, store);
+        self.devices[device].home = Some(home);
+        device
+    }
+
     /// A new device that waits to be linked, with its database in a file below `dir`. Its number.
     ///
     /// # Panics

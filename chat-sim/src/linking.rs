@@ -33,6 +33,22 @@ impl World {
         self.put(None, Some(newcomer))
     }
 
+    /// Lets a device whose linking is over show a new code.
+    ///
+    /// # Panics
+    /// Where it has an account, its code is open, or its process is down.
+    #[allow(clippy::expect_used)]
+    pub fn begin_again(&mut self, device: usize, name: &str) {
+        self.stop(device);
+        let (seed, now) = (self.seed(), self.time_of(device));
+        let it = &mut self.devices[device];
+        let store = it.database.take().expect("a process that ended leaves its database");
+        let newcomer = Newcomer::create(store, self.params.clone(), seed, now, name)
+            .expect("a linking that is over makes room for another");
+        it.newcomer = Some(newcomer);
+        self.set_online(device, true);
+    }
+
     /// Links a new device to the account of `of`, as users do. Its number.
     ///
     /// # Panics

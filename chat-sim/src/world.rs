@@ -285,19 +285,34 @@ impl World {
         self.add_machine(machine)
     }
 
-    /// A further device of the account that `of` belongs to, online. Its number.
+    /// A further device of the account that `of` belongs to, online, with its database in memory:
+    /// what linking comes to, without the network. Its number.
     ///
     /// # Panics
     /// Where it cannot be taken into the account.
     pub fn add_installation(&mut self, of: usize) -> usize {
-        let seed = self.seed();
-        let now = self.time_of(of);
         #[allow(clippy::expect_used)]
         let store = Store::in_memory().expect("a database in memory can be opened");
+        self.add_installation_on(of, store)
+    }
+
+    /// The same with this database. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_installation`].
+    pub fn add_installation_on(&mut self, of: usize, store: Store) -> usize {
+        let seed = self.seed();
+        let now = self.time_of(of);
         #[allow(clippy::expect_used)]
         let first = self.devices[of].machine.as_mut().expect("the device is up");
         #[allow(clippy::expect_used)]
         let machine = first.insider_installation(store, seed, now).expect("it can be linked");
+        // That was no step, so nobody was told of it.
+        #[allow(clippy::expect_used)]
+        let told = first.events(0, u32::MAX).expect("events can be read");
+        for (cursor, event) in told {
+            self.devices[of].hear(cursor, event);
+        }
         self.step(of, Input::Tick);
         self.add_machine(machine)
     }
