@@ -72,11 +72,7 @@ impl World {
         };
         let ours = machine.linking(&theirs.id).map(|link| link.state);
         let command = match ours {
-            None => {
-                let newcomer = self.devices[new].newcomer.as_ref();
-                let code = newcomer.and_then(Newcomer::code);
-                code.map(|code| Command::AnswerLink { code: code.as_str().into() })
-            }
+            None => self.code(new).map(|code| Command::AnswerLink { code: code.as_str().into() }),
             Some(LinkState::AwaitsString) => {
                 theirs.string.map(|string| Command::ConfirmLink { id: theirs.id, string })
             }
@@ -88,6 +84,12 @@ impl World {
             let _ = self.ask(old, command);
         }
         false
+    }
+
+    /// The code that a new device shows, if it shows one.
+    pub fn code(&self, new: usize) -> Option<String> {
+        let code = self.devices[new].newcomer.as_ref()?.code()?;
+        Some(code.as_str().to_owned())
     }
 
     /// What a new device shows of its linking; none while its process is down, or where it was never
