@@ -122,7 +122,7 @@ pub(crate) enum Command {
         group: String,
     },
     /// Run a Waku node: a relay, with a Store if asked for
-    Node(Node),
+    Node(Box<Node>),
     /// Serve requests of another program: JSON lines on standard input and output
     #[command(long_about = crate::command::rpc::HELP)]
     Rpc {

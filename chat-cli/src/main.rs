@@ -67,7 +67,7 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
         Command::Chat { group } => command::chat::chat(global, out, &group).await,
         Command::Node(args) => {
             nodes::refuse_libwaku(global)?;
-            command::node::node(global, out, args).await
+            command::node::node(global, out, *args).await
         }
         Command::Rpc { after } => command::rpc::rpc(global, out, after).await,
         Command::Demo { keep } => demo::demo(global, out, keep).await,
@@ -77,8 +77,8 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
 
 /// The log goes to standard error: warnings, more with `-v`, or what `RUST_LOG` says.
 fn log(global: &Global) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(log_filter(global)));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log_filter(global)));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 

@@ -275,3 +275,72 @@ fn inbox_keys(world: &World, device: usize) -> BTreeSet<Vec<u8>> {
     let mut all = world.machine(device).fingerprints();
     all.remove("inbox key").unwrap_or_default().into_iter().collect()
 }
+
+#[test]
+fn messages_are_handed_over_to_a_new_device() {
+    let mut world = world(2, 8);
+    let group = create(&mut world, 0, "Old friends", &[1]);
+    settle(&mut world);
+    let said: Vec<String> = (0..400).map(|at| format!("{at}: {}", "x".repeat(300))).collect();
+    for (at, text) in said.iter().enumerate() {
+        say(&mut world, at % 2, group, text);
+        world.run_for(Duration::from_millis(50));
+    }
+    settle(&mut world);
+    let laptop = world.add_installation(0);
+    let since = world.now - Duration::from_secs(3600);
+    let hand_over = Command::HandOver { installation: id_of(&world, laptop), since };
+    world.ask(0, hand_over.clone()).unwrap().unwrap();
+    // It is interrupted after the first pieces, and goes on.
+    world.stop(0);
+    settle(&mut world);
+    let had = texts(&world, laptop, group).len();
+    assert!(had > 0 && had < said.len(), "{had}");
+    world.start(0);
+    for _ in 0..3 {
+        settle(&mut world);
+    }
+    say(&mut world, 1, group, "and new ones");
+    settle(&mut world);
+    let wanted: Vec<String> = texts(&world, 0, group);
+    assert_eq!(wanted.len(), said.len() + 1);
+    assert_eq!(texts(&world, laptop, group), wanted, "in the order of the device they came from");
+    let history = world.machine(laptop).history(&group, None, 1000).unwrap();
+    let phone = Some(id_of(&world, 0));
+    assert!(history[..said.len()].iter().all(|message| message.handed_over_by == phone));
+    assert_eq!(history[said.len()].handed_over_by, None);
+    let done = |event: &&Event| matches!(event, Event::HandoverReceived { sent: 400, total: 400 });
+    assert!(events(&world, laptop).iter().any(done));
+    // Once more changes nothing; nor does it for those who were not meant.
+    world.command(0, hand_over).unwrap();
+    settle(&mut world);
+    settle(&mut world);
+    assert_eq!(texts(&world, laptop, group), wanted);
+    assert_no_failures(&world);
+}
+
+#[test]
+fn each_device_of_an_account_may_be_away_for_long() {
+    let (mut world, group) = story(9);
+    world.set_online(3, false);
+    world.set_online(5, false);
+    for at in 0..40 {
+        say(&mut world, [0, 1, 2, 4][at % 4], group, &format!("{at}"));
+        world.run_for(Duration::from_secs(2));
+    }
+    revoke(&mut world, 0, &[4]).unwrap();
+    for _ in 0..3 {
+        settle(&mut world);
+    }
+    world.set_online(3, true);
+    world.set_online(5, true);
+    for _ in 0..3 {
+        settle(&mut world);
+    }
+    let wanted: Vec<String> = (0..40).map(|at| at.to_string()).collect();
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    assert_each_once(&world, &[0, 1, 2, 3, 5], group, &wanted);
+    assert_agreed(&world, &[0, 1, 2, 3, 5], group);
+    assert!(installation(&world, 3, 4).revoked.is_some());
+    assert_no_failures(&world);
+}

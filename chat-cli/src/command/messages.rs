@@ -286,6 +286,14 @@ impl People {
             Event::GroupRead { group, .. } => {
                 format!("{}: read on another installation", self.group(group))
             }
+            Event::HandoverProgress { to, sent, total, done } => format!(
+                "{sent} of {total} messages handed over to {}{}",
+                to.short(),
+                if *done { ": all" } else { "" }
+            ),
+            Event::HandoverReceived { sent, total } => {
+                format!("{sent} of {total} messages were handed over to this installation")
+            }
             Event::RequestAnswered { request } => {
                 format!("the request {} was answered on another installation", request.short())
             }

@@ -258,7 +258,8 @@ impl Card {
 
     /// Whether this card takes the place of one that is known.
     ///
-    /// The higher counter wins; of two with the same counter, the one of the lower hash. A log only
+    /// The higher counter wins; of two with the same counter, the one whose log has more, and else the
+    /// one of the lower hash. A log only
     /// grows, so a card whose log lacks an entry of the known one is refused, whatever its counter.
     /// And one whose log shows that the signer of the known card was revoked wins against any
     /// counter: else a stolen device could block the account's card until its counter is reached.
@@ -283,6 +284,8 @@ impl Card {
         match self.content.counter.cmp(&known.content.counter) {
             std::cmp::Ordering::Less => Err(CardError::Rollback),
             std::cmp::Ordering::Greater => Ok(true),
+            // Of one period, the one that knows more of the account.
+            std::cmp::Ordering::Equal if self.content.log != known.content.log => Ok(true),
             std::cmp::Ordering::Equal => {
                 Ok(Sha256::digest(&self.bytes) < Sha256::digest(&known.bytes))
             }

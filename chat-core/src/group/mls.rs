@@ -15,6 +15,7 @@ use super::error::GroupError;
 use super::policy::{GroupPolicy, POLICY_EXTENSION};
 use super::rows::{RawRows, Rows};
 use super::state::Leaf;
+use crate::identity::Enrolment;
 use crate::identity::credential::{CREDENTIAL_TYPE, Credential as AccountCredential};
 use crate::identity::installation::InstallationKey;
 use crate::ids::{EpochId, GroupId};
@@ -275,13 +276,12 @@ pub(super) fn verify_leaf(
     let member =
         AccountCredential::decode_and_verify(&credential, node.signature_key().as_slice(), network)
             .map_err(|error| GroupError::Leaf(error.to_string()))?;
-    let enrolment = member.chain.last().map(crate::identity::Entry::hash);
     Ok(Leaf {
         leaf: index,
         account: member.account,
         installation: member.installation,
         seniority: member.seniority,
-        enrolment: enrolment.ok_or_else(|| bad("credential"))?,
+        chain: member.chain.iter().map(Enrolment::from).collect(),
         inbox,
         since: None,
     })

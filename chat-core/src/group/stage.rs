@@ -94,11 +94,9 @@ pub fn stage(
         let after = verify_leaf(author, node, network)?;
         let before = info.leaf(author).ok_or(GroupError::Format("sender"))?;
         // What the rules go by stays as it was when the leaf was added: its seniority too.
-        let who = |leaf: &Leaf| {
-            let enrolment = before.knows_enrolment().then_some(leaf.enrolment);
-            (leaf.account, leaf.installation, leaf.inbox, leaf.seniority, enrolment)
-        };
-        if who(&after) != who(before) {
+        let who = |leaf: &Leaf| (leaf.account, leaf.installation, leaf.inbox, leaf.seniority);
+        let same_chain = before.chain.is_empty() || after.chain == before.chain;
+        if who(&after) != who(before) || !same_chain {
             return Err(GroupError::Leaf("an update changed whose leaf it is".into()));
         }
     }

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::error::GroupError;
 use super::policy::{GroupPolicy, MemberView};
-use crate::ids::{AccountId, CommitId, EntryHash, EpochId, InstallationId};
+use crate::identity::Enrolment;
+use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
 use crate::params::NetworkId;
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Root, RootError, Roots};
@@ -27,25 +28,14 @@ pub struct Leaf {
     pub installation: InstallationId,
     /// The installation's seniority in its account's log; lower is more senior.
     pub seniority: u32,
-    /// The entry of its account's log by which the installation belongs to it.
-    #[serde(default = "unknown_entry")]
-    pub enrolment: EntryHash,
+    /// How it belongs to its account: from the account key to itself. Empty where the leaf was
+    /// stored before this was.
+    #[serde(default)]
+    pub chain: Vec<Enrolment>,
     /// The installation's inbox key.
     pub inbox: [u8; 32],
     /// The state in which this membership began; none: the one that is described.
     pub since: Option<EpochId>,
-}
-
-/// For leaves that were stored before enrolments were: an entry that no log has.
-fn unknown_entry() -> EntryHash {
-    EntryHash([0; 32])
-}
-
-impl Leaf {
-    /// Whether its enrolment was stored with it.
-    pub fn knows_enrolment(&self) -> bool {
-        self.enrolment != unknown_entry()
-    }
 }
 
 /// One state of a group.

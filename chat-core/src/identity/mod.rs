@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod credential;
+mod enrolment;
 mod entry;
 pub mod installation;
 mod keys;
@@ -19,6 +20,7 @@ pub(crate) mod testing;
 
 pub use account::AccountKey;
 pub use credential::{CREDENTIAL_TYPE, Credential, CredentialError, Member};
+pub use enrolment::Enrolment;
 pub use installation::{InstallationKey, SignatureError, verify};
 pub use leave::{LeaveError, LeaveWish};
 pub use log::{

@@ -9,6 +9,7 @@ use super::link::LinkView;
 use super::view::{ContactView, GroupView};
 use crate::identity::linking::LinkingText;
 use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
+use crate::time::Timestamp;
 
 /// The words of a recovery phrase. Zeroized when dropped, and not shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -128,6 +129,13 @@ pub enum Command {
         installations: Vec<InstallationId>,
         /// The account's phrase: what it revokes stays revoked for ever.
         phrase: Option<PhraseWords>,
+    },
+    /// Hands messages over to another installation of the account that was not there when they came.
+    HandOver {
+        /// To which.
+        installation: InstallationId,
+        /// Those that were sent since then.
+        since: Timestamp,
     },
     /// Adds and removes installations at once in all groups, instead of over a time in which nobody
     /// outside can tell that it is one change.

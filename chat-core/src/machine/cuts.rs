@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Machine;
 use super::error::StepError;
 use super::group::Group;
+use super::logs::is_revoked;
 use super::messages::Stored;
 use crate::group::state::Leaf;
+use crate::identity::log::Log;
 use crate::ids::{EpochId, GroupId, InstallationId};
 
 /// The last number that counts, by installation and the state that its membership began in.
@@ -29,6 +31,12 @@ impl Group {
         leaf.since
             .and_then(|since| self.cuts.get(&(leaf.installation, since)))
             .is_some_and(|cut| seq > *cut)
+    }
+
+    /// Whether nothing that a leaf sends counts, by the log of its account.
+    pub(super) fn is_void(&self, leaf: &Leaf, log: Option<&Log>) -> bool {
+        !self.record.quarantine.contains_key(&leaf.installation)
+            && log.is_some_and(|log| is_revoked(log, leaf))
     }
 
     /// Whether a membership was ended, and with which last number.

@@ -160,6 +160,24 @@ pub enum Event {
         /// The last message that was read.
         message: ItemHash,
     },
+    /// Messages are being handed over to another installation.
+    HandoverProgress {
+        /// To which.
+        to: InstallationId,
+        /// How many were sent.
+        sent: u64,
+        /// How many there are.
+        total: u64,
+        /// Whether that was the last.
+        done: bool,
+    },
+    /// Messages were handed over to this installation.
+    HandoverReceived {
+        /// How many were sent so far.
+        sent: u64,
+        /// How many there are; the same number when all have come.
+        total: u64,
+    },
     /// A request was answered on another installation.
     RequestAnswered {
         /// The request.
@@ -265,6 +283,8 @@ impl Event {
             | Event::InstallationAdded { .. }
             | Event::InstallationRevoked { .. }
             | Event::ContactChanged { .. }
+            | Event::HandoverProgress { .. }
+            | Event::HandoverReceived { .. }
             | Event::ClockSkew { .. }
             | Event::LinkReady { .. }
             | Event::LinkDone { .. }

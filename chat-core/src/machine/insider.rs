@@ -54,6 +54,11 @@ impl Machine {
         InstallationKey::from_bytes(self.me.key.to_bytes())
     }
 
+    /// The account's log, as this installation knows it.
+    pub fn insider_log(&self) -> Vec<u8> {
+        self.me.log.encode()
+    }
+
     /// The installation's credential.
     pub fn insider_credential(&self) -> Credential {
         self.me.credential.clone()

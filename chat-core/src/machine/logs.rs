@@ -139,10 +139,8 @@ impl Machine {
                 true => Some(&self.me.log),
                 false => self.logs.get(&account),
             };
-            let Some(revoked) = log.map(|log| log.state().revoked) else { continue };
-            let gone = state
-                .leaves_of(&account)
-                .filter(|leaf| revoked.contains_key(&leaf.installation) && leaf.knows_enrolment());
+            let Some(log) = log else { continue };
+            let gone = state.leaves_of(&account).filter(|leaf| is_revoked(log, leaf));
             out.extend(gone.map(|leaf| (leaf.installation, leaf.since.unwrap_or(state.epoch))));
         }
         Ok(out)
@@ -167,8 +165,18 @@ impl Machine {
     }
 }
 
-/// Whether a log says of a leaf that its installation was revoked. It has to know how the leaf came
-/// in: an old Revoke says nothing of an installation that the account key enrolled again.
+/// Whether a log says of a leaf that it has no right to its place any more: its installation was
+/// revoked, or whoever enrolled it was, without that enrolment. An old Revoke says nothing of an
+/// installation that the account key enrolled again.
 pub(super) fn is_revoked(log: &Log, leaf: &Leaf) -> bool {
-    log.contains(&leaf.enrolment) && log.state().revoked.contains_key(&leaf.installation)
+    let Some(own) = leaf.chain.last() else { return false };
+    let state = log.state();
+    if log.contains(&own.entry) {
+        return state.revoked.contains_key(&leaf.installation);
+    }
+    leaf.chain
+        .iter()
+        .filter(|link| !log.contains(&link.entry))
+        .filter_map(|link| link.by)
+        .any(|by| state.revoked.contains_key(&by))
 }

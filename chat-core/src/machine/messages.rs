@@ -33,6 +33,9 @@ pub(super) struct Stored {
     pub(super) text: Option<String>,
     pub(super) sent_at: Timestamp,
     pub(super) received_at: Timestamp,
+    /// The own installation that handed it over, where it did not come by itself.
+    #[serde(default)]
+    pub(super) handed_over_by: Option<InstallationId>,
 }
 
 impl Stored {
@@ -50,6 +53,7 @@ impl Stored {
             sent_at: data.sent_at,
             received_at: data.received_at,
             own: data.sender == own,
+            handed_over_by: data.handed_over_by,
             flagged: row.flagged,
         }
     }
@@ -175,9 +179,14 @@ impl Machine {
             }
             Body::Heartbeat => return Ok(()),
         };
+        let log = match leaf.account == self.me.account {
+            true => Some(&self.me.log),
+            false => self.logs.get(&leaf.account),
+        };
         let flagged = self.groups.get(&group_id).is_some_and(|group| {
             let cut = leaf.since.is_some_and(|since| group.has_cut(&leaf.installation, &since));
-            group.is_cut(leaf, seq) || (!cut && group.is_quarantined(leaf, seq))
+            group.is_cut(leaf, seq)
+                || (!cut && (group.is_quarantined(leaf, seq) || group.is_void(leaf, log)))
         });
         let stored = Stored {
             sender: leaf.account,
@@ -187,6 +196,7 @@ impl Machine {
             text,
             sent_at: content.sent_at,
             received_at: self.now,
+            handed_over_by: None,
         };
         if let Some(message) = self.add_to_history(group_id, hash, stored, flagged)? {
             self.tell(Event::MessageReceived { message })?;

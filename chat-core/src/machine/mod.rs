@@ -14,6 +14,7 @@ mod disposition;
 mod error;
 mod event;
 mod group;
+mod handover;
 mod inbound;
 #[cfg(feature = "test-access")]
 mod insider;
@@ -136,6 +137,8 @@ pub struct Machine {
     counters: Counters,
     /// Whether something changed by which installations may have to be added or removed.
     reconcile_due: bool,
+    /// Whether messages may have to be handed over to another installation.
+    handovers: bool,
     /// When what is being taken in was sent.
     handled_at: Timestamp,
 }
@@ -255,6 +258,7 @@ impl Machine {
             clock: Clock::default(),
             counters: Counters::default(),
             reconcile_due: true,
+            handovers: true,
             handled_at: now,
         };
         machine.load()?;
@@ -277,6 +281,7 @@ impl Machine {
         self.load_logs()?;
         self.load_self_group()?;
         self.reconcile_due = true;
+        self.handovers = true;
         self.groups.clear();
         for record in self.store.all_keyed::<Record>(Keyed::Group)? {
             self.groups.insert(record.id, Group::load(&self.store, record)?);
@@ -381,6 +386,7 @@ impl Machine {
         self.reconcile()?;
         self.drive_intents()?;
         self.drive_links()?;
+        self.drive_handovers()?;
         if std::mem::take(&mut self.watch_changed) {
             self.refresh_watch();
         }

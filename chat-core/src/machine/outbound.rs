@@ -175,6 +175,7 @@ impl Machine {
                 let phrase = phrase.map(|words| RecoveryPhrase::parse(&words.0)).transpose();
                 self.revoke_installations(&installations, phrase.map_err(bad)?.as_ref())
             }
+            Command::HandOver { installation, since } => self.hand_over(installation, since),
             Command::HurryInstallations => {
                 self.hurry()?;
                 Ok(Answer::Done)
@@ -444,6 +445,7 @@ impl Machine {
                 text,
                 sent_at: self.now,
                 received_at: self.now,
+                handed_over_by: None,
             };
             self.add_to_history(group_id, hash, stored, false)?;
         }

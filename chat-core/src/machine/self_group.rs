@@ -140,6 +140,7 @@ impl Machine {
         match self.enter_own(joined, inbox)? {
             Ok(id) => {
                 self.set_self_group(id)?;
+                self.store.reserve_history()?;
                 self.announce()?;
                 Ok(Ok(id))
             }

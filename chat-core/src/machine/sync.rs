@@ -204,6 +204,11 @@ impl Machine {
                     without_refusal(self.leave_group(group))?;
                 }
             }
+            SyncItem::Message(message) => self.on_handed_over(author, *message)?,
+            SyncItem::Progress { to, sent, total } if to == self.me.key.id() => {
+                self.tell(Event::HandoverReceived { sent, total })?;
+            }
+            SyncItem::Progress { .. } => {}
             SyncItem::Unknown(kind) => tracing::debug!(kind, "news of a later version"),
         }
         Ok(())

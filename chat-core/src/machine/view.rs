@@ -122,6 +122,9 @@ pub struct MessageView {
     pub received_at: Timestamp,
     /// Whether the own account sent it.
     pub own: bool,
+    /// The installation of this account that handed it over, where it did not come by itself: that
+    /// its author wrote it is then that installation's word.
+    pub handed_over_by: Option<InstallationId>,
     /// Whether it was sent above its author's cut: by somebody who was being removed.
     pub flagged: bool,
 }

@@ -3,6 +3,7 @@
 //! Only `machine` opens a transaction, one for each step. The functions here read and write inside
 //! of it; none of them knows what the values are for.
 
+mod handover;
 mod key;
 mod schema;
 mod tables;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+pub(crate) use handover::Stretch;
 pub use key::DatabaseKey;
 pub(crate) use tables::{Kept, Keyed, Quota, Timed, Wait};
 pub use tables::{MessageRow, OutboxRow};

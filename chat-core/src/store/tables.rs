@@ -29,6 +29,8 @@ pub(crate) enum Keyed {
     ReadMark,
     /// Welcomes of the self group that wait to be fetched, by installation.
     SelfWelcome,
+    /// Handing over of messages that is under way, by the installation that gets them.
+    Handover,
 }
 
 /// The four statements of a keyed table: read one, set, delete, read all.
@@ -63,6 +65,7 @@ impl Keyed {
             Keyed::Installation => keyed!("own_installation", "id"),
             Keyed::ReadMark => keyed!("read_mark", "grp"),
             Keyed::SelfWelcome => keyed!("self_welcome", "installation"),
+            Keyed::Handover => keyed!("handover", "installation"),
         }
     }
 
@@ -76,6 +79,7 @@ impl Keyed {
             Keyed::Installation => "own_installation",
             Keyed::ReadMark => "read_mark",
             Keyed::SelfWelcome => "self_welcome",
+            Keyed::Handover => "handover",
         }
     }
 }
@@ -195,16 +199,16 @@ pub struct MessageRow<T> {
 pub(super) const MESSAGES: &str = "SELECT id, hash, flagged, data FROM message
      WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
-fn int(value: u64) -> i64 {
+pub(super) fn int(value: u64) -> i64 {
     // SQLite has signed integers; no time or count of ours comes near 2^63.
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn uint(value: i64) -> u64 {
+pub(super) fn uint(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-fn message_rows<T: DeserializeOwned>(
+pub(super) fn message_rows<T: DeserializeOwned>(
     mut rows: rusqlite::Rows<'_>,
 ) -> Result<Vec<MessageRow<T>>, StoreError> {
     let mut out = Vec::new();

@@ -11,8 +11,8 @@ use prost::Message as _;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::proto::{self, ProtoError};
-use crate::ids::{AccountId, GroupId, InstallationId, ItemHash, RequestId};
-use crate::params::{ENVELOPE_MAX, MAX_NAME};
+use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash, RequestId};
+use crate::params::{ENVELOPE_MAX, MAX_NAME, MAX_TEXT};
 use crate::time::Timestamp;
 
 /// Largest body of a message between installations, in bytes: what an envelope holds, with room for
@@ -118,9 +118,48 @@ pub enum SyncItem {
         /// Which.
         group: GroupId,
     },
+    /// A message of the history, for an installation that was not there.
+    Message(Box<HandedOver>),
+    /// How far the handing over of messages has come.
+    Progress {
+        /// To whom they go.
+        to: InstallationId,
+        /// How many were sent.
+        sent: u64,
+        /// How many there are.
+        total: u64,
+    },
     /// Something of a later version; it is passed over.
     Unknown(u32),
 }
+
+/// A message that one installation hands over to another. That its author wrote it is not signed:
+/// it is as good as the installation that says so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HandedOver {
+    /// For which installation it is.
+    pub to: InstallationId,
+    /// Its group.
+    pub group: GroupId,
+    /// Its hash.
+    pub message: ItemHash,
+    /// The account that sent it.
+    pub sender: AccountId,
+    /// The installation that sent it.
+    pub installation: InstallationId,
+    /// Its number among what that installation sent to the group.
+    pub seq: u64,
+    /// The state that it was sent in.
+    pub epoch: EpochId,
+    /// When it was sent, by the sender's clock.
+    pub sent_at: Timestamp,
+    /// The text; none where it was not readable.
+    pub text: Option<String>,
+    /// Whether it lies above its author's cut.
+    pub flagged: bool,
+}
+
+const FLAGGED: u32 = 1;
 
 const LOG: u32 = 1;
 const CONTACT: u32 = 2;
@@ -131,6 +170,8 @@ const READ: u32 = 6;
 const WELCOME: u32 = 7;
 const ANSWER: u32 = 8;
 const LEAVE: u32 = 9;
+const MESSAGE: u32 = 10;
+const PROGRESS: u32 = 11;
 
 const BLOCKED: u32 = 1;
 const ACCEPTED: u32 = 1;
@@ -148,6 +189,8 @@ impl fmt::Debug for SyncItem {
             SyncItem::Welcome(_) => "Welcome",
             SyncItem::Answer { .. } => "Answer",
             SyncItem::Leave { .. } => "Leave",
+            SyncItem::Message(_) => "Message",
+            SyncItem::Progress { .. } => "Progress",
             SyncItem::Unknown(kind) => return write!(f, "Unknown({kind})"),
         })
     }
@@ -181,6 +224,14 @@ struct ItemProto {
     text: Option<Vec<u8>>,
     #[prost(uint32, tag = "7")]
     flags: u32,
+    /// Of a message: sender, installation and epoch, 32 bytes each.
+    #[prost(bytes = "vec", tag = "8")]
+    origin: Vec<u8>,
+    /// Of a message: for whom it is.
+    #[prost(bytes = "vec", tag = "9")]
+    to: Vec<u8>,
+    #[prost(uint64, tag = "10")]
+    number: u64,
 }
 
 /// The body that holds these items.
@@ -260,6 +311,24 @@ impl SyncItem {
                 out.kind = LEAVE;
                 out.id = group.0.to_vec();
             }
+            SyncItem::Message(message) => {
+                out.kind = MESSAGE;
+                out.to = message.to.0.to_vec();
+                out.id = message.group.0.to_vec();
+                out.value = message.message.0.to_vec();
+                let HandedOver { sender, installation, epoch, .. } = &**message;
+                out.origin = [sender.0, installation.0, epoch.0].concat();
+                out.number = message.seq;
+                out.at = message.sent_at.0;
+                out.text = message.text.as_ref().map(|text| text.clone().into_bytes());
+                out.flags = if message.flagged { FLAGGED } else { 0 };
+            }
+            SyncItem::Progress { to, sent, total } => {
+                out.kind = PROGRESS;
+                out.to = to.0.to_vec();
+                out.number = *sent;
+                out.at = *total;
+            }
             SyncItem::Unknown(kind) => out.kind = *kind,
         }
         let bytes = out.encode_to_vec();
@@ -268,7 +337,7 @@ impl SyncItem {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, SyncError> {
-        let fields: [(u32, usize); 7] = std::array::from_fn(|at| (at as u32 + 1, 1));
+        let fields: [(u32, usize); 10] = std::array::from_fn(|at| (at as u32 + 1, 1));
         proto::check(bytes, MAX_SYNC, &fields)?;
         let mut proto = ItemProto::decode(bytes).map_err(ProtoError::from)?;
         let item = Self::read(&proto);
@@ -318,6 +387,31 @@ impl SyncItem {
                 },
             },
             LEAVE => SyncItem::Leave { group: GroupId(proto::exact(2, &proto.id)?) },
+            MESSAGE => {
+                let origin: [u8; 96] = proto::exact(8, &proto.origin)?;
+                let part = |at: usize| proto::exact::<32>(8, &origin[32 * at..32 * (at + 1)]);
+                let text = proto.text.as_deref().map(|bytes| {
+                    proto::at_most(6, bytes, MAX_TEXT)?;
+                    String::from_utf8(bytes.to_vec()).map_err(|_| SyncError::Utf8)
+                });
+                SyncItem::Message(Box::new(HandedOver {
+                    to: InstallationId(proto::exact(9, &proto.to)?),
+                    group: GroupId(proto::exact(2, &proto.id)?),
+                    message: ItemHash(proto::exact(4, &proto.value)?),
+                    sender: AccountId(part(0)?),
+                    installation: InstallationId(part(1)?),
+                    seq: proto.number,
+                    epoch: EpochId(part(2)?),
+                    sent_at: at,
+                    text: text.transpose()?,
+                    flagged: proto.flags & FLAGGED != 0,
+                }))
+            }
+            PROGRESS => SyncItem::Progress {
+                to: InstallationId(proto::exact(9, &proto.to)?),
+                sent: proto.number,
+                total: proto.at,
+            },
             other => SyncItem::Unknown(other),
         })
     }
@@ -369,7 +463,31 @@ mod tests {
             (any::<[u8; RequestId::LEN]>(), answer)
                 .prop_map(|(id, answer)| SyncItem::Answer { request: RequestId(id), answer }),
             any::<[u8; 32]>().prop_map(|id| SyncItem::Leave { group: GroupId(id) }),
-            (10u32..).prop_map(SyncItem::Unknown),
+            (
+                any::<[[u8; 32]; 6]>(),
+                any::<u64>(),
+                time(),
+                proptest::option::of(".{0,60}"),
+                any::<bool>()
+            )
+                .prop_map(|(ids, seq, sent_at, text, flagged)| {
+                    SyncItem::Message(Box::new(HandedOver {
+                        to: InstallationId(ids[0]),
+                        group: GroupId(ids[1]),
+                        message: ItemHash(ids[2]),
+                        sender: AccountId(ids[3]),
+                        installation: InstallationId(ids[4]),
+                        seq,
+                        epoch: EpochId(ids[5]),
+                        sent_at,
+                        text,
+                        flagged,
+                    }))
+                }),
+            (any::<[u8; 32]>(), any::<u64>(), any::<u64>()).prop_map(|(to, sent, total)| {
+                SyncItem::Progress { to: InstallationId(to), sent, total }
+            }),
+            (12u32..).prop_map(SyncItem::Unknown),
         ]
     }
 
