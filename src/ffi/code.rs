@@ -94,9 +94,10 @@ impl From<Error> for Failure {
             Error::NoAccount | Error::AccountExists | Error::OtherNetwork | Error::Linking => {
                 WakuChatCode::Account
             }
-            Error::Params(_) | Error::DeviceName(_) => WakuChatCode::BadConfig,
+            Error::Params(_) => WakuChatCode::BadConfig,
+            Error::DeviceName(_) => WakuChatCode::InvalidArgument,
             Error::Store(_) | Error::Step(_) => WakuChatCode::Database,
-            Error::Command(_) => WakuChatCode::Refused,
+            Error::Command(_) | Error::LinkingEnded { .. } => WakuChatCode::Refused,
             Error::Timeout { .. } => WakuChatCode::Timeout,
             Error::NoStore => WakuChatCode::Node,
             Error::Closed => WakuChatCode::Closed,
