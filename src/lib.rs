@@ -23,8 +23,8 @@ mod client;
 mod driver;
 mod error;
 mod events;
-mod linking;
 pub mod ffi;
+mod linking;
 pub mod rpc;
 mod worker;
 

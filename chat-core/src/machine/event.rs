@@ -324,10 +324,6 @@ impl Event {
             | Event::LinkStringShown { .. }
             | Event::Linked { .. }
             | Event::LinkAnsweredTwice { .. }
-            | Event::ContactReady { .. }
-            | Event::ContactFailed { .. }
-            | Event::CardRollback { .. }
-            | Event::CardFailed { .. }
             | Event::CaughtUp { .. }
             | Event::CatchUpFailed { .. } => None,
         }
