@@ -76,12 +76,15 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+/// The machine's thread, and the driver.
+type Running = (JoinHandle<Option<Machine>>, TaskHandle<()>);
+
 struct Inner {
     requests: mpsc::Sender<Request>,
     progress: watch::Receiver<Progress>,
     transport: Arc<dyn Transport>,
     stop: watch::Sender<bool>,
-    running: Mutex<Option<(JoinHandle<Option<Machine>>, TaskHandle<()>)>>,
+    running: Mutex<Option<Running>>,
 }
 
 impl std::fmt::Debug for Client {
