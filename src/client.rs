@@ -126,6 +126,31 @@ impl Client {
         .await
     }
 
+    /// Brings an account back with its phrase alone, with this device as its only installation: what
+    /// is left of it is told by [`Event::Recovered`](chat_core::machine::Event::Recovered), once a
+    /// Store with the account's card was reached.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub async fn recover(config: ClientConfig, phrase: &RecoveryPhrase) -> Result<Self, Error> {
+        let words = phrase.words();
+        Self::start(config, move |store, network, seed| {
+            let phrase = RecoveryPhrase::parse(&words)
+                .map_err(|_| Error::Internal("a phrase does not read as it is written"))?;
+            Ok(Machine::recover(store, network, seed, worker::now(), &phrase)?)
+        })
+        .await
+    }
+
+    /// Goes on without the account's card, which no Store has. Contacts who know the lost
+    /// installations refuse this account's card then, until they are given a new link.
+    ///
+    /// # Errors
+    /// Nothing is being recovered.
+    pub async fn end_recovery(&self) -> Result<(), Error> {
+        self.command(Command::EndRecovery).await.map(drop)
+    }
+
     /// Opens the account that the database holds.
     ///
     /// # Errors

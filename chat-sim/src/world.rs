@@ -284,6 +284,20 @@ impl World {
         self.add_device_of(&phrase, store)
     }
 
+    /// A new device that brings an account back with its phrase alone. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_device`].
+    pub fn recover(&mut self, phrase: &RecoveryPhrase) -> usize {
+        let seed = self.seed();
+        #[allow(clippy::expect_used)]
+        let store = Store::in_memory().expect("a database in memory can be opened");
+        #[allow(clippy::expect_used)]
+        let machine = Machine::recover(store, self.params.clone(), seed, self.now, phrase)
+            .expect("an empty database takes an account");
+        self.add_machine(machine)
+    }
+
     /// A new device on this database, enrolled by the recovery phrase. Its number.
     ///
     /// # Panics

@@ -280,6 +280,14 @@ impl People {
             Event::InstallationRevoked { installation, own: false } => {
                 format!("the installation {} of this account was revoked", installation.short())
             }
+            Event::Recovered { revoked } => format!(
+                "the account is recovered; {} lost installations are revoked. With its next card its \
+                 contacts invite it into their groups again",
+                revoked.len()
+            ),
+            Event::RecoveryPending { reason } => {
+                format!("the account is not recovered yet: {}", text::line(reason))
+            }
             Event::ContactChanged { account } => {
                 format!("{} was changed on another installation", self.account(account))
             }

@@ -12,6 +12,7 @@ use super::outbox::serde_bytes_vec;
 use super::people::check_length;
 use super::view::{InstallationView, RevocationView};
 use super::{Done, Machine};
+use crate::identity::account::AccountKey;
 use crate::identity::log::{Author, Entry, EntrySigner, Log, LogError};
 use crate::identity::phrase::RecoveryPhrase;
 use crate::ids::{EntryHash, InstallationId};
@@ -297,6 +298,23 @@ impl Machine {
         self.sync(vec![item])?;
         Ok(Answer::Done)
     }
+}
+
+/// Revokes everybody else with the account key, and lays the ground of the log anew. Whom.
+pub(super) fn revoke_all_but(
+    log: &mut Log,
+    key: &AccountKey,
+    own: &InstallationId,
+    now: Timestamp,
+) -> Result<Vec<InstallationId>, CommandError> {
+    let signer = EntrySigner::Account(key);
+    let others: Vec<InstallationId> =
+        log.state().active.keys().filter(|id| *id != own).copied().collect();
+    for id in &others {
+        revoke(log, signer, id, now)?;
+    }
+    add(log, |log| log.checkpoint(signer, now))?;
+    Ok(others)
 }
 
 /// The most senior of the others.
