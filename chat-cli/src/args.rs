@@ -74,6 +74,8 @@ pub(crate) enum Command {
         #[arg(long = "peer", value_name = "MULTIADDR")]
         peers: Vec<Multiaddr>,
     },
+    /// Bring an account back with its recovery phrase, when all its devices are lost
+    Recover(Recover),
     /// Show the own account
     Whoami,
     /// Links to other people, and from them
@@ -143,6 +145,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         store: PathBuf,
     },
+}
+
+/// `recover`
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Read the phrase from a file, - for standard input; otherwise it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+    /// public, fast (short slots, for trying out), or a JSON file of parameters
+    #[arg(long, default_value = "public", value_name = "public|fast|FILE")]
+    pub(crate) network: String,
+    /// Nodes to connect to, like /ip4/127.0.0.1/tcp/60000; kept in config.json
+    #[arg(long = "peer", value_name = "MULTIADDR")]
+    pub(crate) peers: Vec<Multiaddr>,
+    /// Go on without the account's card, which no Store has: contacts need a new link then
+    #[arg(long, conflicts_with_all = ["phrase_file", "network", "peers"])]
+    pub(crate) give_up: bool,
 }
 
 /// `contact …`

@@ -53,6 +53,7 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
         Command::Init { network, peers } => {
             command::account::init(global, out, &network, peers).await
         }
+        Command::Recover(args) => command::recover::recover(global, out, args).await,
         Command::Whoami => command::account::whoami(global, out).await,
         Command::Contact(command) => command::people::contact(global, out, command).await,
         Command::Requests(command) => command::people::requests(global, out, command).await,

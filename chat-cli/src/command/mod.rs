@@ -6,4 +6,5 @@ pub(crate) mod group;
 pub(crate) mod messages;
 pub(crate) mod node;
 pub(crate) mod people;
+pub(crate) mod recover;
 pub(crate) mod rpc;

@@ -29,6 +29,7 @@ impl Machine {
             network: self.params.name.clone(),
             caught_up_to: self.catch_up.synced_to,
             outbox: self.outbox.len(),
+            recovering: self.is_recovering(),
         })
     }
 

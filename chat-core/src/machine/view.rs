@@ -160,6 +160,8 @@ pub struct IdentityView {
     pub caught_up_to: Option<Timestamp>,
     /// Publications that wait in the outbox.
     pub outbox: usize,
+    /// Whether the account is being recovered, and its card was not found yet.
+    pub recovering: bool,
 }
 
 /// One of the account's installations.

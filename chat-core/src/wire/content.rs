@@ -40,7 +40,7 @@ pub enum Body {
     /// turns it into a Remove.
     LeaveWish(Vec<u8>),
     /// What the installations of one account tell one another, in their own group only; at most
-    /// [`MAX_SYNC`](super::sync::MAX_SYNC) bytes, read by [`super::sync`].
+    /// [`MAX_SYNC`] bytes, read by [`super::sync`].
     Sync(Vec<u8>),
     /// Nothing but that the sender is there. What its kind may carry later is ignored.
     Heartbeat,

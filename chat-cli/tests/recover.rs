@@ -1,0 +1,77 @@
+//! `recover`: the devices are gone, the phrase is there.
+
+#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+
+mod common;
+
+use std::path::Path;
+
+use common::*;
+use serde_json::json;
+
+/// The account's card is out once somebody who listens for it has heard it.
+fn publish_the_card(directory: &Path, home: &Path, peer: &str) {
+    let link = run(home, &["--json", "--offline", "contact", "link", "--no-card"]).json();
+    let (friend, _) = account(directory, "friend", Some(peer));
+    let mut friend = Running::start(&friend, &["rpc"]);
+    friend.until(|line| line.contains("\"ready\""));
+    let params = json!({"link": link["link"], "name": "a"});
+    friend.write(&json!({"id": 1, "method": "add_contact", "params": params}).to_string());
+    friend.until(|line| line.contains("\"id\":1"));
+    let device = Running::start(home, &["rpc"]);
+    friend.until(|line| line.contains("contact_ready"));
+    device.finish();
+    friend.finish();
+}
+
+#[test]
+fn the_phrase_brings_the_account_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let (_relay, peer) = relay(directory);
+    let lost = directory.join("lost");
+    let made = run(&lost, &["--json", "init", "--network", "fast", "--peer", &peer]).json();
+    let (account, phrase) = (made["account"].as_str().unwrap(), made["phrase"].as_str().unwrap());
+
+    publish_the_card(directory, &lost, &peer);
+    std::fs::remove_dir_all(&lost).unwrap();
+
+    let home = directory.join("new");
+    let args = ["--json", "recover", "--phrase-file", "-", "--network", "fast", "--peer", &peer];
+    let wrong = run_with(&home, &args, "nobody knows these words").error();
+    assert_eq!(wrong["code"], "usage");
+    assert!(!home.join("chat.db").exists());
+
+    let found = run_with(&home, &args, phrase).json();
+    assert_eq!(found["account"], account);
+    assert_eq!(
+        (&found["recovered"], found["revoked"].as_array().unwrap().len()),
+        (&json!(true), 1)
+    );
+    assert_eq!(found["revoked"][0], made["installation"]);
+    // It is an account as any other from here on, and there is nothing left to recover.
+    assert_eq!(run(&home, &["--json", "whoami"]).json()["recovering"], false);
+    assert_eq!(run(&home, &["--json", "recover"]).error()["code"], "account_exists");
+}
+
+#[test]
+fn where_no_store_has_the_card_it_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let (_relay, peer) = relay(directory);
+    let elsewhere = directory.join("elsewhere");
+    let made = run(&elsewhere, &["--json", "init", "--network", "fast", "--peer", &peer]).json();
+    let phrase = made["phrase"].as_str().unwrap();
+
+    let home = directory.join("new");
+    let args = ["--json", "recover", "--phrase-file", "-", "--network", "fast", "--peer", &peer];
+    assert_eq!(run_with(&home, &args, phrase).json()["recovered"], false);
+    assert_eq!(run(&home, &["--json", "whoami"]).json()["recovering"], true);
+    let given_up = run(&home, &["--json", "recover", "--give-up"]).json();
+    assert_eq!((&given_up["account"], &given_up["recovered"]), (&made["account"], &json!(true)));
+    assert_eq!(run(&home, &["--json", "whoami"]).json()["recovering"], false);
+    // Nobody is there to be asked.
+    let args = ["--json", "recover", "--phrase-file", "-", "--network", "fast"];
+    let alone = run_with(&directory.join("third"), &args, phrase).error();
+    assert_eq!(alone["code"], "not_connected");
+}
