@@ -195,12 +195,7 @@ async fn two_guests_chat_over_a_hosts_node_and_leave_it_to_the_host() {
     meshed(&one, 1).await;
     meshed(&peer, 1).await;
     assert!(two.is_online().await.unwrap());
-    match one.ping(&peer_address, PATIENCE).await {
-        Ok(time) => assert!(time > Duration::ZERO),
-        // The drop-in does not measure it.
-        Err(CallError::Failed(text)) => assert!(text.contains("not served"), "{text}"),
-        Err(other) => panic!("{other}"),
-    }
+    assert!(one.ping(&peer_address, PATIENCE).await.unwrap() > Duration::ZERO);
 
     // Whatever goes in or out of the node, both hear it.
     peer.publish(SHARD, &message("from outside")).await.unwrap();

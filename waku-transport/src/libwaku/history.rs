@@ -240,8 +240,11 @@ fn history_error(error: CallError) -> HistoryError {
         CallError::Failed(text) => text,
     };
     const MARK: &str = "failed store query: ";
+    const LATE: &str = "did not answer in time";
     let Some(reason) = text.split_once(MARK).map(|(_, reason)| reason) else {
-        return drop_in_error(text);
+        // A library that heeds the time-out of a query says so, without the mark.
+        let late = text.ends_with(LATE);
+        return if late { HistoryError::Timeout } else { HistoryError::Failed(text) };
     };
     let (name, cause) = reason.split_once(": ").unwrap_or((reason, ""));
     match name.trim() {
@@ -255,24 +258,6 @@ fn history_error(error: CallError) -> HistoryError {
         "UNKNOWN" => HistoryError::refused(500, "a status that libwaku does not tell"),
         _ => HistoryError::Failed(text),
     }
-}
-
-/// The same in the words of the drop-in, which does tell the status.
-fn drop_in_error(text: String) -> HistoryError {
-    if let Some((_, answer)) = text.split_once("the Store answered ")
-        && let Some((status, cause)) = answer.split_once(": ")
-        && let Ok(status) = status.parse()
-    {
-        return HistoryError::refused(status, cause);
-    }
-    let says = |words: &str| text.contains(words);
-    if says("the Store's answer is invalid") || says("the Store's cursor makes no progress") {
-        return HistoryError::Malformed("an answer that cannot be read");
-    }
-    if says("the Store did not answer in time") {
-        return HistoryError::Timeout;
-    }
-    HistoryError::Failed(text)
 }
 
 #[cfg(test)]
@@ -293,10 +278,8 @@ mod tests {
         assert!(matches!(read("BAD_RESPONSE: decode"), HistoryError::Malformed(_)));
         assert!(matches!(read("PEER_DIAL_FAILURE: 16U"), HistoryError::Failed(_)));
         assert!(matches!(read("NEWS"), HistoryError::Failed(_)));
-        let drop_in = |text: &str| history_error(CallError::Failed(text.to_owned()));
-        assert_eq!(drop_in("failed: the Store answered 503: busy"), refused(503, "busy"));
-        assert!(matches!(drop_in("the Store's answer is invalid: x"), HistoryError::Malformed(_)));
-        assert_eq!(drop_in("the Store did not answer in time"), HistoryError::Timeout);
+        let late = "libwaku error: StoreRequest failed: the Store did not answer in time";
+        assert_eq!(history_error(CallError::Failed(late.to_owned())), HistoryError::Timeout);
         let other = history_error(CallError::Failed("something".to_owned()));
         assert_eq!(other, HistoryError::Failed("something".to_owned()));
     }
