@@ -81,7 +81,7 @@ struct Inner {
     progress: watch::Receiver<Progress>,
     transport: Arc<dyn Transport>,
     stop: watch::Sender<bool>,
-    running: Mutex<Option<(JoinHandle<()>, TaskHandle<()>)>>,
+    running: Mutex<Option<(JoinHandle<Option<Machine>>, TaskHandle<()>)>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -101,7 +101,7 @@ pub fn new_phrase() -> Result<RecoveryPhrase, Error> {
     Ok(RecoveryPhrase::generate(&mut rng))
 }
 
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
+pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(bytes.as_mut_slice())
         .map_err(|error| Error::System { what: "randomness", reason: error.to_string() })?;
@@ -142,12 +142,20 @@ impl Client {
         let ClientConfig { database, key, network, transport } = config;
         let seed = random::<32>()?;
         let salt = random::<16>()?;
-        let Worker { requests, outputs, progress, thread } = worker::start(move || {
+        let open = move || {
             let store = Store::open(&database, &key, *salt)?;
             drop(key);
             open(store, network, *seed)
-        })
-        .await?;
+        };
+        Self::launch(transport, open).await
+    }
+
+    /// Starts what a client consists of, around a machine.
+    pub(crate) async fn launch(
+        transport: Arc<dyn Transport>,
+        open: impl FnOnce() -> Result<Machine, Error> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let Worker { requests, outputs, progress, thread } = worker::start(open).await?;
         let (stop, stopped) = watch::channel(false);
         let driver =
             Driver::new(Arc::clone(&transport), requests.clone(), outputs, progress.clone());
@@ -188,7 +196,7 @@ impl Client {
         let driven = task.await;
         // An error means that the thread has ended already.
         let _ = self.inner.requests.send(Request::Close).await;
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        let joined = tokio::task::spawn_blocking(move || thread.join().map(drop)).await;
         if !matches!(joined, Ok(Ok(()))) || driven.is_err() {
             return Err(Error::Internal("a part of the client panicked"));
         }
@@ -197,7 +205,7 @@ impl Client {
 
     // Commands.
 
-    async fn command(&self, command: Command) -> Result<Answer, Error> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
         self.inner
             .requests
@@ -547,7 +555,7 @@ impl Client {
 }
 
 /// A command's answer is of the kind that the command has, or there is a fault in the core.
-const UNEXPECTED: Error = Error::Internal("a command was answered with something else");
+pub(crate) const UNEXPECTED: Error = Error::Internal("a command was answered with something else");
 
 async fn within<T>(
     patience: Duration,

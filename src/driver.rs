@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::machine::{OutboxId, Output, PublishFailure, QueryId};
+use chat_core::machine::{Machine, OutboxId, Output, PublishFailure, QueryId};
 use chat_core::time::Timestamp;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -17,7 +17,7 @@ use waku_transport::{
     Event, HistoryError, HistoryQuery, Inbound, Message, MessageHash, PublishError, Transport,
 };
 
-use crate::worker::{Envelope, NetworkInput, Progress, Request, now};
+use crate::worker::{Driven, Envelope, NetworkInput, Progress, Request, now};
 
 /// Publications on their way at once.
 const PUBLISHES: usize = 16;
@@ -36,7 +36,7 @@ const TICK_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed within this.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
-type Reserve = BoxFuture<'static, Option<mpsc::OwnedPermit<Request>>>;
+type Reserve<D> = BoxFuture<'static, Option<mpsc::OwnedPermit<Request<D>>>>;
 
 /// A history query that the machine asks for.
 struct Fetch {
@@ -44,9 +44,9 @@ struct Fetch {
     question: HistoryQuery,
 }
 
-pub(crate) struct Driver {
+pub(crate) struct Driver<D = Machine> {
     transport: Arc<dyn Transport>,
-    machine: mpsc::Sender<Request>,
+    machine: mpsc::Sender<Request<D>>,
     outputs: mpsc::Receiver<Output>,
     progress: watch::Receiver<Progress>,
     /// Inputs that wait for the machine.
@@ -64,10 +64,10 @@ pub(crate) struct Driver {
     clock_seen: i64,
 }
 
-impl Driver {
+impl<D: Driven> Driver<D> {
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
-        machine: mpsc::Sender<Request>,
+        machine: mpsc::Sender<Request<D>>,
         outputs: mpsc::Receiver<Output>,
         progress: watch::Receiver<Progress>,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Driver {
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut events = self.transport.events();
         let mut listening = true;
-        let mut reserve: Option<Reserve> = None;
+        let mut reserve: Option<Reserve<D>> = None;
         let mut clock = tokio::time::interval(CLOCK_CHECK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chat_core::identity::linking::EndCode;
 use chat_core::machine::{CommandError, OpenError, StepError};
 use chat_core::params::ParamsError;
 use chat_core::store::StoreError;
@@ -19,6 +20,14 @@ pub enum Error {
     /// The database is that of a new device that waits to be linked to an account.
     #[error("this device waits to be linked to an account")]
     Linking,
+    /// The linking of a new device is over before its end; another code can be made.
+    #[error("{code}")]
+    LinkingEnded {
+        /// Why.
+        code: EndCode,
+        /// Whether the other device ended it.
+        by_other: bool,
+    },
     /// The name for a new device is empty, too long, or more than one line.
     #[error(transparent)]
     DeviceName(OpenError),
@@ -72,6 +81,7 @@ impl Error {
             Error::AccountExists => "account_exists",
             Error::Linking => "linking",
             Error::DeviceName(_) => "device_name",
+            Error::LinkingEnded { .. } => "linking_ended",
             Error::OtherNetwork => "other_network",
             Error::Params(_) => "params",
             Error::Store(StoreError::Full) => "store_full",

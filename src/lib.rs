@@ -23,17 +23,20 @@ mod client;
 mod driver;
 mod error;
 mod events;
+mod linking;
 pub mod ffi;
 pub mod rpc;
 mod worker;
 
+pub use chat_core::identity::linking::EndCode;
 pub use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
 pub use chat_core::ids::{
-    AccountId, EpochId, GroupId, IdError, InstallationId, ItemHash, RequestId,
+    AccountId, EpochId, GroupId, IdError, InstallationId, ItemHash, LinkingId, RequestId,
 };
 pub use chat_core::machine::{
-    CommandError, ContactView, Counters, Event, GroupView, IdentityView, MemberView, Membership,
-    MessageView, MissingView, RequestState, RequestView, StepError,
+    CommandError, ContactView, Counters, Event, GroupView, IdentityView, LinkState, LinkView,
+    MemberView, Membership, MessageView, MissingView, NewcomerState, NewcomerView, RequestState,
+    RequestView, StepError,
 };
 pub use chat_core::params::{NetworkParams, ParamsError};
 pub use chat_core::store::{DatabaseKey, StoreError};
@@ -42,3 +45,4 @@ pub use waku_transport as transport;
 
 pub use client::{Client, ClientConfig, ClientStatus, new_phrase};
 pub use error::Error;
+pub use linking::Linking;

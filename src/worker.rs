@@ -1,4 +1,5 @@
-//! The thread in which the machine lives: SQLite blocks, so it stays away from the runtime.
+//! The thread in which the machine lives: SQLite blocks, so it stays away from the runtime. The
+//! machine is that of an account, or that of a new device which waits to be linked to one.
 //!
 //! Everything reaches it through one bounded channel, so that whoever is too fast waits. What it
 //! wants done outside goes to the driver through another one.
@@ -9,8 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use chat_core::machine::{
-    Answer, Command, CommandId, Inbound, Input, Machine, OutboxId, Output, PublishFailure, QueryId,
-    StepError,
+    Answer, Command, CommandId, Inbound, Input, Machine, Newcomer, OutboxId, Output,
+    PublishFailure, QueryId, StepError,
 };
 use chat_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,15 +26,43 @@ const OUTPUTS: usize = 64;
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(200), Duration::from_millis(1000)];
 
+/// What can be driven: it takes inputs and says what is to happen outside.
+pub(crate) trait Driven: Send + 'static {
+    /// See [`Machine::step`].
+    fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError>;
+    /// See [`Machine::next_wake`].
+    fn next_wake(&self) -> Option<Timestamp>;
+}
+
+impl Driven for Machine {
+    fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        Machine::step(self, now, input)
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        Machine::next_wake(self)
+    }
+}
+
+impl Driven for Newcomer {
+    fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        Newcomer::step(self, now, input)
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        Newcomer::next_wake(self)
+    }
+}
+
 /// What the thread is asked.
-pub(crate) enum Request {
+pub(crate) enum Request<D = Machine> {
     /// Something happened on the network.
     Network(NetworkInput),
     /// The application wants something done.
     Command(Command, oneshot::Sender<Result<Answer, Error>>),
     /// The application wants to know something.
-    Query(Box<dyn FnOnce(&Machine) + Send>),
-    /// Close the database and end.
+    Query(Box<dyn FnOnce(&D) + Send>),
+    /// End, and give the machine back to whoever joins the thread.
     Close,
 }
 
@@ -128,11 +157,12 @@ pub(crate) struct Progress {
 }
 
 /// The handles of a running thread.
-pub(crate) struct Worker {
-    pub(crate) requests: mpsc::Sender<Request>,
+pub(crate) struct Worker<D = Machine> {
+    pub(crate) requests: mpsc::Sender<Request<D>>,
     pub(crate) outputs: mpsc::Receiver<Output>,
     pub(crate) progress: watch::Receiver<Progress>,
-    pub(crate) thread: JoinHandle<()>,
+    /// None where it could not be opened.
+    pub(crate) thread: JoinHandle<Option<D>>,
 }
 
 /// The present, by the system's clock.
@@ -142,9 +172,9 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// Starts the thread; the machine is opened in it.
-pub(crate) async fn start(
-    open: impl FnOnce() -> Result<Machine, Error> + Send + 'static,
-) -> Result<Worker, Error> {
+pub(crate) async fn start<D: Driven>(
+    open: impl FnOnce() -> Result<D, Error> + Send + 'static,
+) -> Result<Worker<D>, Error> {
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (outbox, outputs) = mpsc::channel(OUTPUTS);
     let (progress_out, progress) = watch::channel(Progress::default());
@@ -157,7 +187,7 @@ pub(crate) async fn start(
                 Err(error) => {
                     // Whoever asked may be gone.
                     let _ = opened.send(Err(error));
-                    return;
+                    return None;
                 }
             };
             let mut thread = Thread {
@@ -171,14 +201,15 @@ pub(crate) async fn start(
             if opened.send(Ok(())).is_ok() {
                 thread.run(inbox);
             }
+            Some(thread.machine)
         })
         .map_err(|error| Error::System { what: "a thread", reason: error.to_string() })?;
     is_open.await.unwrap_or(Err(Error::Internal("the machine's thread died while opening")))?;
     Ok(Worker { requests, outputs, progress, thread })
 }
 
-struct Thread {
-    machine: Machine,
+struct Thread<D> {
+    machine: D,
     outputs: mpsc::Sender<Output>,
     progress: watch::Sender<Progress>,
     /// Inputs that the machine could not take yet; small, and no more than publications in flight.
@@ -186,8 +217,8 @@ struct Thread {
     next_command: u64,
 }
 
-impl Thread {
-    fn run(&mut self, mut inbox: mpsc::Receiver<Request>) {
+impl<D: Driven> Thread<D> {
+    fn run(&mut self, mut inbox: mpsc::Receiver<Request<D>>) {
         while let Some(request) = inbox.blocking_recv() {
             match request {
                 Request::Network(input) => {

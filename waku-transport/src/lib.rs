@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`memory`] | a network inside the process, with faults on demand; for tests and simulations |
 //! | [`embedded`] | a Waku node of its own, [`waku_node`] |
-//! | `libwaku` | a node of libwaku, the C library (behind the feature of that name) |
+//! | `libwaku` | a node of libwaku, the C library: one of our own that relays, one at the edge of the network with filter and lightpush, or one that a host process has already (behind the feature of that name) |
 //!
 //! All backends pass one suite of tests, `conformance` (behind the feature of that name), so an
 //! application that runs on one of them runs on the others.
@@ -61,9 +61,12 @@
 //!   whole, receives everything on it, and picks the watched topics out by itself. Waku's filter
 //!   protocol would save the bandwidth and tell a server exactly which topics belong together in
 //!   one device: for topics that rotate, that is the whole secret. It follows that `watch` costs
-//!   no network traffic, takes effect at once, and is cheap for thousands of topics.
+//!   no network traffic, takes effect at once, and is cheap for thousands of topics. The one
+//!   exception is an edge node of libwaku, which is chosen by name (`LibwakuTransport::edge`) and
+//!   says there what it gives away.
 //! - **Delivery is at most once, and gaps may be invisible.** Relay confirms nothing: a message
-//!   that [`Transport::publish`] accepted has reached a neighbour at best. What was dropped on
+//!   that [`Transport::publish`] accepted has reached a neighbour at best, or a Store where the
+//!   backend asks one (`libwaku` does). What was dropped on
 //!   this side is reported as [`Event::Missed`]; what was lost elsewhere is for the application to
 //!   notice. After `Missed`, and after [`Event::Connected`], fetch [`Transport::history`].
 //! - **Duplicates are suppressed** by message hash within a window ([`EventLimits`]), and own
@@ -104,9 +107,11 @@ pub use types::{
 /// futures: a publish may then have happened or not, everything else has no effect.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Hands a message to the peers that carry the shard.
+    /// Hands a message to the peers that carry the shard. A backend may take seconds to find out
+    /// whether it has got there, so whoever has many of them publishes many at once.
     ///
-    /// Idempotent: the same message again is `Ok`, and goes out at most once more.
+    /// Idempotent: the same message again is `Ok`, and goes out at most once more; unless it was
+    /// found to be lost, which it may stay for as long as the network calls it a duplicate.
     ///
     /// # Errors
     ///
@@ -114,7 +119,7 @@ pub trait Transport: Send + Sync + 'static {
     async fn publish(&self, message: Message) -> Result<MessageHash, PublishError>;
 
     /// Adds content topics to those whose messages are delivered. The set counts, not how often a
-    /// topic was added.
+    /// topic was added. At most [`MAX_WATCHED_TOPICS`], fewer where a backend says so.
     ///
     /// # Errors
     ///

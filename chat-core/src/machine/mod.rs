@@ -396,8 +396,8 @@ impl Machine {
         self.drive_catch_up()?;
         self.reconcile()?;
         self.drive_intents()?;
-        self.drive_handovers()?;
         self.drive_links()?;
+        self.drive_handovers()?;
         if std::mem::take(&mut self.watch_changed) {
             self.refresh_watch();
         }

@@ -41,6 +41,9 @@ pub(crate) struct Kill {
     pub(crate) write: Option<u64>,
 }
 
+/// What the network loses: of a message by this device, to that one.
+type Loses = dyn FnMut(usize, usize, &Inbound) -> bool;
+
 /// A message on the network, and who sent it.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
@@ -53,8 +56,7 @@ pub(crate) struct World {
     pub(crate) params: NetworkParams,
     /// Everything that was published; also what a Store answers with.
     pub(crate) archive: Vec<Sent>,
-    /// What the network loses: for messages by this device, to that one.
-    pub(crate) loses: Box<dyn FnMut(usize, usize, &Inbound) -> bool>,
+    pub(crate) loses: Box<Loses>,
     pub(crate) has_store: bool,
     pub(crate) kill: Option<Kill>,
     pub(crate) was_killed: bool,

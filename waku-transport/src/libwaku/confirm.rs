@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use waku_sys::MAX_PAGE;
 
 use super::history::{Store, Stores};
@@ -33,7 +33,7 @@ pub struct Confirmation {
 }
 
 impl Default for Confirmation {
-    /// Six times within 13 s, by time. A Store on the same machine has a message within
+    /// Six times within 13 s, by time; so after 16 s it is over. A Store on the same machine has a message within
     /// milliseconds, one that is busy within a second.
     fn default() -> Self {
         Self { first: Duration::from_millis(200), tries: 6, lookup: Lookup::Time }
@@ -41,9 +41,11 @@ impl Default for Confirmation {
 }
 
 impl Confirmation {
-    /// How long it takes at most until a message counts as lost, questions themselves not counted.
+    /// How long it takes at most to confirm a message, or to find it lost. Nothing is known of one
+    /// for which that was not enough.
     pub fn longest(&self) -> Duration {
-        (0..self.tries).map(|tries| self.after(tries)).sum()
+        let waits = (0..self.tries).map(|tries| self.after(tries));
+        waits.fold(PATIENCE, Duration::saturating_add)
     }
 
     /// How long to wait before a question.
@@ -85,6 +87,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest time between questions to Stores that do not answer.
 const MAX_GAP: Duration = Duration::from_secs(5);
+
+/// How long a Store has to answer a question. One that is slower confirms nothing: whoever
+/// publishes does not wait for it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What came of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +174,11 @@ impl Confirmer {
             waiting.tell.push(tell);
         }
         self.changed.notify_one();
-        told.await.unwrap_or(Verdict::Unknown)
+        match timeout(self.options.longest(), told).await {
+            Ok(Ok(verdict)) => verdict,
+            // A Store does not answer, or nobody is asked any more.
+            Err(_) | Ok(Err(_)) => Verdict::Unknown,
+        }
     }
 
     /// Asks until the hub is closed.
@@ -226,12 +236,15 @@ impl Confirmer {
         let Some(store) = connected.get(rounds % connected.len().max(1)) else { return true };
         let hashes: Vec<_> = asked.iter().map(|(hash, _)| *hash).collect();
         let times = asked.iter().map(|(_, at)| *at);
-        let found = match (self.options.lookup, times.clone().min(), times.max()) {
-            (Lookup::Time, Some(start), Some(end)) => {
-                stores.hashes_between(store, start, end, &hashes, MAX_PAGES).await
+        let asking = async {
+            match (self.options.lookup, times.clone().min(), times.max()) {
+                (Lookup::Time, Some(start), Some(end)) => {
+                    stores.hashes_between(store, start, end, &hashes, MAX_PAGES).await
+                }
+                _ => stores.which_of(store, &hashes).await,
             }
-            _ => stores.which_of(store, &hashes).await,
         };
+        let found = timeout(PATIENCE, asking).await.unwrap_or(Err(HistoryError::Timeout));
         let found = found.inspect_err(|error: &HistoryError| {
             tracing::debug!(store = store.id, %error, "nothing was confirmed");
         });
@@ -440,7 +453,7 @@ mod tests {
     #[test]
     fn time_is_bounded() {
         let longest = Confirmation::default().longest();
-        assert_eq!(longest, Duration::from_millis(200 * 63));
+        assert_eq!(longest, Duration::from_millis(200 * 63) + PATIENCE);
         let odd = Confirmation { tries: 40, ..Confirmation::default() };
         assert!(odd.longest() > longest);
     }

@@ -367,8 +367,9 @@ impl Transport for LibwakuTransport {
         message.check()?;
         let hash = MessageHash::of(&self.pubsub_topic, &message);
         tokio::select! {
-            published = self.publish_and_confirm(hash, message) => published,
+            biased;
             () = self.hub.closed() => Err(PublishError::Closed),
+            published = self.publish_and_confirm(hash, message) => published,
         }
     }
 

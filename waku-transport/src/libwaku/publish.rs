@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use waku_sys::{CallError, Node, WakuMessage};
 
 use super::confirm::Verdict;
@@ -16,6 +17,9 @@ const LIBRARY_REMEMBERS: Duration = Duration::from_secs(120);
 
 /// Most messages of which it is remembered here that the library knows them.
 const MAX_KNOWN: usize = 65_536;
+
+/// How long to ask Stores for a message that may have been published before.
+const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the library is known to know, and will call a duplicate.
 pub(super) struct Known {
@@ -109,18 +113,23 @@ impl LibwakuTransport {
             let sure = known.accepted.contains(&hash, now) || known.received.contains(&hash, now);
             (sure, known.uncertain.contains(&hash, now))
         };
-        // If somebody is there, this is the answer to an earlier attempt that never got one.
-        let there = async {
-            match &self.way {
-                Way::Relay => {
-                    let carriers = keeper::carriers(node, &self.pubsub_topic).await;
-                    carriers.is_ok_and(|carriers| !carriers.is_empty())
-                }
-                Way::Edge(edge) => edge.can_publish(),
+        if sure {
+            return true;
+        }
+        let somebody_there = match &self.way {
+            Way::Relay => {
+                let carriers = keeper::carriers(node, &self.pubsub_topic).await;
+                carriers.is_ok_and(|carriers| !carriers.is_empty())
             }
+            Way::Edge(edge) => edge.can_publish(),
         };
-        sure || (uncertain && there.await)
-            || self.verdict(hash, timestamp_ns).await == Verdict::Stored
+        // This may be the answer to an earlier attempt that never got one; or somebody else has
+        // published it, and a Store has had the time to note it.
+        let stored = async {
+            let verdict = timeout(KNOWN_PATIENCE, self.verdict(hash, timestamp_ns)).await;
+            verdict == Ok(Verdict::Stored)
+        };
+        somebody_there && (uncertain || stored.await)
     }
 
     /// What a Store says to a message.

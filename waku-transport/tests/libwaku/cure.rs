@@ -18,18 +18,22 @@ use waku_transport::libwaku::{LibwakuOptions, LibwakuTransport};
 use waku_transport::{Event, EventLimits, Transport};
 
 use crate::fake_store::{Frames, identity, peer_id, request};
-use crate::harness::{
-    TOPIC, config, connected_once, message, node_config, options, socket_address, turn, until,
-};
+use crate::harness::{TOPIC, config, message, node_config, options, socket_address, turn, until};
 use crate::library::library;
 use crate::proxy::Proxy;
 use crate::{CLUSTER, SHARD};
 
+#[derive(Debug, PartialEq, Eq)]
+enum Link {
+    Up,
+    Down,
+}
+
 /// A relay that answers every graft with a prune. Ends when it is dropped.
 struct Refuser {
     address: Multiaddr,
-    /// Tells of each connection that ends.
-    parted: mpsc::UnboundedReceiver<()>,
+    /// Tells of each connection that begins, and ends.
+    links: mpsc::UnboundedReceiver<Link>,
     task: JoinHandle<()>,
 }
 
@@ -94,7 +98,7 @@ impl Refuser {
                 break address;
             }
         };
-        let (tell, parted) = mpsc::unbounded_channel();
+        let (tell, links) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             loop {
                 match swarm.select_next_some().await {
@@ -105,12 +109,13 @@ impl Refuser {
                             let _ = swarm.behaviour_mut().metadata.send_response(channel, answer);
                         }
                     }
-                    SwarmEvent::ConnectionClosed { .. } => drop(tell.send(())),
+                    SwarmEvent::ConnectionEstablished { .. } => drop(tell.send(Link::Up)),
+                    SwarmEvent::ConnectionClosed { .. } => drop(tell.send(Link::Down)),
                     _ => {}
                 }
             }
         });
-        Self { address, parted, task }
+        Self { address, links, task }
     }
 }
 
@@ -141,16 +146,16 @@ async fn a_link_that_is_up_and_carries_nothing_is_made_anew() {
     };
     let endpoint = LibwakuTransport::new(&library, config(), 0, vec![peer.clone()], options).await;
     let endpoint = endpoint.expect("the endpoint starts");
-    let mut events = endpoint.events();
-    connected_once(&endpoint).await;
-    let node = endpoint.node();
-    until("nobody is in the mesh", || async { node.mesh_peers(SHARD).await == Ok(Vec::new()) })
-        .await;
-    assert!(endpoint.status().await.connected_peers > 0, "and yet the link is up");
+    let (mut events, node) = (endpoint.events(), endpoint.node());
+    assert_eq!(soon("the link", refuser.links.recv()).await, Some(Link::Up));
+    // This link stays as it is; the next one will be better.
     line.lead_to(healthy_at);
+    let heard = async { while !matches!(events.next().await, Some(Event::Connected { .. })) {} };
+    soon("the endpoint takes it for a connection", heard).await;
 
-    // Nobody else ends this connection.
-    soon("the end of the link that carries nothing", refuser.parted.recv()).await.expect("it runs");
+    // Nobody but the endpoint ends it.
+    let end = soon("the end of the link that carries nothing", refuser.links.recv()).await;
+    assert_eq!(end, Some(Link::Down));
     let heard = async { while events.next().await != Some(Event::Disconnected) {} };
     soon("the end of the connection", heard).await;
     let id = peer_id(&key).to_string();

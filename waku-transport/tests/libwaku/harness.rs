@@ -24,8 +24,9 @@ use crate::proxy::Proxy;
 use crate::{CLUSTER, SHARD};
 
 /// How many tests run nodes of a real libwaku at the same time. It ends the life of a young node in
-/// up to 11 s, one after another in the whole process, and a test does not wait for ever.
-static REAL_NODES: Semaphore = Semaphore::const_new(1);
+/// up to 11 s, one after another in the whole process, and a test does not wait for ever. The
+/// others grow older meanwhile.
+static REAL_NODES: Semaphore = Semaphore::const_new(3);
 
 /// The right to run nodes, of as many tests at once as the library bears.
 pub(crate) struct Turn {

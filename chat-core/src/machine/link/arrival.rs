@@ -9,7 +9,10 @@ use super::super::event::Event;
 use super::super::outbox::Parcel;
 use super::view::{NewcomerState, NewcomerView};
 use super::{MAX_FAILURES, NEWCOMER, address};
-use crate::identity::linking::{Admission, Arrival, EndCode, Ending, Sealed, Step, Transcript};
+use crate::identity::linking::{
+    Admission, Arrival, EndCode, Ending, LinkAnswer, Sealed, Step, Transcript,
+};
+use crate::ids::LinkingId;
 
 impl Machine {
     /// The own linking, on a device that was linked to its account.
@@ -43,6 +46,13 @@ impl Machine {
         else {
             return Ok(());
         };
+        if record.until <= now && record.state == NewcomerState::Done {
+            if let Some(record) = self.links.arrival.as_mut() {
+                record.close(NewcomerState::Done);
+            }
+            self.links_changed();
+            return self.save_arrival();
+        }
         if record.until <= now {
             return self.end_arrival(EndCode::Expired, false);
         }
@@ -96,8 +106,10 @@ impl Machine {
         if record.failures() >= MAX_FAILURES {
             return refused(Refused::Budget);
         }
+        let linked = record.state == NewcomerState::Linked;
         let before = match message.step {
-            Step::Admission if record.has_arrived() => record.so_far(),
+            Step::Admission if linked && record.has_arrived() => record.so_far(),
+            Step::EndByGrantor if !linked => return Ok(Disposition::NotForUs),
             Step::Answer | Step::EndByGrantor => {
                 record.code().map(|code| Transcript::begin(code, &network))
             }
@@ -117,13 +129,7 @@ impl Machine {
                 if record.is_the_answer(&text, &network) {
                     return Ok(Disposition::Duplicate);
                 }
-                // It cannot be undone from here, but the user should know: which account this device
-                // belongs to now, another device, or somebody, wanted to have a say in.
-                record.heard(hash);
-                self.save_arrival()?;
-                let account = self.me.account;
-                self.tell(Event::LinkAnsweredTwice { linking: id, account })?;
-                Ok(Disposition::Linking(id))
+                self.on_late_answer(id, &text, hash)
             }
             Step::EndByGrantor => match Ending::decode(&text) {
                 Ok(ending) if record.is_answered_by(&ending.answer) => {
@@ -139,6 +145,37 @@ impl Machine {
                 self.on_admission(&text, &admission.invitation)
             }
         }
+    }
+
+    /// Another answer. What was granted cannot be undone from here, but both users should know.
+    fn on_late_answer(
+        &mut self,
+        id: LinkingId,
+        text: &[u8],
+        hash: [u8; 32],
+    ) -> Result<Disposition, StepError> {
+        let (rng, now, network) = (self.rng.clone(), self.now, self.network);
+        let Some(record) = self.links.arrival.as_mut() else {
+            return Ok(Disposition::NotForUs);
+        };
+        let (Ok(answer), Some(code)) = (LinkAnswer::decode(text), record.code()) else {
+            return Ok(Disposition::Refused(Refused::Content));
+        };
+        let answered = Transcript::begin(code, &network).then(Step::Answer, text, &network);
+        record.heard(hash);
+        if !record.warn() {
+            self.save_arrival()?;
+            return Ok(Disposition::Refused(Refused::Budget));
+        }
+        let twice = EndCode::AnsweredTwice;
+        let ending = record.ending(twice, &answer.key, answered, &rng, now, &self.params);
+        if let Some(ending) = ending {
+            self.post(ending, Duration::ZERO)?;
+        }
+        self.save_arrival()?;
+        let account = self.me.account;
+        self.tell(Event::LinkAnsweredTwice { linking: id, account })?;
+        Ok(Disposition::Linking(id))
     }
 
     fn on_admission(&mut self, text: &[u8], invitation: &[u8]) -> Result<Disposition, StepError> {
@@ -163,32 +200,31 @@ impl Machine {
         }
         self.post_arrival()?;
         if let Some(record) = self.links.arrival.as_mut() {
-            record.close(NewcomerState::Done);
+            record.done();
         }
         self.save_arrival()?;
-        self.links_changed();
         let installation = self.me.key.id();
         self.tell(Event::LinkDone { linking: id, installation })?;
         Ok(Disposition::Linking(id))
     }
 
     fn end_arrival(&mut self, code: EndCode, by_other: bool) -> Result<(), StepError> {
-        let (rng, network, now) = (self.rng.clone(), self.network, self.now);
+        let (rng, now) = (self.rng.clone(), self.now);
         let Some(record) = self.links.arrival.as_mut() else {
             return Ok(());
         };
         let linking = record.id;
         let secret = record.code().map(|code| zeroize::Zeroizing::new(*code.secret()));
-        let parcels = match by_other {
-            true => Vec::new(),
-            false => record.endings(code, None, &rng, now, &self.params, &network),
+        let ending = match by_other {
+            true => None,
+            false => record.ending_to_grantor(code, &rng, now, &self.params),
         };
         record.close(NewcomerState::Ended { code, by_other });
         if let Some(secret) = secret {
             self.withdraw_from(&secret)?;
         }
-        for parcel in parcels {
-            self.post(parcel, Duration::ZERO)?;
+        if let Some(ending) = ending {
+            self.post(ending, Duration::ZERO)?;
         }
         self.save_arrival()?;
         self.links_changed();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::super::outbox::{Address, Parcel};
+use super::super::outbox::Parcel;
 use super::view::{NewcomerState, NewcomerView};
 use super::{Said, address};
 use crate::group::crypto::SharedRng;
@@ -50,6 +50,8 @@ struct Open {
     arrived: bool,
     /// Hash of the last message of the grantor's that was dealt with.
     heard: Option<[u8; 32]>,
+    /// Whether the user was told of another answer.
+    warned: bool,
     failures: u32,
 }
 
@@ -95,6 +97,7 @@ impl NewcomerRecord {
                 said: None,
                 arrived: false,
                 heard: None,
+                warned: false,
                 failures: 0,
             }),
         }
@@ -170,6 +173,21 @@ impl NewcomerRecord {
         if let Some(open) = &mut self.open {
             open.heard = Some(hash);
         }
+    }
+
+    /// Notes that another answer came; true the first time.
+    pub(super) fn warn(&mut self) -> bool {
+        self.open.as_mut().is_some_and(|open| !std::mem::replace(&mut open.warned, true))
+    }
+
+    /// Notes that all was said. Until the code can be answered no more this listens for another
+    /// answer.
+    pub(super) fn done(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.said = None;
+        }
+        self.state = NewcomerState::Done;
+        self.until = self.code_until;
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -272,32 +290,35 @@ impl NewcomerRecord {
         Ok(())
     }
 
-    /// What tells those who answered that it is over: the one that counts, and another one.
-    pub(super) fn endings(
+    /// What tells whoever made an answer that it is over.
+    pub(super) fn ending(
         &self,
         code: EndCode,
-        other: Option<(&LinkAnswer, Transcript)>,
+        to: &[u8; 32],
+        answer: Transcript,
         rng: &SharedRng,
         now: Timestamp,
         params: &NetworkParams,
-        network: &NetworkId,
-    ) -> Vec<Parcel> {
-        let Some(open) = &self.open else { return Vec::new() };
-        let begin = Transcript::begin(&open.code, network);
-        let first = open.answer.as_ref().map(|answer| (answer.key, answer.transcript));
-        let other = other.map(|(answer, transcript)| (answer.key, transcript));
-        first
-            .into_iter()
-            .chain(other)
-            .filter_map(|(to, answer)| {
-                let text = Ending { code, answer }.encode();
-                let step = Step::EndByNewcomer;
-                let body = seal(&mut *rng.lock(), &to, step, &begin, &text, network).ok()?;
-                let frame = Said::new(body, false, now).frame;
-                let address: Address = address(&open.code, now + LINKING_KEEP, params);
-                Some(Parcel { address, frame, item: None })
-            })
-            .collect()
+    ) -> Option<Parcel> {
+        let open = self.open.as_ref()?;
+        let begin = Transcript::begin(&open.code, &self.network);
+        let text = Ending { code, answer }.encode();
+        let step = Step::EndByNewcomer;
+        let body = seal(&mut *rng.lock(), to, step, &begin, &text, &self.network).ok()?;
+        let frame = Said::new(body, false, now).frame;
+        Some(Parcel { address: address(&open.code, now + LINKING_KEEP, params), frame, item: None })
+    }
+
+    /// The same, for the answer that counts.
+    pub(super) fn ending_to_grantor(
+        &self,
+        code: EndCode,
+        rng: &SharedRng,
+        now: Timestamp,
+        params: &NetworkParams,
+    ) -> Option<Parcel> {
+        let answer = self.open.as_ref()?.answer.as_ref()?;
+        self.ending(code, &answer.key, answer.transcript, rng, now, params)
     }
 
     /// Notes that it is over, and forgets its secrets.
