@@ -91,9 +91,11 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
-            Error::NoAccount | Error::AccountExists | Error::OtherNetwork | Error::Linking => {
-                WakuChatCode::Account
-            }
+            Error::NoAccount
+            | Error::AccountExists
+            | Error::OtherNetwork
+            | Error::Linking
+            | Error::LinkingEnded { .. } => WakuChatCode::Account,
             Error::Params(_) | Error::DeviceName(_) => WakuChatCode::BadConfig,
             Error::Store(_) | Error::Step(_) => WakuChatCode::Database,
             Error::Command(_) => WakuChatCode::Refused,
