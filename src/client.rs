@@ -76,12 +76,15 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+/// The machine's thread, and the driver.
+type Running = (JoinHandle<Option<Machine>>, TaskHandle<()>);
+
 struct Inner {
     requests: mpsc::Sender<Request>,
     progress: watch::Receiver<Progress>,
     transport: Arc<dyn Transport>,
     stop: watch::Sender<bool>,
-    running: Mutex<Option<(JoinHandle<Option<Machine>>, TaskHandle<()>)>>,
+    running: Mutex<Option<Running>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -121,6 +124,31 @@ impl Client {
             Ok(Machine::create(store, network, seed, worker::now(), &phrase)?)
         })
         .await
+    }
+
+    /// Brings an account back with its phrase alone, with this device as its only installation: what
+    /// is left of it is told by [`Event::Recovered`](chat_core::machine::Event::Recovered), once a
+    /// Store with the account's card was reached.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub async fn recover(config: ClientConfig, phrase: &RecoveryPhrase) -> Result<Self, Error> {
+        let words = phrase.words();
+        Self::start(config, move |store, network, seed| {
+            let phrase = RecoveryPhrase::parse(&words)
+                .map_err(|_| Error::Internal("a phrase does not read as it is written"))?;
+            Ok(Machine::recover(store, network, seed, worker::now(), &phrase)?)
+        })
+        .await
+    }
+
+    /// Goes on without the account's card, which no Store has. Contacts who know the lost
+    /// installations refuse this account's card then, until they are given a new link.
+    ///
+    /// # Errors
+    /// Nothing is being recovered.
+    pub async fn end_recovery(&self) -> Result<(), Error> {
+        self.command(Command::EndRecovery).await.map(drop)
     }
 
     /// Opens the account that the database holds.

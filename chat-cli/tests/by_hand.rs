@@ -79,3 +79,35 @@ fn meet_and_talk(alices: &[&str]) {
     assert_eq!(run(&alice, &["--json", "group", "leave", &group]).code, 0);
     assert_eq!(node.finish().0, 0);
 }
+
+#[test]
+fn a_short_link_does_where_there_is_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, address) = relay(dir.path());
+    let (alice, _) = account(dir.path(), "alice", Some(&address));
+    let (bob, bob_id) = account(dir.path(), "bob", Some(&address));
+    let link = run(&bob, &["--json", "contact", "link", "--no-card"]).json();
+    let link = link["link"].as_str().unwrap();
+    assert!(link.len() < 200);
+    let added = run(&alice, &["--json", "contact", "add", link, "--name", "Bob"]).json();
+    assert_eq!(added["account"], bob_id.as_str());
+    assert_eq!(added["pending"], true);
+
+    // Bob's device is on, and publishes its card within a slot.
+    let running = Running::start(&bob, &["rpc"]);
+    let mut tries = 0;
+    let created = loop {
+        let created = run(&alice, &["--json", "group", "create", "Picnic", "Bob"]);
+        if created.code == 0 {
+            break created.json();
+        }
+        tries += 1;
+        assert!(tries < 60, "{}", created.err);
+    };
+    assert_eq!(created["group"]["accounts"], 2);
+    let contacts = run(&alice, &["--json", "contact", "list"]).json();
+    assert_eq!(contacts[0]["pending"], false);
+    assert_eq!(running.finish().0, 0);
+    assert_eq!(run(&bob, &["--json", "requests", "list"]).json()[0]["group_name"], "Picnic");
+    assert_eq!(node.finish().0, 0);
+}

@@ -52,8 +52,9 @@ pub const DOORBELL_PER_SECOND: u32 = 50;
 
 /// Installations of one account that may be active at once.
 pub const MAX_INSTALLATIONS: usize = 16;
-/// Entries that a log may have where it is sent whole (credential, card).
-pub const MAX_LOG_ENTRIES: usize = 64;
+/// Entries of a log that a Checkpoint has not yet replaced, with what it lists: room for years
+/// without one, in a size that a card and a warrant still carry.
+pub const MAX_LOG_ENTRIES: usize = 128;
 
 /// Longest group name in bytes of UTF-8.
 pub const MAX_NAME: usize = 128;
@@ -116,6 +117,9 @@ pub const CARD_REACH: u64 = KEY_PACKAGE_USE.as_secs() / CARD_PERIOD.as_secs();
 /// First pause before a card is looked for again that was in no Store; it doubles, up to
 /// [`CARD_PERIOD`]. An account that never comes back costs one query a day.
 pub const CARD_RETRY_MIN: Duration = Duration::from_secs(60);
+/// Pause before a card is looked for again because its account is wanted in a group: an application
+/// that tries and tries does not ask a Store all the time.
+pub const CARD_RETRY_WANTED: Duration = Duration::from_secs(5);
 /// Time over which look-ups that fell due while a device was away are spread, so that its contacts
 /// are not asked for in one burst.
 pub const CARD_SPREAD: Duration = Duration::from_secs(3600);

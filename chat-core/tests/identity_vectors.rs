@@ -54,6 +54,7 @@ fn entry_json(name: &str, entry: &Entry) -> Value {
         EntryBody::Create { .. } => ("create", None),
         EntryBody::Add { .. } => ("add", None),
         EntryBody::Revoke { last_valid, .. } => ("revoke", *last_valid),
+        EntryBody::Checkpoint { .. } => ("checkpoint", None),
     };
     json!({
         "name": name,
@@ -105,6 +106,22 @@ fn build() -> Value {
         .active
         .iter()
         .map(|(id, info)| json!({ "installation": hex::encode(id.0), "seniority": info.seniority }))
+        .collect();
+
+    // The same log, compacted by the first, and once more by the account key.
+    let mut short = log.clone();
+    let compacted: Vec<Value> = [by_first, EntrySigner::Account(&account)]
+        .into_iter()
+        .map(|signer| {
+            let entry = short.checkpoint(signer, NOW).unwrap();
+            let described = entry_json("checkpoint", &entry);
+            short.insert(entry).unwrap();
+            json!({
+                "checkpoint": described,
+                "encoded": hex::encode(short.encode()),
+                "head": hex::encode(short.head().0),
+            })
+        })
         .collect();
 
     let credential = Credential::for_installation(&log, &third.id()).unwrap();
@@ -176,6 +193,7 @@ fn build() -> Value {
         "log": {
             "entries": entries,
             "heads": heads,
+            "compacted": compacted,
             "active": active,
             "revoked": state.revoked.keys().map(|id| hex::encode(id.0)).collect::<Vec<_>>(),
             "encoded": hex::encode(log.encode()),
@@ -274,6 +292,25 @@ fn the_entries_make_the_log() {
         state.active.iter().map(|(id, info)| (*id, info.seniority.into())).collect();
     assert_eq!(found, active);
     assert_eq!(Log::decode(&hex_of(&all["log"]["encoded"]), &network).unwrap(), log);
+}
+
+#[test]
+fn the_checkpoints_compact_the_log() {
+    let all = stored();
+    let network = NetworkId(array_of(&all["network"]));
+    let account = AccountId(array_of(&all["phrase"]["account_hex"]));
+    let mut log = Log::decode(&hex_of(&all["log"]["encoded"]), &network).unwrap();
+    let active = log.state().active;
+    for step in all["log"]["compacted"].as_array().unwrap() {
+        let checkpoint = hex_of(&step["checkpoint"]["encoded"]);
+        let checkpoint = Entry::decode(&checkpoint, &account, &network).unwrap();
+        assert_eq!(checkpoint.hash().0, array_of(&step["checkpoint"]["hash"]));
+        log.insert(checkpoint).unwrap();
+        assert_eq!(log.head().0, array_of(&step["head"]));
+        assert_eq!(log.state().active, active);
+        let read = Log::decode(&hex_of(&step["encoded"]), &network).unwrap();
+        assert_eq!((read.head(), read.state()), (log.head(), log.state()));
+    }
 }
 
 #[test]

@@ -74,6 +74,13 @@ fn an_answer_after_the_account_was_taken_is_told() {
     // As soon as one word of the phone's comes through, both users are told.
     world.loses = Box::new(|_, _, _| false);
     world.pass(60 * SECOND);
+    // Once, however many answers somebody makes.
+    let code = code_of(&world, &code);
+    for _ in 0..3 {
+        let (_, body) = foreign_answer(&mut world, &code);
+        write(&mut world, &code, body);
+        world.settle();
+    }
     let twice = Event::LinkAnsweredTwice { linking: id, account };
     let told = world.events(tablet).iter().filter(|event| **event == twice).count();
     assert_eq!(told, 1);

@@ -145,14 +145,41 @@ impl World {
     ///
     /// # Panics
     /// As [`World::add_device`].
-    #[allow(clippy::expect_used)]
     pub fn add_device_in(&mut self, dir: &Path) -> usize {
-        let home = Home { dir: dir.to_path_buf(), key: self.seed(), process: 0 };
-        std::fs::create_dir_all(home.current()).expect("a directory can be made");
-        let store = home.open(self.seed()).expect("a new database can be made");
+        let (home, store) = self.found(dir);
         let device = self.add_device_on(store);
         self.devices[device].home = Some(home);
         device
+    }
+
+    /// A further device of the account of `of`, with its database in a file below `dir`. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_installation`].
+    pub fn add_installation_in(&mut self, of: usize, dir: &Path) -> usize {
+        let (home, store) = self.found(dir);
+        let device = self.add_installation_on(of, store);
+        self.devices[device].home = Some(home);
+        device
+    }
+
+    /// A new device that waits to be linked, with its database in a file below `dir`. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_newcomer`].
+    pub fn add_newcomer_in(&mut self, name: &str, dir: &Path) -> usize {
+        let (home, store) = self.found(dir);
+        let device = self.add_newcomer_on(name, store);
+        self.devices[device].home = Some(home);
+        device
+    }
+
+    #[allow(clippy::expect_used)]
+    fn found(&mut self, dir: &Path) -> (Home, Store) {
+        let home = Home { dir: dir.to_path_buf(), key: self.seed(), process: 0 };
+        std::fs::create_dir_all(home.current()).expect("a directory can be made");
+        let store = home.open(self.seed()).expect("a new database can be made");
+        (home, store)
     }
 
     /// Kills a device's process: what is in its database's files is all that is left, and what was
@@ -192,7 +219,7 @@ impl World {
 
     /// Whether a device's process is running.
     pub fn is_up(&self, device: usize) -> bool {
-        self.devices[device].machine.is_some()
+        self.devices[device].is_up()
     }
 }
 

@@ -74,6 +74,9 @@ impl Ledger {
                 self.faults_of(world, &group, device, &mut faults);
             }
         }
+        for device in 0..world.devices.len() {
+            faults.extend(told(world, device));
+        }
         faults
     }
 
@@ -114,7 +117,6 @@ impl Ledger {
                 faults.push(format!("device {at} counts {missing:?} as missing"));
             }
         }
-        faults.extend(told(world, at));
     }
 }
 
@@ -125,6 +127,7 @@ fn told(world: &World, at: usize) -> Vec<String> {
     if !events.keys().copied().eq(1..=events.len() as u64) {
         faults.push(format!("device {at} was not told some of its events"));
     }
+    let own = world.machine(at).identity().map(|own| own.installation).ok();
     let mut told: BTreeMap<ItemHash, usize> = BTreeMap::new();
     for event in events.values() {
         if let Event::MessageReceived { message } = event {
@@ -134,7 +137,8 @@ fn told(world: &World, at: usize) -> Vec<String> {
     for group in world.machine(at).groups().into_iter().flatten() {
         for message in history(world, at, &group.id) {
             let times = told.get(&message.message).copied().unwrap_or(0);
-            if times != usize::from(!message.own) {
+            // What another device of the account sent is news here.
+            if times != usize::from(Some(message.installation) != own) {
                 faults.push(format!("device {at} was told {times} times of {:?}", message.text));
             }
         }

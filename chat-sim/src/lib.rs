@@ -2,6 +2,7 @@
 
 pub mod crash;
 pub mod ledger;
+pub mod linking;
 pub mod observer;
 pub mod reference;
 pub mod world;

@@ -10,7 +10,7 @@ use chat_core::identity::RecoveryPhrase;
 use chat_core::ids::AccountId;
 use chat_core::machine::{
     Answer, Command, CommandError, CommandId, Disposition, Event, Inbound, Input, Machine,
-    OutboxId, Output, PublishFailure, QueryId, StepError,
+    Newcomer, OpenError, OutboxId, Output, PublishFailure, QueryId, StepError,
 };
 use chat_core::params::NetworkParams;
 use chat_core::store::Store;
@@ -70,8 +70,10 @@ pub struct Faults {
 
 /// One installation.
 pub struct Device {
-    /// Its machine; none while its process is down.
+    /// Its machine; none while its process is down, or has no account yet.
     pub machine: Option<Machine>,
+    /// What it runs while it has no account.
+    pub(crate) newcomer: Option<Newcomer>,
     pub(crate) database: Option<Store>,
     /// Where its database is, if it is a file.
     pub(crate) home: Option<Home>,
@@ -102,6 +104,58 @@ impl std::fmt::Debug for Device {
 }
 
 impl Device {
+    /// Whether its process is running.
+    pub(crate) fn is_up(&self) -> bool {
+        self.machine.is_some() || self.newcomer.is_some()
+    }
+
+    /// Runs what a database is for, which may not have come as far as an account.
+    fn open(
+        &mut self,
+        store: Store,
+        params: NetworkParams,
+        seed: [u8; 32],
+        now: Timestamp,
+    ) -> Result<(), OpenError> {
+        // The application asks for what it has not acknowledged, and may know some of it.
+        let told = match Machine::has_account(&store)? {
+            true => {
+                let machine = Machine::open(store, params, seed, now)?;
+                let told = machine.events(0, u32::MAX)?;
+                self.machine = Some(machine);
+                told
+            }
+            false => {
+                let newcomer = Newcomer::open(store, params, seed, now)?;
+                let told = newcomer.events(0, u32::MAX)?;
+                self.newcomer = Some(newcomer);
+                told
+            }
+        };
+        for (cursor, event) in told {
+            self.hear(cursor, event);
+        }
+        Ok(())
+    }
+
+    fn database(&self) -> Option<&Store> {
+        let newcomer = self.newcomer.as_ref().map(Newcomer::store);
+        self.machine.as_ref().map(Machine::store).or(newcomer)
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        let newcomer = self.newcomer.as_ref().and_then(Newcomer::next_wake);
+        self.machine.as_ref().and_then(Machine::next_wake).or(newcomer)
+    }
+
+    fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        match (&mut self.machine, &mut self.newcomer) {
+            (Some(machine), _) => machine.step(now, input),
+            (None, Some(newcomer)) => newcomer.step(now, input),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+
     fn hear(&mut self, cursor: u64, event: Event) {
         let known = self.events.insert(cursor, event);
         if let Some(known) = known {
@@ -230,6 +284,20 @@ impl World {
         self.add_device_of(&phrase, store)
     }
 
+    /// A new device that brings an account back with its phrase alone. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_device`].
+    pub fn recover(&mut self, phrase: &RecoveryPhrase) -> usize {
+        let seed = self.seed();
+        #[allow(clippy::expect_used)]
+        let store = Store::in_memory().expect("a database in memory can be opened");
+        #[allow(clippy::expect_used)]
+        let machine = Machine::recover(store, self.params.clone(), seed, self.now, phrase)
+            .expect("an empty database takes an account");
+        self.add_machine(machine)
+    }
+
     /// A new device on this database, enrolled by the recovery phrase. Its number.
     ///
     /// # Panics
@@ -242,26 +310,47 @@ impl World {
         self.add_machine(machine)
     }
 
-    /// A further device of the account that `of` belongs to, online. Its number.
+    /// A further device of the account that `of` belongs to, online, with its database in memory:
+    /// what linking comes to, without the network. Its number.
     ///
     /// # Panics
     /// Where it cannot be taken into the account.
     pub fn add_installation(&mut self, of: usize) -> usize {
-        let seed = self.seed();
-        let now = self.time_of(of);
         #[allow(clippy::expect_used)]
         let store = Store::in_memory().expect("a database in memory can be opened");
+        self.add_installation_on(of, store)
+    }
+
+    /// The same with this database. Its number.
+    ///
+    /// # Panics
+    /// As [`World::add_installation`].
+    pub fn add_installation_on(&mut self, of: usize, store: Store) -> usize {
+        let seed = self.seed();
+        let now = self.time_of(of);
         #[allow(clippy::expect_used)]
         let first = self.devices[of].machine.as_mut().expect("the device is up");
         #[allow(clippy::expect_used)]
         let machine = first.insider_installation(store, seed, now).expect("it can be linked");
+        // That was no step, so nobody was told of it.
+        #[allow(clippy::expect_used)]
+        let told = first.events(0, u32::MAX).expect("events can be read");
+        for (cursor, event) in told {
+            self.devices[of].hear(cursor, event);
+        }
         self.step(of, Input::Tick);
         self.add_machine(machine)
     }
 
     fn add_machine(&mut self, machine: Machine) -> usize {
+        self.put(Some(machine), None)
+    }
+
+    /// A device that runs this, online. Its number.
+    pub(crate) fn put(&mut self, machine: Option<Machine>, newcomer: Option<Newcomer>) -> usize {
         self.devices.push(Device {
-            machine: Some(machine),
+            machine,
+            newcomer,
             database: None,
             home: None,
             life: 0,
@@ -305,7 +394,8 @@ impl World {
     /// Ends a device's process; its database stays.
     pub fn stop(&mut self, device: usize) {
         let it = &mut self.devices[device];
-        it.database = it.machine.take().map(Machine::into_store);
+        let newcomer = it.newcomer.take().map(Newcomer::into_store);
+        it.database = it.machine.take().map(Machine::into_store).or(newcomer);
         it.life += 1;
         it.online = false;
         it.watched.clear();
@@ -320,7 +410,7 @@ impl World {
         let now = self.time_of(device);
         let params = self.params.clone();
         let it = &mut self.devices[device];
-        if it.machine.is_none() {
+        if !it.is_up() {
             #[allow(clippy::expect_used)]
             let store = match (it.database.take(), &it.home) {
                 (Some(store), _) => store,
@@ -329,15 +419,7 @@ impl World {
             };
             store.inject_fault_after(None);
             #[allow(clippy::expect_used)]
-            let machine = Machine::open(store, params, seed, now)
-                .expect("a database that a process left can be opened");
-            // The application asks for what it has not acknowledged, and may know some of it.
-            #[allow(clippy::expect_used)]
-            let told = machine.events(0, u32::MAX).expect("events can be read");
-            for (cursor, event) in told {
-                it.hear(cursor, event);
-            }
-            it.machine = Some(machine);
+            it.open(store, params, seed, now).expect("what a process left can be opened");
         }
         self.set_online(device, true);
     }
@@ -356,11 +438,11 @@ impl World {
     pub fn step(&mut self, device: usize, input: Input) {
         let now = self.time_of(device);
         let it = &mut self.devices[device];
-        let Some(machine) = it.machine.as_mut() else { return };
+        let Some(store) = it.database() else { return };
         if let Some(crash) = &self.crash {
-            crash.arm(device, &it.tally, machine.store());
+            crash.arm(device, &it.tally, store);
         }
-        let stepped = machine.step(now, input);
+        let stepped = it.step(now, input);
         self.keys.note(&stepped, &observe::take());
         let mut outputs = match stepped {
             Ok(outputs) => outputs,
@@ -377,7 +459,9 @@ impl World {
         it.tally.count(&outputs);
         let spared = match &self.crash {
             Some(crash) => {
-                machine.store().inject_fault_after(None);
+                if let Some(store) = it.database() {
+                    store.inject_fault_after(None);
+                }
                 crash.spares(device, &it.tally, &outputs)
             }
             None => None,
@@ -391,8 +475,8 @@ impl World {
             self.kill(device);
             return;
         }
-        let wake = self.devices[device].machine.as_ref().and_then(Machine::next_wake);
-        if let Some(at) = wake {
+        self.grow_up(device);
+        if let Some(at) = self.devices[device].next_wake() {
             let at = at.0.saturating_add_signed(-self.devices[device].clock_ahead_ms);
             self.schedule(Timestamp(at.max(self.now.0 + 1)), Action::Wake(device));
         }
@@ -408,7 +492,7 @@ impl World {
 
     fn alive(&self, process: Process) -> Option<usize> {
         let device = &self.devices[process.device];
-        (device.machine.is_some() && device.life == process.life).then_some(process.device)
+        (device.is_up() && device.life == process.life).then_some(process.device)
     }
 
     fn carry_out(&mut self, device: usize, output: Output) {
@@ -564,12 +648,7 @@ impl World {
             }
             Action::Wake(device) => {
                 let now = self.time_of(device);
-                let due = self.devices[device]
-                    .machine
-                    .as_ref()
-                    .and_then(Machine::next_wake)
-                    .is_some_and(|at| at <= now);
-                if due {
+                if self.devices[device].next_wake().is_some_and(|at| at <= now) {
                     self.step(device, Input::Tick);
                 }
             }

@@ -50,9 +50,9 @@ fn story(seed: u64) -> (World, GroupId) {
     let mut world = world(3, seed);
     let group = create(&mut world, 0, "Hikers", &[1, 2]);
     settle(&mut world);
-    assert_eq!(world.add_installation(0), 3);
-    assert_eq!(world.add_installation(0), 4);
-    assert_eq!(world.add_installation(1), 5);
+    assert_eq!(world.link(0, "laptop"), 3);
+    assert_eq!(world.link(0, "tablet"), 4);
+    assert_eq!(world.link(1, "Bob's laptop"), 5);
     settle(&mut world);
     settle(&mut world);
     (world, group)
@@ -79,6 +79,12 @@ fn a_new_installation_is_in_every_group_and_gets_every_message_once() {
         let history = world.machine(device).history(&group, None, 100).unwrap();
         assert_eq!(history.iter().filter(|message| message.own).count(), own, "device {device}");
     }
+    // Every device of the account calls the others as they were called when they were linked.
+    for device in [0, 3, 4] {
+        let name = |of: usize| installation(&world, device, of).name;
+        assert_eq!(name(3), Some("laptop".into()), "device {device}");
+        assert_eq!(name(4), Some("tablet".into()), "device {device}");
+    }
     // The self group is the account's own business: nobody is shown it, or anything of it.
     for device in ALL {
         assert_eq!(world.machine(device).groups().unwrap().len(), 1);
@@ -86,13 +92,22 @@ fn a_new_installation_is_in_every_group_and_gets_every_message_once() {
             assert!(event.group().is_none_or(|it| it == group), "{event:?}");
         }
     }
+    let done = |device: usize| -> Vec<InstallationId> {
+        let done = |event: &Event| match event {
+            Event::LinkDone { installation, .. } => Some(*installation),
+            _ => None,
+        };
+        events(&world, device).into_iter().filter_map(done).collect()
+    };
+    let (laptop, tablet) = (id_of(&world, 3), id_of(&world, 4));
+    assert_eq!((done(0), done(3), done(4)), (vec![laptop, tablet], vec![laptop], vec![tablet]));
     assert_no_failures(&world);
 }
 
 #[test]
 fn what_is_known_on_one_device_is_known_on_all() {
     let mut world = world(2, 2);
-    let laptop = world.add_installation(0);
+    let laptop = world.link(0, "laptop");
     settle(&mut world);
     // What was there before, and what comes after.
     let names = |world: &World, device: usize| -> Vec<Option<String>> {

@@ -12,14 +12,19 @@ mod kit;
 
 use std::time::Duration;
 
+use chat_core::contact::inbox::InboxKey;
+use chat_core::contact::link::ContactLink;
 use chat_core::group::commit::CommitPlan;
 use chat_core::ids::{GroupId, InstallationId, IntentId};
-use chat_core::machine::{Command, CommandError, Refused};
-use chat_core::wire::frame::Frame;
+use chat_core::machine::{Answer, Command, CommandError, Disposition, Refused};
+use chat_core::wire::content::{Body, Content};
+use chat_core::wire::frame::{Frame, FrameKind};
 use chat_core::wire::header::{CommitHeader, Cut, Warrant};
+use chat_core::wire::sync::{SyncItem, encode};
 use chat_sim::world::World;
 use common::*;
 use kit::*;
+use zeroize::Zeroizing;
 
 const PHONE: usize = 0;
 const FRIEND: usize = 1;
@@ -251,4 +256,107 @@ fn an_old_log_takes_nothing_back() {
         assert_eq!(all.iter().filter(|it| it.revoked.is_none()).count(), 2);
     }
     assert_works(&mut world, &HONEST, group);
+}
+
+/// A message of the stolen device in the account's own group, as it was before its removal.
+fn tell(world: &mut World, items: &[SyncItem], to: usize) -> Vec<Disposition> {
+    let group = world.machine(LAPTOP).insider_self_group().unwrap();
+    let chain = Some(world.machine(LAPTOP).insider_link(&group).unwrap());
+    let body = Body::Sync(encode(items).to_vec());
+    let content = Content { chain, sent_at: world.now, body };
+    let message = hostile(world, LAPTOP).insider_message(&group, &content.encode()).unwrap();
+    let frame = Frame::new(FrameKind::Message, message).encode();
+    inside(world, LAPTOP, group, &frame, to)
+}
+
+fn key_of_its_own(world: &World, ahead: Duration) -> SyncItem {
+    SyncItem::InboxKey { secret: Zeroizing::new([7; 32]), made_at: world.now + ahead }
+}
+
+fn inbox_keys(world: &World, device: usize) -> Vec<Vec<u8>> {
+    world.machine(device).fingerprints().remove("inbox key").unwrap_or_default()
+}
+
+#[test]
+fn its_inbox_key_is_in_no_card_once_it_is_revoked() {
+    let (mut world, _) = stage(50);
+    // While it is trusted it plants a key that is newer than any for half a minute to come.
+    let planted = InboxKey::from_secret(&[7; 32], world.now).public();
+    let item = key_of_its_own(&world, Duration::from_secs(25));
+    tell(&mut world, &[item], TABLET);
+    assert!(inbox_keys(&world, TABLET).iter().any(|key| key[..] == planted));
+    revoke(&mut world);
+    world.run_for(Duration::from_secs(40));
+    // It stays open, for those who have it from a card; and is given to nobody any more.
+    assert!(inbox_keys(&world, TABLET).iter().any(|key| key[..] == planted));
+    for device in [PHONE, TABLET] {
+        let link = world.command(device, Command::MakeContactLink).unwrap();
+        let Answer::ContactLink(link) = link else { panic!() };
+        let link = ContactLink::parse(&link, &network(&world), world.now).unwrap();
+        let card = link.card.unwrap();
+        assert_ne!(card.content().inbox.key, planted, "device {device}");
+        assert!(
+            card.content().key_packages.iter().all(|it| it.installation != id_of(&world, LAPTOP))
+        );
+    }
+}
+
+#[test]
+fn its_own_group_does_not_listen_to_it_any_more() {
+    let (mut world, group) = stage(51);
+    world.devices[LAPTOP].partition = 1;
+    // The tablet has heard of the Revoke before the removal from their group: from the warrant of
+    // some other group, say. Here the laptop speaks in the state that it had.
+    revoke(&mut world);
+    settle(&mut world);
+    heal_one(&mut world);
+    let known = inbox_keys(&world, TABLET);
+    let name = SyncItem::Name {
+        installation: id_of(&world, TABLET),
+        name: "mine".into(),
+        changed_at: world.now,
+    };
+    let own_key = key_of_its_own(&world, Duration::ZERO);
+    tell(&mut world, &[name, own_key], TABLET);
+    settle(&mut world);
+    assert_eq!(inbox_keys(&world, TABLET), known);
+    let tablet = world.machine(TABLET).installations().unwrap();
+    assert!(tablet.iter().all(|it| it.name.as_deref() != Some("mine")));
+    long(&mut world);
+    assert_works(&mut world, &HONEST, group);
+}
+
+/// The stolen device is heard again, and has heard nothing yet.
+fn heal_one(world: &mut World) {
+    world.devices[LAPTOP].partition = 0;
+}
+
+#[test]
+fn nobody_else_gets_into_the_accounts_own_group() {
+    let (mut world, _) = stage(52);
+    let own = world.machine(LAPTOP).insider_self_group().unwrap();
+    world.befriend(LAPTOP, FRIEND);
+    settle(&mut world);
+    let account = world.account(FRIEND);
+    let (adds, _) = hostile(&mut world, LAPTOP).insider_packages(&own, &account).unwrap();
+    assert!(!adds.is_empty());
+    let state = world.machine(LAPTOP).insider_state(&own).unwrap();
+    let header = CommitHeader {
+        chain: world.machine(LAPTOP).insider_link(&own).unwrap(),
+        slot: state.slot,
+        intents: vec![IntentId([9; 16])],
+        ..CommitHeader::default()
+    };
+    let join_info = hostile(&mut world, LAPTOP).insider_join_info(&own, state.slot).unwrap();
+    let plan = CommitPlan {
+        adds,
+        header: header.encode(),
+        join_info: Some(join_info),
+        ..CommitPlan::default()
+    };
+    let built = hostile(&mut world, LAPTOP).insider_commit(&own, plan).unwrap();
+    let frame = Frame::commit(state.epoch.prefix(), built.message).encode();
+    let found = inside(&mut world, LAPTOP, own, &frame, PHONE);
+    assert_eq!(found, refused(Refused::Policy));
+    assert_eq!(world.machine(PHONE).insider_state(&own).unwrap().epoch, state.epoch);
 }

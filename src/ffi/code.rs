@@ -91,14 +91,13 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
-            Error::NoAccount
-            | Error::AccountExists
-            | Error::OtherNetwork
-            | Error::Linking
-            | Error::LinkingEnded { .. } => WakuChatCode::Account,
-            Error::Params(_) | Error::DeviceName(_) => WakuChatCode::BadConfig,
+            Error::NoAccount | Error::AccountExists | Error::OtherNetwork | Error::Linking => {
+                WakuChatCode::Account
+            }
+            Error::Params(_) => WakuChatCode::BadConfig,
+            Error::DeviceName(_) => WakuChatCode::InvalidArgument,
             Error::Store(_) | Error::Step(_) => WakuChatCode::Database,
-            Error::Command(_) => WakuChatCode::Refused,
+            Error::Command(_) | Error::LinkingEnded { .. } => WakuChatCode::Refused,
             Error::Timeout { .. } => WakuChatCode::Timeout,
             Error::NoStore => WakuChatCode::Node,
             Error::Closed => WakuChatCode::Closed,

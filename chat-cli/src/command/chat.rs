@@ -129,7 +129,7 @@ async fn act(client: &Client, out: Out, group: GroupId, line: &str) -> Result<bo
 }
 
 /// Lines of standard input, read in a thread of its own, which ends with the process.
-fn read_lines() -> mpsc::Receiver<String> {
+pub(crate) fn read_lines() -> mpsc::Receiver<String> {
     let (lines, typed) = mpsc::channel(TYPED);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {

@@ -1,7 +1,10 @@
 //! `group …`.
 
+use std::future::Future;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
-use waku_chat::{GroupView, MemberView, Membership};
+use waku_chat::{CommandError, GroupView, MemberView, Membership};
 
 use crate::args::{Global, Group};
 use crate::error::CliError;
@@ -34,14 +37,23 @@ async fn run(session: &Session, command: Group) -> Result<(), CliError> {
                 members.iter().map(show_member).collect::<Vec<_>>().join("\n")
             });
         }
+        Group::Read { group } => {
+            let group = names::group(client, &group).await?.id;
+            let message = super::messages::mark_read(client, group).await?;
+            session.published().await?;
+            return out.result(&json!({"group": group, "read": message}), || {
+                "Noted for the other devices.".to_owned()
+            });
+        }
         Group::Create { name, members, description } => {
             let members = names::contacts(client, &members).await?;
-            client.create_group(name, description, &members).await?.id
+            let create = || client.create_group(name.clone(), description.clone(), &members);
+            with_cards(session, create).await?.id
         }
         Group::Add { group, members } => {
             let group = names::group(client, &group).await?.id;
             let members = names::contacts(client, &members).await?;
-            client.add_members(group, &members).await?;
+            with_cards(session, || client.add_members(group, &members)).await?;
             group
         }
         Group::Remove { group, members } => {
@@ -74,6 +86,28 @@ async fn run(session: &Session, command: Group) -> Result<(), CliError> {
     session.published().await?;
     let group = client.group(group).await?;
     out.result(&json!({"group": group}), || group.as_ref().map_or(String::new(), show))
+}
+
+/// Does what needs the cards of contacts. One that is being looked for is waited for, within the
+/// time-out.
+async fn with_cards<T, F>(session: &Session, act: impl Fn() -> F) -> Result<T, CliError>
+where
+    F: Future<Output = Result<T, waku_chat::Error>>,
+{
+    /// Between two tries: a Store answers in about this time.
+    const PAUSE: Duration = Duration::from_millis(200);
+    let begun = Instant::now();
+    loop {
+        match act().await {
+            Err(waku_chat::Error::Command(CommandError::ContactPending { .. }))
+                if session.is_online() && begun.elapsed() < session.global().timeout =>
+            {
+                session.out.progress("looking for the card of a contact…");
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return Ok(done?),
+        }
+    }
 }
 
 async fn set_admin(

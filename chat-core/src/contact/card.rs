@@ -323,8 +323,8 @@ impl Card {
     /// Whether this card takes the place of one that is known.
     ///
     /// The higher counter wins; of two with the same counter, the one whose log has more, then the
-    /// one of the lower hash. A log only grows, so a card whose log lacks an entry of the known one is
-    /// refused, whatever its counter.
+    /// one of the lower hash. A log only grows, so a card whose log lacks an entry of the known one
+    /// is refused, whatever its counter.
     /// And one whose log shows that the signer of the known card was revoked wins against any
     /// counter: else a stolen device could block the account's card until its counter is reached.
     ///

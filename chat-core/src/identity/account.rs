@@ -21,6 +21,11 @@ impl AccountKey {
         Self(KeyPair::from_seed(seed))
     }
 
+    /// The secret bytes, for as long as an account is being recovered.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        self.0.seed()
+    }
+
     /// The account's id: the public key.
     pub fn id(&self) -> AccountId {
         AccountId(self.0.public())

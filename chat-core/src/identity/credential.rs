@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::entry::{Author, Entry, EntryBody, EntryError};
-use super::log::Log;
+use super::log::{Log, LogState};
 use crate::ids::{AccountId, EntryHash, IdError, InstallationId};
 use crate::params::{MAX_LOG_ENTRIES, NetworkId};
 
@@ -95,17 +95,7 @@ impl Credential {
         let mut next = log.get(&info.entry);
         while let Some(entry) = next {
             chain.push(entry.without_possession());
-            next = match entry.author() {
-                Author::Account => None,
-                // The most senior enrolment of the author on which the entry builds. One that
-                // counts is among them; which of them it was makes no difference to a credential.
-                Author::Installation(author) => log.entries().into_iter().find(|e| {
-                    e.body().enrols()
-                        && e.body().installation() == author
-                        && log.is_senior(&e.hash(), &entry.hash())
-                        && !state.void.contains(&e.hash())
-                }),
-            };
+            next = log.link_above(entry, &state);
         }
         chain.reverse();
         let credential = Self { account: log.account(), chain, log_head: log.head() };
@@ -176,6 +166,30 @@ impl Credential {
         let last = chain.last().ok_or(CredentialError::Chain)?;
         let (installation, seniority) = (last.body().installation(), last.depth());
         Ok(Member { account, installation, seniority, chain, log_head })
+    }
+}
+
+impl Log {
+    /// The enrolment of an entry's author through which it was made: the latest on which it builds
+    /// and that counts. The latest, since a Revoke that the account key undid is no warrant against
+    /// what its author enrolled afterwards. For what a Checkpoint lists, whose own parents may be
+    /// forgotten: the one that was kept.
+    fn link_above(&self, entry: &Entry, state: &LogState) -> Option<&Entry> {
+        let Author::Installation(author) = entry.author() else {
+            return None;
+        };
+        let of_author = |e: &&Entry| {
+            e.body().enrols() && e.body().installation() == author && e.depth() < entry.depth()
+        };
+        let mut placed = self.entries();
+        placed.retain(|e| of_author(e) && self.is_senior(&e.hash(), &entry.hash()));
+        placed.retain(|e| !state.void.contains(&e.hash()));
+        let kept = || {
+            let listed = self.entries().into_iter().filter(|e| self.lists(&e.hash()));
+            let all = listed.chain(self.evidence.values());
+            all.filter(of_author).max_by_key(|e| (e.depth(), e.hash()))
+        };
+        placed.pop().or_else(kept)
     }
 }
 
@@ -286,6 +300,7 @@ mod tests {
             body: EntryBody::Add { installation: third.id() },
             issued_at: NOW,
             possession: None,
+            ground: crate::identity::entry::Ground::default(),
         }
         .sign(EntrySigner::Installation(&second));
         let chain = vec![good.chain[0].clone(), good.chain[1].clone(), forged];

@@ -10,6 +10,8 @@ use crate::ids::{EntryHash, InstallationId};
 pub struct Enrolment {
     /// The entry.
     pub entry: EntryHash,
+    /// Whom it enrolled.
+    pub installation: InstallationId,
     /// Its depth in the log.
     pub depth: u32,
     /// The installation that signed it; none: the account key.
@@ -22,6 +24,7 @@ impl From<&Entry> for Enrolment {
             Author::Account => None,
             Author::Installation(id) => Some(id),
         };
-        Self { entry: entry.hash(), depth: entry.depth(), by }
+        let installation = entry.body().installation();
+        Self { entry: entry.hash(), installation, depth: entry.depth(), by }
     }
 }

@@ -5,7 +5,7 @@ use prost::Message;
 use super::account::AccountKey;
 use super::installation::{InstallationKey, SignatureError, verify};
 use crate::ids::{AccountId, EntryHash, InstallationId};
-use crate::params::{MAX_LOG_ENTRIES, NetworkId};
+use crate::params::{MAX_INSTALLATIONS, MAX_LOG_ENTRIES, NetworkId};
 use crate::time::Timestamp;
 use crate::wire::labels::{self, Label};
 
@@ -14,8 +14,19 @@ const ROLE_AUTHOR: &[u8] = b"author";
 /// First part of what an installation signs to belong to an account.
 pub(super) const ROLE_HOLDER: &[u8] = b"holder";
 
-/// Bytes that an encoded entry may have: one that names as many parents as a log can offer.
-pub(super) const MAX_ENTRY: usize = 32 * MAX_LOG_ENTRIES + 512;
+/// Parents that an entry by an installation may name. More tips than this come from a device that
+/// breaks the rules, and such a device is not to make the entries of others large.
+pub(super) const MAX_PARENTS: usize = 16;
+
+/// Parents that an entry by the account key may name: it can build on all that there is.
+pub(super) const MAX_ACCOUNT_PARENTS: usize = MAX_LOG_ENTRIES - 1;
+
+/// Bytes that an encoded entry may have: one by the account key with all parents, or a Checkpoint
+/// with all installations.
+pub(super) const MAX_ENTRY: usize = 32 * MAX_ACCOUNT_PARENTS + 34 * MAX_INSTALLATIONS + 512;
+
+/// Bytes of an enrolment in a Checkpoint's list: its hash and a set of places in the list.
+const LISTED: usize = 32 + 2;
 
 /// Why bytes are no entry, or one that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +100,11 @@ pub enum EntryBody {
         /// Its last entry that still counts; none of them if absent.
         last_valid: Option<EntryHash>,
     },
+    /// Takes the place of all that was before: names the enrolments that stand.
+    Checkpoint {
+        /// The installation that may make the next one: its author, or the one that takes over.
+        custodian: InstallationId,
+    },
 }
 
 impl EntryBody {
@@ -98,13 +114,44 @@ impl EntryBody {
             Self::Create { installation }
             | Self::Add { installation }
             | Self::Revoke { installation, .. } => *installation,
+            Self::Checkpoint { custodian } => *custodian,
         }
     }
 
     /// Whether the entry enrols an installation.
     pub fn enrols(&self) -> bool {
-        !matches!(self, Self::Revoke { .. })
+        matches!(self, Self::Create { .. } | Self::Add { .. })
     }
+
+    /// Whether the entry takes an installation out.
+    pub fn revokes(&self) -> bool {
+        matches!(self, Self::Revoke { .. })
+    }
+}
+
+/// An enrolment that stands by a Checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// The entry that enrols.
+    pub(super) entry: EntryHash,
+    /// The earlier places of the list whose enrolments are senior to it, a bit for each.
+    pub(super) seniors: u16,
+    /// Whether the Checkpoint covers a Revoke of this installation, which therefore says nothing
+    /// new when it is shown again.
+    pub(super) revoked_before: bool,
+}
+const _: () = assert!(MAX_INSTALLATIONS <= u16::BITS as usize);
+
+/// What compaction adds to an entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ground {
+    /// In a Checkpoint by an installation: the entry that its custody comes from. In a Revoke by
+    /// the account key: the Checkpoint that it builds on.
+    pub(super) base: Option<EntryHash>,
+    /// In a Checkpoint: which time the account key laid the ground anew; zero if never.
+    pub(super) generation: u64,
+    /// In a Checkpoint: the enrolments that stand, by depth and then by hash.
+    pub(super) listed: Vec<Listed>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -119,7 +166,7 @@ struct WireEntry {
 
 #[derive(Clone, PartialEq, Message)]
 struct WireContent {
-    /// 1 Create, 2 Add, 3 Revoke.
+    /// 1 Create, 2 Add, 3 Revoke, 4 Checkpoint.
     #[prost(uint32, tag = "1")]
     kind: u32,
     /// Empty for the account key.
@@ -137,6 +184,17 @@ struct WireContent {
     depth: u32,
     #[prost(uint64, tag = "7")]
     issued_at: u64,
+    /// Empty for none.
+    #[prost(bytes = "vec", tag = "8")]
+    base: Vec<u8>,
+    #[prost(uint64, tag = "9")]
+    generation: u64,
+    /// For each enrolment its hash and the big-endian set of its seniors.
+    #[prost(bytes = "vec", tag = "10")]
+    listed: Vec<u8>,
+    /// A bit for each enrolment of the list.
+    #[prost(uint32, tag = "11")]
+    revoked_before: u32,
 }
 
 /// What a new entry is made of, apart from its signatures.
@@ -148,6 +206,7 @@ pub(super) struct Draft {
     pub(super) body: EntryBody,
     pub(super) issued_at: Timestamp,
     pub(super) possession: Option<[u8; 64]>,
+    pub(super) ground: Ground,
 }
 
 impl Draft {
@@ -158,7 +217,9 @@ impl Draft {
             EntryBody::Create { .. } => (1, None),
             EntryBody::Add { .. } => (2, None),
             EntryBody::Revoke { last_valid, .. } => (3, *last_valid),
+            EntryBody::Checkpoint { .. } => (4, None),
         };
+        let listed = &self.ground.listed;
         let content = WireContent {
             kind,
             author: match author {
@@ -170,6 +231,15 @@ impl Draft {
             last_valid: last_valid.map(|h| h.0.to_vec()).unwrap_or_default(),
             depth: self.depth,
             issued_at: self.issued_at.0,
+            base: self.ground.base.map(|h| h.0.to_vec()).unwrap_or_default(),
+            generation: self.ground.generation,
+            listed: listed
+                .iter()
+                .flat_map(|l| l.entry.0.into_iter().chain(l.seniors.to_be_bytes()))
+                .collect(),
+            revoked_before: (0u32..)
+                .zip(listed)
+                .fold(0, |all, (at, l)| all | u32::from(l.revoked_before) << at),
         }
         .encode_to_vec();
         let parts: [&[u8]; 3] = [ROLE_AUTHOR, self.account.as_bytes(), &content];
@@ -184,6 +254,7 @@ impl Draft {
             body: self.body,
             issued_at: self.issued_at,
             possession: self.possession,
+            ground: self.ground,
             content,
         }
     }
@@ -205,6 +276,7 @@ pub struct Entry {
     content: Vec<u8>,
     signature: [u8; 64],
     possession: Option<[u8; 64]>,
+    ground: Ground,
     hash: EntryHash,
 }
 
@@ -243,6 +315,15 @@ impl Entry {
     /// The author's clock when it was signed. Shown to people; nothing depends on it.
     pub fn issued_at(&self) -> Timestamp {
         self.issued_at
+    }
+
+    pub(super) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// Whether this is a Checkpoint.
+    pub fn is_checkpoint(&self) -> bool {
+        matches!(self.body, EntryBody::Checkpoint { .. })
     }
 
     /// Whether the new installation's own signature is there. Credentials leave it out.
@@ -299,6 +380,10 @@ impl Entry {
             _ => return Err(EntryError::Malformed("possession length")),
         };
         let (author, parents, body) = read(&content)?;
+        let ground = read_ground(&content, author)?;
+        if possession.is_some() && !body.enrols() {
+            return Err(EntryError::Malformed("only an enrolment carries a proof of possession"));
+        }
         Ok(Entry {
             account: *account,
             network: *network,
@@ -311,6 +396,7 @@ impl Entry {
             content: wire.content,
             signature,
             possession,
+            ground,
         })
     }
 
@@ -345,7 +431,11 @@ fn read(content: &WireContent) -> Result<(Author, Vec<EntryHash>, EntryBody), En
         ),
     };
     let (hashes, rest) = content.parents.as_chunks::<32>();
-    if !rest.is_empty() || hashes.len() >= MAX_LOG_ENTRIES {
+    let most = match author {
+        Author::Account => MAX_ACCOUNT_PARENTS,
+        Author::Installation(_) => MAX_PARENTS,
+    };
+    if !rest.is_empty() || hashes.len() > most {
         return Err(EntryError::Malformed("parents"));
     }
     if !hashes.is_sorted_by(|a, b| a < b) {
@@ -364,6 +454,7 @@ fn read(content: &WireContent) -> Result<(Author, Vec<EntryHash>, EntryBody), En
         1 => EntryBody::Create { installation },
         2 => EntryBody::Add { installation },
         3 => EntryBody::Revoke { installation, last_valid },
+        4 => EntryBody::Checkpoint { custodian: installation },
         _ => return Err(EntryError::Malformed("kind")),
     };
     let create = matches!(body, EntryBody::Create { .. });
@@ -376,10 +467,53 @@ fn read(content: &WireContent) -> Result<(Author, Vec<EntryHash>, EntryBody), En
     if !create && content.depth == 0 {
         return Err(EntryError::Malformed("only a Create has depth zero"));
     }
-    if body.enrols() && last_valid.is_some() {
+    if !body.revokes() && last_valid.is_some() {
         return Err(EntryError::Malformed("only a Revoke names a last valid entry"));
     }
     Ok((author, parents, body))
+}
+
+/// What compaction added to a content, where it may be.
+fn read_ground(content: &WireContent, author: Author) -> Result<Ground, EntryError> {
+    let base = match content.base.as_slice() {
+        [] => None,
+        bytes => Some(EntryHash::from_slice(bytes).map_err(|_| EntryError::Malformed("base"))?),
+    };
+    let (items, rest) = content.listed.as_chunks::<LISTED>();
+    if !rest.is_empty() || items.len() > MAX_INSTALLATIONS {
+        return Err(EntryError::Malformed("list"));
+    }
+    let listed: Vec<Listed> = (0u32..)
+        .zip(items)
+        .map(|(at, item)| {
+            let mut entry = [0; 32];
+            entry.copy_from_slice(&item[..32]);
+            Listed {
+                entry: EntryHash(entry),
+                seniors: u16::from_be_bytes([item[32], item[33]]),
+                revoked_before: content.revoked_before >> at & 1 == 1,
+            }
+        })
+        .collect();
+    // Only earlier ones are senior, so that seniority has no cycle.
+    if (0u32..).zip(&listed).any(|(at, l)| u32::from(l.seniors) >> at != 0)
+        || u64::from(content.revoked_before) >> listed.len() != 0
+    {
+        return Err(EntryError::Malformed("list"));
+    }
+    let ground = Ground { base, generation: content.generation, listed };
+    let by_account = author == Author::Account;
+    let sound = match content.kind {
+        // The account key starts anew; an installation continues what it was given.
+        4 => {
+            !ground.listed.is_empty()
+                && by_account == base.is_none()
+                && (!by_account || ground.generation > 0)
+        }
+        3 => ground == Ground { base, ..Ground::default() } && (by_account || base.is_none()),
+        _ => ground == Ground::default(),
+    };
+    if sound { Ok(ground) } else { Err(EntryError::Malformed("ground")) }
 }
 
 impl std::fmt::Debug for Entry {
@@ -450,11 +584,16 @@ mod tests {
             last_valid: vec![],
             depth: 1,
             issued_at: 0,
+            base: vec![],
+            generation: 0,
+            listed: vec![],
+            revoked_before: 0,
         };
         assert!(read(&good).is_ok());
         let bad = [
             WireContent { kind: 0, ..good.clone() },
-            WireContent { kind: 4, ..good.clone() },
+            WireContent { kind: 5, ..good.clone() },
+            WireContent { kind: 4, last_valid: vec![1; 32], ..good.clone() },
             WireContent { kind: 1, ..good.clone() },
             WireContent { kind: 1, parents: vec![], ..good.clone() },
             WireContent { kind: 1, parents: vec![], depth: 0, author: vec![3; 32], ..good.clone() },

@@ -15,13 +15,20 @@
 //!   those that are not ancestors of that one are void, with whatever they added, whenever they
 //!   claim to have been made.
 //! - A Revoke by an installation is undone by an Add that the account key signs after it.
+//!
+//! # Compaction
+//!
+//! A [Checkpoint](Log::checkpoint) takes the place of all that was before it: it names the enrolments
+//! that stand and who is senior to whom. The log forgets the rest; only Revokes made beside it still
+//! count. The account key may make one, and the installation that has *custody*: the first one, or
+//! the one to which it was handed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 
 pub use super::entry::{Author, Entry, EntryBody, EntryError, EntrySigner};
-use super::entry::{Draft, MAX_ENTRY};
+use super::entry::{Draft, Ground, MAX_ACCOUNT_PARENTS, MAX_ENTRY, MAX_PARENTS};
 pub use super::state::{InstallationInfo, LogState, Revocation};
 use super::{AccountKey, InstallationKey};
 use crate::ids::{AccountId, EntryHash, InstallationId};
@@ -31,13 +38,22 @@ use crate::wire::labels::{self, Label};
 
 /// Of [`MAX_LOG_ENTRIES`], those that only the account key can use: a thief with an installation
 /// cannot fill the log and so keep the account key from revoking it.
-pub const RESERVED_ENTRIES: usize = 16;
+pub const RESERVED_ENTRIES: usize = 32;
 
-/// Bytes that an encoded log may have.
-pub(crate) const MAX_LOG: usize = 64 * 1024;
+/// Bytes that an encoded log may have: as many as a warrant.
+pub(crate) const MAX_LOG: usize = crate::wire::header::MAX_LOG_SUFFIX;
+
+/// Bytes of [`MAX_LOG`] that only entries of the account key can use, and Checkpoints.
+const RESERVED_BYTES: usize = 12 * 1024;
+
+/// Bytes of an encoded log that entries by installations may fill.
+pub(super) const ROOM: usize = MAX_LOG - RESERVED_BYTES;
+
+/// Bytes in front of each entry of an encoded log, at most.
+const ENTRY_HEAD: usize = 4;
 
 /// A set of ancestors: one bit for each entry of a log.
-pub(super) type Mask = u64;
+pub(super) type Mask = u128;
 const _: () = assert!(MAX_LOG_ENTRIES <= Mask::BITS as usize);
 
 /// Why an entry is not taken into a log, or cannot be made.
@@ -90,9 +106,18 @@ pub enum LogError {
     /// The key that is to sign is not that of an active installation.
     #[error("the signing key is not that of an active installation")]
     NotActive,
+    /// A Checkpoint took the place of all that this builds on.
+    #[error("a checkpoint has taken the place of what the entry builds on")]
+    Superseded,
+    /// The installation is not the one that may make a Checkpoint.
+    #[error("only the account key or the installation with custody of the log can compact it")]
+    NoCustody,
     /// An encoded log lacks entries on which others build.
     #[error("the log lacks entries on which others build")]
     Incomplete,
+    /// By the log of a warrant the leaf in question may stay.
+    #[error("the log does not revoke this enrolment")]
+    NotRevoked,
     /// The bytes are no encoded log.
     #[error("not an installation log")]
     Malformed,
@@ -105,6 +130,9 @@ pub enum Inserted {
     New,
     /// It was part of the log before.
     Known,
+    /// It counts for nothing: a Checkpoint has taken the place of what it builds on. What it was
+    /// for can be said again, on top of the Checkpoint.
+    Superseded,
     /// It waits for entries on which it builds, and counts for nothing until they are there.
     Pending,
 }
@@ -122,12 +150,16 @@ struct WireLog {
 pub struct Log {
     account: AccountId,
     network: NetworkId,
-    /// Parents before children.
-    entries: Vec<Entry>,
+    /// Parents before children. Where there is a Checkpoint, what it lists comes first, then itself.
+    pub(super) entries: Vec<Entry>,
     /// For each entry, all its ancestors.
-    ancestors: Vec<Mask>,
-    index: BTreeMap<EntryHash, usize>,
-    pending: BTreeMap<EntryHash, Entry>,
+    pub(super) ancestors: Vec<Mask>,
+    pub(super) index: BTreeMap<EntryHash, usize>,
+    /// Place of the Checkpoint in force.
+    pub(super) base: Option<usize>,
+    /// What leads from the account key to the Checkpoint in force and to what it lists.
+    pub(super) evidence: BTreeMap<EntryHash, Entry>,
+    pub(super) pending: BTreeMap<EntryHash, Entry>,
 }
 
 impl PartialEq for Log {
@@ -149,6 +181,8 @@ impl Log {
             entries: Vec::new(),
             ancestors: Vec::new(),
             index: BTreeMap::new(),
+            base: None,
+            evidence: BTreeMap::new(),
             pending: BTreeMap::new(),
         }
     }
@@ -206,25 +240,28 @@ impl Log {
         if *entry.network() != self.network {
             return Err(LogError::OtherNetwork);
         }
-        if self.contains(&entry.hash()) {
+        if self.knows(&entry.hash()) {
             return Ok(Inserted::Known);
         }
         if entry.body().enrols() && !entry.has_possession() {
             return Err(LogError::NoPossession);
         }
         entry.verify()?;
-        if entry.parents().iter().any(|p| !self.contains(p)) {
-            if !self.pending.contains_key(&entry.hash()) {
-                if self.pending.len() >= MAX_LOG_ENTRIES {
-                    return Err(LogError::Full);
-                }
-                self.pending.insert(entry.hash(), entry);
-            }
-            return Ok(Inserted::Pending);
+        let hash = entry.hash();
+        if let Some(done) = self.append(&entry) {
+            return done.map(|()| Inserted::New);
         }
-        self.attach(entry)?;
-        self.promote();
-        Ok(Inserted::New)
+        let mut rejected = self.rebuild(vec![entry]);
+        if self.knows(&hash) {
+            Ok(Inserted::New)
+        } else if self.pending.contains_key(&hash) {
+            Ok(Inserted::Pending)
+        } else {
+            match rejected.0.remove(&hash) {
+                None | Some(LogError::Superseded) => Ok(Inserted::Superseded),
+                Some(error) => Err(error),
+            }
+        }
     }
 
     /// Takes in what the other log has. Says whether that was anything new.
@@ -239,60 +276,67 @@ impl Log {
         if other.network != self.network {
             return Err(LogError::OtherNetwork);
         }
-        let before = self.len();
-        let mut full = false;
-        // Verified and judged when they went into the other log, and parents come first there: all
-        // that can be wrong is that there is no room.
-        for entry in &other.entries {
-            if !self.contains(&entry.hash()) {
-                full |= self.attach(entry.clone()).is_err();
-            }
+        if other.index.keys().all(|hash| self.contains(hash)) {
+            return Ok(false);
         }
-        self.promote();
-        if full { Err(LogError::Full) } else { Ok(self.len() > before) }
+        let before: BTreeSet<EntryHash> = self.index.keys().copied().collect();
+        // Verified and judged when they went into the other log.
+        let theirs = other.entries.iter().chain(other.evidence.values()).cloned().collect();
+        let rejected = self.rebuild(theirs);
+        match rejected.0.values().any(|error| *error == LogError::Full) {
+            true => Err(LogError::Full),
+            false => Ok(!self.index.keys().eq(&before)),
+        }
     }
 
-    /// Adds a verified entry whose parents are all there.
-    fn attach(&mut self, entry: Entry) -> Result<(), LogError> {
-        let mask = self.admit(&entry)?;
-        self.pending.remove(&entry.hash());
+    /// Adds an entry at the end.
+    pub(super) fn place_entry(&mut self, entry: Entry, ancestors: Mask) {
         self.index.insert(entry.hash(), self.entries.len());
         self.entries.push(entry);
-        self.ancestors.push(mask);
-        Ok(())
+        self.ancestors.push(ancestors);
     }
 
-    /// Adds what waited for entries that are there now; drops what turns out to be wrong.
-    fn promote(&mut self) {
-        loop {
-            let ready: Vec<EntryHash> = self
-                .pending
-                .iter()
-                .filter(|(_, e)| e.parents().iter().all(|p| self.contains(p)))
-                .map(|(hash, _)| *hash)
-                .collect();
-            if ready.is_empty() {
-                return;
-            }
-            for hash in ready {
-                if let Some(entry) = self.pending.remove(&hash)
-                    && let Err(error) = self.attach(entry)
-                {
-                    tracing::debug!(%error, "a log entry that waited for others is not valid");
-                }
-            }
-        }
+    /// Whether a further entry has room. What was part of the log before has. Entries by the account
+    /// key and by installations are counted apart, so that their order makes no difference.
+    pub(super) fn room_for(&self, entry: &Entry, was_there: bool) -> Result<(), LogError> {
+        let by_account = entry.author() == Author::Account;
+        let installations = self.entries.iter().filter(|e| e.author() != Author::Account).count();
+        let fits = self.entries.len() < MAX_LOG_ENTRIES
+            && (was_there
+                || match by_account {
+                    true => self.size() + encoded_size(entry) <= MAX_LOG,
+                    false => {
+                        let of_installations = self.size_of(|e| e.author() != Author::Account);
+                        installations < MAX_LOG_ENTRIES - RESERVED_ENTRIES
+                            && of_installations + encoded_size(entry) <= ROOM
+                            && self.size() + encoded_size(entry) <= MAX_LOG
+                    }
+                });
+        if fits { Ok(()) } else { Err(LogError::Full) }
+    }
+
+    /// Bytes of the encoded log; at most a few more.
+    pub fn size(&self) -> usize {
+        2 + self.account.0.len() + self.size_of(|_| true)
+    }
+
+    fn size_of(&self, counted: impl Fn(&&Entry) -> bool) -> usize {
+        let all = self.entries.iter().chain(self.evidence.values());
+        all.filter(counted).map(encoded_size).sum()
     }
 
     /// Judges an entry by its ancestors alone, so that everybody who has them agrees. Gives the set
     /// of its ancestors.
-    fn admit(&self, entry: &Entry) -> Result<Mask, LogError> {
+    pub(super) fn admit(&self, entry: &Entry) -> Result<Mask, LogError> {
         let mut mask: Mask = 0;
         let mut depth = 0;
         for parent in entry.parents() {
             let i = *self.index.get(parent).ok_or(LogError::Incomplete)?;
             mask |= self.ancestors[i] | 1 << i;
             depth = depth.max(self.entries[i].depth().saturating_add(1));
+        }
+        if self.base.is_some_and(|base| mask >> base & 1 == 0) {
+            return Err(LogError::Superseded);
         }
         if entry.depth() != depth {
             return Err(LogError::Depth);
@@ -310,6 +354,8 @@ impl Log {
         let target = entry.body().installation();
         match (entry.body(), entry.author()) {
             (EntryBody::Create { .. }, _) | (EntryBody::Add { .. }, Author::Account) => {}
+            // Judged apart: a Checkpoint is the ground, or nothing.
+            (EntryBody::Checkpoint { .. }, _) => return Err(LogError::Superseded),
             (EntryBody::Add { .. }, Author::Installation(_)) => {
                 if enrolments(target).next().is_some() {
                     return Err(LogError::AlreadyAdded);
@@ -337,19 +383,17 @@ impl Log {
                 }
             }
         }
-        let by_account = entry.author() == Author::Account;
-        let installations = self.entries.iter().filter(|e| e.author() != Author::Account).count();
-        if self.entries.len() >= MAX_LOG_ENTRIES
-            || (!by_account && installations >= MAX_LOG_ENTRIES - RESERVED_ENTRIES)
-        {
-            return Err(LogError::Full);
-        }
         Ok(mask)
     }
 
     /// Which installations the account has, by all that is known.
     pub fn state(&self) -> LogState {
         super::state::evaluate(self)
+    }
+
+    /// The enrolments that stand, surplus ones among them.
+    pub(super) fn standing(&self) -> BTreeSet<EntryHash> {
+        super::state::standing(self)
     }
 
     /// The entries on which no other builds, ascending by hash.
@@ -369,15 +413,17 @@ impl Log {
         EntryHash(labels::hash(Label::LogHead, &self.network, &parts))
     }
 
-    /// Whether this log has every entry that the other has.
+    /// Whether the other log has nothing that this one does not have, or that would still count
+    /// here: what a Checkpoint has taken the place of is not missing.
     pub fn covers(&self, other: &Log) -> bool {
         self.account == other.account
             && self.network == other.network
-            && other.index.keys().all(|hash| self.contains(hash))
+            && (other.index.keys().all(|hash| self.contains(hash))
+                || self.clone().merge(other) == Ok(false))
     }
 
-    /// Whether this log lacks an entry that `known` has. Offered in the place of `known` it is
-    /// refused: a log only grows.
+    /// Whether this log lacks something that `known` has and that counts. Offered in the place of
+    /// `known` it is refused: nothing is forgotten.
     pub fn is_rollback_of(&self, known: &Log) -> bool {
         !self.covers(known)
     }
@@ -453,7 +499,7 @@ impl Log {
             return Err(LogError::TooManyInstallations);
         }
         let for_ever = self.entries.iter().any(|e| {
-            !e.body().enrols()
+            e.body().revokes()
                 && e.author() == Author::Account
                 && e.body().installation() == installation
         });
@@ -497,13 +543,24 @@ impl Log {
             }
             _ => {}
         }
-        let parents = self.tips();
+        let parents = self.parents_for(signer.author(), &body);
         let depth = parents
             .iter()
             .filter_map(|p| self.get(p))
             .map(|e| e.depth().saturating_add(1))
             .max()
             .unwrap_or(0);
+        // Of the Checkpoints by one whom the account key takes out, the one that it knows of stays.
+        let base = match (&body, signer) {
+            (EntryBody::Revoke { installation, .. }, EntrySigner::Account(_)) => self
+                .base_entry()
+                .into_iter()
+                .chain(self.evidence.values())
+                .find(|e| e.is_checkpoint() && e.author() == Author::Installation(*installation))
+                .map(Entry::hash),
+            _ => None,
+        };
+        let ground = Ground { base, ..Ground::default() };
         if parents.is_empty() && !matches!(body, EntryBody::Create { .. }) {
             return Err(LogError::UnknownAuthor);
         }
@@ -515,18 +572,68 @@ impl Log {
             body,
             issued_at: now,
             possession,
+            ground,
         }
         .sign(signer);
         entry.verify()?;
         self.admit(&entry)?;
+        self.room_for(&entry, false)?;
         Ok(entry)
+    }
+
+    /// What a Checkpoint names as its parents: tips, as many as it may.
+    pub(super) fn parents_for_checkpoint(&self, author: Author) -> Vec<EntryHash> {
+        let custodian = InstallationId([0; 32]);
+        self.parents_for(author, &EntryBody::Checkpoint { custodian })
+    }
+
+    /// The tips; of more than an entry may name, first those that it needs, then the deepest.
+    fn parents_for(&self, author: Author, body: &EntryBody) -> Vec<EntryHash> {
+        let mut tips = self.tips();
+        let most = match author {
+            Author::Account => MAX_ACCOUNT_PARENTS,
+            Author::Installation(_) => MAX_PARENTS,
+        };
+        if tips.len() <= most {
+            return tips;
+        }
+        let needed: Vec<usize> = (0..self.len())
+            .filter(|at| {
+                let entry = &self.entries[*at];
+                let id = entry.body().installation();
+                let of_interest = author == Author::Installation(id) || body.installation() == id;
+                entry.body().enrols() && of_interest
+                    || matches!(body, EntryBody::Revoke { last_valid: Some(last), .. }
+                        if *last == entry.hash())
+                    || self.base == Some(*at)
+            })
+            .collect();
+        let mut open = needed;
+        let depth = |hash: &EntryHash| self.get(hash).map_or(0, Entry::depth);
+        let mut out = Vec::new();
+        while out.len() < most && !tips.is_empty() {
+            let has = |hash: &EntryHash| {
+                let place = self.index[hash];
+                open.iter().filter(|n| **n == place || self.below(**n, place)).count()
+            };
+            let best = (0..tips.len()).max_by_key(|at| (has(&tips[*at]), depth(&tips[*at])));
+            let Some(tip) = best.map(|at| tips.swap_remove(at)) else {
+                break;
+            };
+            let place = self.index[&tip];
+            open.retain(|n| *n != place && !self.below(*n, place));
+            out.push(tip);
+        }
+        out
     }
 
     /// The bytes to send or store. Entries that wait for others are left out.
     pub fn encode(&self) -> Vec<u8> {
+        let mut all: Vec<&Entry> = self.entries.iter().chain(self.evidence.values()).collect();
+        all.sort_unstable_by_key(|e| (e.depth(), e.hash()));
         WireLog {
             account: self.account.0.to_vec(),
-            entries: self.entries().iter().map(|e| e.encode()).collect(),
+            entries: all.iter().map(|e| e.encode()).collect(),
         }
         .encode_to_vec()
     }
@@ -540,13 +647,26 @@ impl Log {
             return Err(LogError::Malformed);
         }
         let wire = WireLog::decode(bytes).map_err(|_| LogError::Malformed)?;
-        if wire.entries.len() > MAX_LOG_ENTRIES {
+        if wire.entries.len() > 2 * MAX_LOG_ENTRIES {
             return Err(LogError::Full);
         }
         let account = AccountId::from_slice(&wire.account).map_err(|_| LogError::Malformed)?;
         let mut log = Log::new(account, *network);
+        let mut entries = Vec::with_capacity(wire.entries.len());
         for bytes in &wire.entries {
-            log.insert(Entry::decode(bytes, &account, network)?)?;
+            let entry = Entry::decode(bytes, &account, network)?;
+            if entry.body().enrols() && !entry.has_possession() {
+                return Err(LogError::NoPossession);
+            }
+            entry.verify()?;
+            entries.push(entry);
+        }
+        // All of it has room: it is as large as a log may be, and who wrote it judged what came when.
+        let kept = entries.iter().map(Entry::hash).collect();
+        let rejected = log.rebuild_keeping(entries, &kept);
+        // Nothing is in a log that is not part of it.
+        if let Some(error) = rejected.0.into_values().next() {
+            return Err(error);
         }
         match log.pending.is_empty() {
             true => Ok(log),
@@ -570,8 +690,14 @@ impl Log {
     }
 }
 
-// An entry that names all parents that it can fits into its own limit.
-const _: () = assert!(32 * (MAX_LOG_ENTRIES - 1) + 300 < MAX_ENTRY);
+// An entry that names all parents that it can fits into its own limit, and into the reserve.
+const _: () = assert!(32 * MAX_ACCOUNT_PARENTS + 300 < MAX_ENTRY);
+const _: () = assert!(MAX_ENTRY + ENTRY_HEAD < RESERVED_BYTES);
+
+/// Bytes of an entry in an encoded log; at most a few more.
+fn encoded_size(entry: &Entry) -> usize {
+    entry.encode().len() + ENTRY_HEAD
+}
 
 #[cfg(test)]
 #[path = "log_tests.rs"]

@@ -4,16 +4,20 @@
 //! in. Formats are written down in `docs/protocol/identity.md`.
 
 pub mod account;
+mod checkpoint;
 pub mod credential;
 mod enrolment;
 mod entry;
+mod ground;
 pub mod installation;
 mod keys;
 pub mod leave;
 pub mod linking;
 pub mod log;
 pub mod phrase;
+mod rebuild;
 mod state;
+mod warrant;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,3 +32,4 @@ pub use log::{
     LogState, Revocation,
 };
 pub use phrase::{PhraseError, RecoveryPhrase};
+pub use warrant::{InstallationRecord, Standing};

@@ -63,27 +63,49 @@ struct Evaluation<'a> {
     enrolments: BTreeMap<InstallationId, Vec<usize>>,
     revokes: BTreeMap<InstallationId, Vec<usize>>,
     through: HashMap<(usize, usize), Verdict>,
+    strikes: HashMap<(usize, usize), bool>,
 }
 
 pub(super) fn evaluate(log: &Log) -> LogState {
-    let mut enrolments: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    let mut revokes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    // In an order that is the same for everybody, so that of several causes all name the same.
-    for entry in log.entries() {
-        let Some(place) = log.place(&entry.hash()) else {
-            continue;
-        };
-        let list = if entry.body().enrols() { &mut enrolments } else { &mut revokes };
-        list.entry(entry.body().installation()).or_default().push(place);
+    Evaluation::new(log).run()
+}
+
+/// The enrolments that count and that nothing strikes.
+pub(super) fn standing(log: &Log) -> BTreeSet<EntryHash> {
+    let mut evaluation = Evaluation::new(log);
+    (0..log.len())
+        .filter(|place| log.at(*place).body().enrols())
+        .filter(|place| evaluation.counts(*place).is_ok() && evaluation.struck(*place).is_none())
+        .map(|place| log.at(place).hash())
+        .collect()
+}
+
+impl<'a> Evaluation<'a> {
+    fn new(log: &'a Log) -> Self {
+        let mut enrolments: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut revokes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        // In an order that is the same for everybody, so that of several causes all name the same.
+        for entry in log.entries() {
+            let Some(place) = log.place(&entry.hash()) else {
+                continue;
+            };
+            let list = match (entry.body().enrols(), entry.body().revokes()) {
+                (true, _) => &mut enrolments,
+                (_, true) => &mut revokes,
+                // What a Checkpoint says is in the places of what it lists.
+                _ => continue,
+            };
+            list.entry(entry.body().installation()).or_default().push(place);
+        }
+        Self { log, enrolments, revokes, through: HashMap::new(), strikes: HashMap::new() }
     }
-    Evaluation { log, enrolments, revokes, through: HashMap::new() }.run()
 }
 
 impl Evaluation<'_> {
     fn run(mut self) -> LogState {
         let mut state = LogState::default();
         for place in 0..self.log.len() {
-            if self.counts(place).is_err() {
+            if !self.log.at(place).is_checkpoint() && self.counts(place).is_err() {
                 state.void.insert(self.log.at(place).hash());
             }
         }
@@ -139,7 +161,16 @@ impl Evaluation<'_> {
             return Ok(());
         };
         let mut cause = None;
-        for enrolment in self.enrolments.get(&author).cloned().unwrap_or_default() {
+        let enrolments = self.enrolments.get(&author).cloned().unwrap_or_default();
+        // What a Checkpoint lists counts by its word, unless it lists the author too, or whoever
+        // enrolled the author: then it falls with what that one did.
+        if self.log.is_listed(entry) {
+            return match self.log.hangs_on(entry) {
+                Some(enrolment) => self.through(entry, enrolment),
+                None => Ok(()),
+            };
+        }
+        for enrolment in enrolments {
             if self.log.below(enrolment, entry) {
                 match self.through(entry, enrolment) {
                     Ok(()) => return Ok(()),
@@ -184,6 +215,15 @@ impl Evaluation<'_> {
     }
 
     fn strikes(&mut self, revoke: usize, enrolment: usize) -> bool {
+        if let Some(answer) = self.strikes.get(&(revoke, enrolment)) {
+            return *answer;
+        }
+        let answer = self.is_struck_by(revoke, enrolment);
+        self.strikes.insert((revoke, enrolment), answer);
+        answer
+    }
+
+    fn is_struck_by(&mut self, revoke: usize, enrolment: usize) -> bool {
         let Author::Installation(by) = self.log.at(revoke).author() else {
             return true;
         };
@@ -214,7 +254,7 @@ impl Evaluation<'_> {
 
     fn revokes_itself(&self, entry: usize) -> bool {
         let entry = self.log.at(entry);
-        !entry.body().enrols()
+        entry.body().revokes()
             && entry.author() == Author::Installation(entry.body().installation())
     }
 }

@@ -77,7 +77,8 @@ impl Machine {
     /// Publishes the card of this period, if it is time and no other installation did.
     pub(super) fn drive_cards(&mut self) -> Result<(), StepError> {
         let period = Card::counter_at(self.now);
-        if !self.connected || !self.may_send() || self.cards.out == Some(period) {
+        let waits = !self.connected || !self.may_send() || self.is_recovering();
+        if waits || self.cards.out == Some(period) {
             return Ok(());
         }
         let plan = match self.cards.plan.filter(|plan| plan.period == period) {
@@ -92,6 +93,10 @@ impl Machine {
             return Ok(());
         }
         self.set_card_out(period)?;
+        if !self.me.log.state().active.contains_key(&self.me.key.id()) {
+            // This installation was revoked: others speak for the account.
+            return Ok(());
+        }
         match self.own_card()? {
             Ok(card) => {
                 let frame = Frame::new(FrameKind::Card, card.encode().to_vec()).encode();
@@ -196,9 +201,12 @@ impl Machine {
             // A device that was revoked, with the log as it was before.
             return self.refuse_rollback(card);
         }
-        self.learn_log(&card.content().log)?;
+        if self.learn_log(&card.content().log)? {
+            // Which installation's turn it is, follows from the log.
+            self.forget_card_plan();
+        }
         self.was_seen(self.me.account);
-        if card.content().log.is_rollback_of(&self.me.log) {
+        if card.content().log.is_rollback_of(&self.me.log) && !self.is_recovering() {
             // Whoever has this card only would not learn what is known here: ours goes out, too.
             return self.refuse_rollback(card);
         }

@@ -132,6 +132,9 @@ pub enum Command {
         /// The account's phrase: what it revokes stays revoked for ever.
         phrase: Option<PhraseWords>,
     },
+    /// Ends a recovery whose card is in no Store. Contacts who know the lost installations refuse the
+    /// account's card then, until they are given a new link.
+    EndRecovery,
     /// Hands messages over to another installation of the account that was not there when they came.
     HandOver {
         /// To which.

@@ -148,6 +148,17 @@ pub enum Event {
         /// Whether it is this one, which can do nothing for the account any more.
         own: bool,
     },
+    /// The account was recovered: its log is known, and all other installations are revoked. With its
+    /// next card the contacts hear of it, and take it into their groups again.
+    Recovered {
+        /// Whom it has revoked.
+        revoked: Vec<InstallationId>,
+    },
+    /// The account's card, by which it is recovered, was not found yet. It is looked for again.
+    RecoveryPending {
+        /// Why.
+        reason: String,
+    },
     /// A contact was changed on another installation.
     ContactChanged {
         /// Whose.
@@ -310,6 +321,12 @@ impl Event {
             | Event::InstallationAdded { .. }
             | Event::InstallationRevoked { .. }
             | Event::ContactChanged { .. }
+            | Event::Recovered { .. }
+            | Event::RecoveryPending { .. }
+            | Event::ContactReady { .. }
+            | Event::ContactFailed { .. }
+            | Event::CardRollback { .. }
+            | Event::CardFailed { .. }
             | Event::HandoverProgress { .. }
             | Event::HandoverReceived { .. }
             | Event::ClockSkew { .. }
@@ -320,10 +337,6 @@ impl Event {
             | Event::LinkStringShown { .. }
             | Event::Linked { .. }
             | Event::LinkAnsweredTwice { .. }
-            | Event::ContactReady { .. }
-            | Event::ContactFailed { .. }
-            | Event::CardRollback { .. }
-            | Event::CardFailed { .. }
             | Event::CaughtUp { .. }
             | Event::CatchUpFailed { .. } => None,
         }

@@ -54,6 +54,11 @@ impl Machine {
         InstallationKey::from_bytes(self.me.key.to_bytes())
     }
 
+    /// The group of the account's own installations.
+    pub fn insider_self_group(&self) -> Option<GroupId> {
+        self.self_group
+    }
+
     /// The account's log, as this installation knows it.
     pub fn insider_log(&self) -> Vec<u8> {
         self.me.log.encode()

@@ -46,6 +46,9 @@ pub(super) enum Intent {
     },
     /// These installations of the own account are to be members.
     Enrol(Vec<InstallationId>),
+    /// This contact, all of whose installations here were revoked, is to be a member with those that
+    /// it has now.
+    Readmit(AccountId),
     /// These memberships of revoked installations are to end: installations, and the states that
     /// they began in.
     Evict(Vec<(InstallationId, EpochId)>),
@@ -299,6 +302,17 @@ impl Machine {
                         self.plan_own_add(&mut change, group, &state.epoch, installation)?;
                     }
                 }
+                if change.adds.is_empty() {
+                    return Ok(None);
+                }
+            }
+            Intent::Readmit(account) => {
+                if self.needs_readmission(state, account) {
+                    self.plan_add(&mut change, group, &state.epoch, account)?;
+                }
+                // Those that are there already are not added twice.
+                let known = |leaf: &Leaf| state.leaf_of(&leaf.installation).is_some();
+                change.adds.retain(|(_, leaf)| !known(leaf));
                 if change.adds.is_empty() {
                     return Ok(None);
                 }

@@ -46,11 +46,11 @@ impl Machine {
     pub(super) fn learn_log(&mut self, log: &Log) -> Result<bool, StepError> {
         let account = log.account();
         let mut known = self.log_of(&account).unwrap_or_else(|| Log::new(account, self.network));
-        let (before, had) = (known.state(), known.len());
+        let (before, had) = (known.state(), known.head());
         if let Err(error) = known.merge(log) {
             tracing::warn!(%error, "a log is not taken in wholly");
         }
-        if known.len() == had {
+        if known.head() == had {
             return Ok(false);
         }
         let after = known.state();
@@ -85,12 +85,16 @@ impl Machine {
             }
         }
         let mut revoked = false;
-        for installation in after.revoked.keys() {
-            if !before.revoked.contains_key(installation) {
-                revoked = true;
-                let own = *installation == self.me.key.id();
-                self.tell(Event::InstallationRevoked { installation: *installation, own })?;
+        for installation in before.active.keys() {
+            if after.active.contains_key(installation) {
+                continue;
             }
+            revoked = true;
+            let by =
+                after.revoked.get(installation).map(|revocation| (revocation.by, revocation.entry));
+            self.note_revoked(installation, by)?;
+            let own = *installation == self.me.key.id();
+            self.tell(Event::InstallationRevoked { installation: *installation, own })?;
         }
         if revoked {
             self.retire_inbox_keys()?;
@@ -171,14 +175,5 @@ impl Machine {
 /// revoked, or whoever enrolled it was, without that enrolment. An old Revoke says nothing of an
 /// installation that the account key enrolled again.
 pub(super) fn is_revoked(log: &Log, leaf: &Leaf) -> bool {
-    let Some(own) = leaf.chain.last() else { return false };
-    let state = log.state();
-    if log.contains(&own.entry) {
-        return state.revoked.contains_key(&leaf.installation);
-    }
-    leaf.chain
-        .iter()
-        .filter(|link| !log.contains(&link.entry))
-        .filter_map(|link| link.by)
-        .any(|by| state.revoked.contains_key(&by))
+    log.has_fallen(&leaf.chain)
 }

@@ -25,7 +25,8 @@ use crate::contact::link::CardSecret;
 use crate::contact::schedule::{card_time, card_topic, period_start, roots_at};
 use crate::ids::AccountId;
 use crate::params::{
-    CARD_PERIOD, CARD_REACH, CARD_RETRY_MIN, CARD_SIZE, CARD_SPREAD, CATCH_UP_MARGIN,
+    CARD_PERIOD, CARD_REACH, CARD_RETRY_MIN, CARD_RETRY_WANTED, CARD_SIZE, CARD_SPREAD,
+    CATCH_UP_MARGIN,
 };
 use crate::store::Keyed;
 use crate::time::Timestamp;
@@ -332,7 +333,9 @@ impl Machine {
     pub(super) fn no_usable_card(&mut self, account: &AccountId) -> CommandError {
         let account = *account;
         match self.lookups.followed.get(&account).map(|followed| followed.look) {
-            Some(look) if look.misses == 0 || self.now.since(look.looked_at) >= CARD_RETRY_MIN => {
+            Some(look)
+                if look.misses == 0 || self.now.since(look.looked_at) >= CARD_RETRY_WANTED =>
+            {
                 self.lookups.urgent.insert(account);
                 CommandError::ContactPending { account }
             }

@@ -33,6 +33,7 @@ mod people;
 mod prune;
 mod query;
 mod reconcile;
+mod recovery;
 mod self_group;
 mod sync;
 mod topics;
@@ -70,6 +71,7 @@ use link::Links;
 use lookups::Lookups;
 use outbox::Outbox;
 use people::{Budget, Identity, Me, RequestRecord};
+use recovery::Recovery;
 use topics::TopicIndex;
 
 /// Why something that was asked for is not done: it is refused, or something local failed.
@@ -143,6 +145,9 @@ pub struct Machine {
     counters: Counters,
     /// Whether something changed by which installations may have to be added or removed.
     reconcile_due: bool,
+    /// The recovery that is under way, and whether the own card is being looked for.
+    recovery: Option<Recovery>,
+    recovery_sought: bool,
     /// Whether messages may have to be handed over to another installation.
     handovers: bool,
     /// When what is being taken in was sent.
@@ -177,6 +182,36 @@ impl Machine {
         now: Timestamp,
         phrase: &RecoveryPhrase,
     ) -> Result<Self, OpenError> {
+        Self::enrol(store, params, seed, now, phrase, None)
+    }
+
+    /// Brings an account back with its phrase alone, with this installation as its only one, in an
+    /// empty database. The rest follows once there is a connection and a Store with the account's
+    /// card: [`Event::Recovered`] tells.
+    ///
+    /// `seed` is fresh randomness.
+    ///
+    /// # Errors
+    /// As [`Machine::create`].
+    pub fn recover(
+        store: Store,
+        params: NetworkParams,
+        seed: [u8; 32],
+        now: Timestamp,
+        phrase: &RecoveryPhrase,
+    ) -> Result<Self, OpenError> {
+        let recovery = Recovery::new(&phrase.account_key());
+        Self::enrol(store, params, seed, now, phrase, Some(recovery))
+    }
+
+    fn enrol(
+        store: Store,
+        params: NetworkParams,
+        seed: [u8; 32],
+        now: Timestamp,
+        phrase: &RecoveryPhrase,
+        recovery: Option<Recovery>,
+    ) -> Result<Self, OpenError> {
         params.validate()?;
         if Self::has_account(&store)? {
             return Err(OpenError::AccountExists);
@@ -197,6 +232,7 @@ impl Machine {
         let written = store
             .set_meta("identity", &identity)
             .and_then(|()| store.set_meta("network", &network))
+            .and_then(|()| store.set_meta(recovery::RECOVERY, &recovery))
             .and_then(|()| store.commit());
         if let Err(error) = written {
             store.rollback();
@@ -266,6 +302,8 @@ impl Machine {
             clock: Clock::default(),
             counters: Counters::default(),
             reconcile_due: true,
+            recovery: None,
+            recovery_sought: false,
             handovers: true,
             handled_at: now,
         };
@@ -288,6 +326,7 @@ impl Machine {
         self.load_inbox_keys()?;
         self.load_logs()?;
         self.load_self_group()?;
+        self.load_recovery()?;
         self.reconcile_due = true;
         self.handovers = true;
         self.groups.clear();
@@ -392,6 +431,7 @@ impl Machine {
         if self.slot() != self.watched_slot {
             self.new_slot()?;
         }
+        self.drive_recovery()?;
         self.drive_cards()?;
         self.drive_catch_up()?;
         self.reconcile()?;
@@ -412,6 +452,7 @@ impl Machine {
         self.review_deferred()?;
         self.prune_all()?;
         self.renew_package()?;
+        self.compact_log()?;
         self.reconcile_due = true;
         self.renew_roots()
     }
@@ -433,6 +474,7 @@ impl Machine {
             self.links.next_end(),
             self.next_link_repeat().filter(|_| sending),
             self.next_card_due().filter(|_| sending),
+            self.next_recovery_due().filter(|_| sending),
         ]
         .into_iter()
         .flatten()

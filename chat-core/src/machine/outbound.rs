@@ -176,6 +176,7 @@ impl Machine {
                 let phrase = phrase.map(|words| RecoveryPhrase::parse(&words.0)).transpose();
                 self.revoke_installations(&installations, phrase.map_err(bad)?.as_ref())
             }
+            Command::EndRecovery => self.end_recovery(),
             Command::HandOver { installation, since } => self.hand_over(installation, since),
             Command::HurryInstallations => {
                 self.hurry()?;

@@ -1,6 +1,8 @@
 //! What is known of the account's own installations, besides its log: names, key packages, when
 //! they were last heard. And what the user asks about them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::command::Answer;
@@ -10,9 +12,10 @@ use super::outbox::serde_bytes_vec;
 use super::people::check_length;
 use super::view::{InstallationView, RevocationView};
 use super::{Done, Machine};
-use crate::identity::log::{Author, EntrySigner, Log};
+use crate::identity::account::AccountKey;
+use crate::identity::log::{Author, Entry, EntrySigner, Log, LogError};
 use crate::identity::phrase::RecoveryPhrase;
-use crate::ids::InstallationId;
+use crate::ids::{EntryHash, InstallationId};
 use crate::params::MAX_NAME;
 use crate::store::Keyed;
 use crate::time::Timestamp;
@@ -36,6 +39,9 @@ pub(super) struct OwnRecord {
     pub(super) known_since: Option<Timestamp>,
     /// When something of it came last, by the time at which it was sent.
     pub(super) last_seen: Option<Timestamp>,
+    /// That it was revoked: a log that was compacted does not tell any more.
+    #[serde(default)]
+    pub(super) revoked: Option<RevocationView>,
 }
 
 impl OwnRecord {
@@ -48,6 +54,7 @@ impl OwnRecord {
             usable_until: None,
             known_since: None,
             last_seen: None,
+            revoked: None,
         }
     }
 }
@@ -141,12 +148,58 @@ impl Machine {
                 ..self.installation_view(id)?
             });
         }
+        let mut revoked = BTreeMap::new();
         for (id, revocation) in &state.revoked {
             let at = self.me.log.get(&revocation.entry).map(|entry| entry.issued_at());
-            let revoked = RevocationView { by: by(revocation.by), at: at.unwrap_or_default() };
-            out.push(InstallationView { revoked: Some(revoked), ..self.installation_view(id)? });
+            let view = RevocationView { by: by(revocation.by), at: at.unwrap_or_default() };
+            revoked.insert(*id, view);
+        }
+        for record in self.store.all_keyed::<OwnRecord>(Keyed::Installation)? {
+            if let Some(view) = record.revoked.filter(|_| !state.active.contains_key(&record.id)) {
+                revoked.entry(record.id).or_insert(view);
+            }
+        }
+        for (id, revoked) in revoked {
+            out.push(InstallationView { revoked: Some(revoked), ..self.installation_view(&id)? });
         }
         Ok(out)
+    }
+
+    /// Remembers that an installation was revoked, and by what.
+    pub(super) fn note_revoked(
+        &mut self,
+        id: &InstallationId,
+        by: Option<(Author, EntryHash)>,
+    ) -> Result<(), StepError> {
+        let record = self.own_record(id)?;
+        let at = by.and_then(|(_, entry)| Some(self.me.log.get(&entry)?.issued_at()));
+        let revoked = Some(RevocationView {
+            by: by.and_then(|(author, _)| match author {
+                Author::Account => None,
+                Author::Installation(id) => Some(id),
+            }),
+            at: at.unwrap_or(self.now),
+        });
+        self.save_own_record(&OwnRecord { revoked, ..record })
+    }
+
+    /// Compacts the own log once it has grown, if that is this installation's part.
+    pub(super) fn compact_log(&mut self) -> Result<(), StepError> {
+        if !self.me.log.needs_compaction() || self.me.log.custodian() != Some(self.me.key.id()) {
+            return Ok(());
+        }
+        let signer = EntrySigner::Installation(&self.me.key);
+        let mut log = self.me.log.clone();
+        match log.checkpoint(signer, self.now).and_then(|entry| log.insert(entry)) {
+            Ok(_) => {
+                self.learn_log(&log)?;
+                self.sync(vec![SyncItem::Log(log.encode())])
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the installation log cannot be compacted");
+                Ok(())
+            }
+        }
     }
 
     fn installation_view(&self, id: &InstallationId) -> Result<InstallationView, StepError> {
@@ -207,8 +260,20 @@ impl Machine {
             None => EntrySigner::Installation(&self.me.key),
         };
         let mut log = self.me.log.clone();
+        let own = self.me.key.id();
         for id in installations {
-            revoke(&mut log, signer, id, self.now)?;
+            let heir = (*id == own && account.is_none() && log.custodian() == Some(own))
+                .then(|| heir(&log, &own))
+                .flatten();
+            match heir {
+                // Whoever keeps the log short gives that on.
+                Some(heir) => hand_over(&mut log, signer, heir, self.now)?,
+                None => revoke(&mut log, signer, id, self.now)?,
+            }
+        }
+        if account.is_some() {
+            // Whatever the revoked may have made of the log is void by it.
+            add(&mut log, |log| log.checkpoint(signer, self.now))?;
         }
         if log.state().active.is_empty() {
             return Err(CommandError::LastInstallation.into());
@@ -235,6 +300,50 @@ impl Machine {
     }
 }
 
+/// Revokes everybody else with the account key, and lays the ground of the log anew. Whom.
+pub(super) fn revoke_all_but(
+    log: &mut Log,
+    key: &AccountKey,
+    own: &InstallationId,
+    now: Timestamp,
+) -> Result<Vec<InstallationId>, CommandError> {
+    let signer = EntrySigner::Account(key);
+    let others: Vec<InstallationId> =
+        log.state().active.keys().filter(|id| *id != own).copied().collect();
+    for id in &others {
+        revoke(log, signer, id, now)?;
+    }
+    add(log, |log| log.checkpoint(signer, now))?;
+    Ok(others)
+}
+
+/// The most senior of the others.
+fn heir(log: &Log, own: &InstallationId) -> Option<InstallationId> {
+    let active = log.state().active;
+    let others = active.iter().filter(|(id, _)| *id != own);
+    others.min_by_key(|(id, info)| (info.seniority, **id)).map(|(id, _)| *id)
+}
+
+fn hand_over(
+    log: &mut Log,
+    signer: EntrySigner<'_>,
+    heir: InstallationId,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    add(log, |log| log.hand_over(signer, heir, now))
+}
+
+/// Makes an entry, and takes it in.
+fn add(
+    log: &mut Log,
+    make: impl FnOnce(&Log) -> Result<Entry, LogError>,
+) -> Result<(), CommandError> {
+    let refused = |error: LogError| CommandError::NotAllowed { reason: error.to_string() };
+    let entry = make(log).map_err(refused)?;
+    log.insert(entry).map_err(refused)?;
+    Ok(())
+}
+
 fn revoke(
     log: &mut Log,
     signer: EntrySigner<'_>,
@@ -252,9 +361,5 @@ fn revoke(
         return Err(CommandError::NotSenior { installation: *id });
     }
     let last = log.last_entry_of(id);
-    let refused =
-        |error: crate::identity::LogError| CommandError::NotAllowed { reason: error.to_string() };
-    let entry = log.revoke(signer, *id, last, now).map_err(refused)?;
-    log.insert(entry).map_err(refused)?;
-    Ok(())
+    add(log, |log| log.revoke(signer, *id, last, now))
 }

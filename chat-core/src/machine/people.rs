@@ -391,7 +391,8 @@ impl Machine {
     pub(super) fn remove_contact(&mut self, account: &AccountId) -> Done<Answer> {
         let contact = self.known_contact(account)?;
         // A block outlives the contact; and that it was removed is told to other installations.
-        let mut rest = Contact { secret: None, card: None, name: None, ..contact };
+        let look = Look::default();
+        let mut rest = Contact { secret: None, card: None, name: None, look, ..contact };
         self.change_contact(&mut rest)?;
         Ok(Answer::Done)
     }

@@ -12,10 +12,12 @@ use std::time::Duration;
 use super::Machine;
 use super::error::StepError;
 use super::intents::{Intent, IntentRecord};
+use super::logs::is_revoked;
 use super::own::OwnRecord;
 use super::view::Membership;
+use crate::group::state::StateInfo;
 use crate::identity::log::Author;
-use crate::ids::{GroupId, InstallationId, IntentId};
+use crate::ids::{AccountId, GroupId, InstallationId, IntentId};
 use crate::params::{COMMIT_PACE, ENROL_SPREAD, EVICT_SPREAD};
 use crate::time::Timestamp;
 
@@ -98,7 +100,27 @@ impl Machine {
         let Some(group) = self.groups.get(id).filter(|_| !gone.is_empty()) else {
             return Ok(());
         };
-        let state = group.current()?;
+        let state = group.current()?.clone();
+        // An account that lost all of them comes in with new ones first: so it stays what it is here.
+        let accounts: BTreeSet<AccountId> = gone
+            .iter()
+            .filter_map(|(it, _)| state.leaf_of(it).map(|leaf| leaf.account))
+            .filter(|account| self.needs_readmission(&state, account))
+            .collect();
+        for account in &accounts {
+            let planned = |intent: &Intent| matches!(intent, Intent::Readmit(it) if it == account);
+            if !self.is_planned(id, planned) {
+                let rank = self.own_rank(state.leaves.iter().map(|leaf| leaf.installation));
+                let delay = Duration::from_millis(self.params.rank_delay_ms).saturating_mul(rank);
+                self.plan(*id, Intent::Readmit(*account), delay)?;
+            }
+        }
+        gone.retain(|(it, _)| {
+            state.leaf_of(it).is_some_and(|leaf| !accounts.contains(&leaf.account))
+        });
+        if gone.is_empty() {
+            return Ok(());
+        }
         let out: BTreeSet<InstallationId> = gone.iter().map(|(it, _)| *it).collect();
         let ours = gone
             .iter()
@@ -122,10 +144,28 @@ impl Machine {
                         state.leaf_of(it).is_some_and(|away| away.account == leaf.account)
                     })
             });
-            let wait = if anybody { spread.saturating_mul(2) } else { Duration::ZERO };
+            // Whoever does not hold its link leaves the first move to those who do.
+            let wait = if anybody { spread.saturating_mul(2) } else { spread };
             wait + unit.saturating_mul(rank + 1)
         };
         self.plan(*id, Intent::Evict(gone), delay)
+    }
+
+    /// Whether an account is in a group with revoked installations only, and has others with which it
+    /// can be added, by a card that is known.
+    pub(super) fn needs_readmission(&self, state: &StateInfo, account: &AccountId) -> bool {
+        let Some(log) = self.logs.get(account) else { return false };
+        let mut leaves = state.leaves_of(account).peekable();
+        if leaves.peek().is_none() || leaves.any(|leaf| !is_revoked(log, leaf)) {
+            return false;
+        }
+        let contact = self.contact(account).ok().flatten();
+        let card = contact.filter(|it| it.secret.is_some()).and_then(|it| it.card(&self.network));
+        card.is_some_and(|card| {
+            let active = log.state().active;
+            card.content().inbox.usable_until > self.now
+                && card.key_packages_at(self.now).any(|it| active.contains_key(&it.installation))
+        })
     }
 
     /// Over how long the commits to many groups are spread: at least `share` of a slot, given in

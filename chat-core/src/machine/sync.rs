@@ -3,6 +3,7 @@
 use super::Machine;
 use super::error::StepError;
 use super::event::Event;
+use super::lookups::Look;
 use super::people::{Contact, InboxRecord, RequestRecord};
 use super::view::{Membership, RequestState};
 use super::{Done, Fail};
@@ -229,12 +230,17 @@ impl Machine {
         }
         if contact.secret.is_none() {
             contact.card = None;
+            contact.look = Look::default();
         } else if let Some(bytes) = said.card
             && let Ok(card) = Card::decode_stored(&bytes, &self.network)
             && card.account() == account
-            && let Err(error) = self.take_card(&mut contact, &card)?
         {
-            tracing::debug!(%error, "a card that another installation has is not taken");
+            if let Err(error) = self.take_card(&mut contact, &card)? {
+                tracing::debug!(%error, "a contact's card from another installation is old");
+            }
+        } else {
+            // The other installation may have a link that is newer than what was tried here.
+            contact.look.look_again(self.now);
         }
         self.save_contact(&contact)?;
         self.tell(Event::ContactChanged { account })

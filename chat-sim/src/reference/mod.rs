@@ -5,3 +5,4 @@
 //! check but the types of identifiers and the hash of labels.
 
 pub mod choose;
+pub mod log;

@@ -187,6 +187,12 @@ fn a_contact_that_was_removed_or_blocked_is_looked_for_no_more() {
     world.run_for(days(2));
     assert_eq!(world.asked, []);
     assert_eq!(ready(&world, 1, account), 0);
+    // Who comes back is found again, also where its card was known before.
+    for times in 1..3 {
+        take(&mut world, 1, &short);
+        assert!(is_usable(&world, 1, 0), "{times}");
+        world.command(1, Command::RemoveContact { account }).unwrap();
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use waku_node::{Multiaddr, Node};
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long its result holds: asking often must not write often.
 const STORE_FRESH: Duration = Duration::from_secs(1);
+/// How long a loss of messages counts: longer than the usual interval between two looks.
+const LOSS_SHOWN: Duration = Duration::from_secs(60);
 
 /// Looks at a node.
 pub(crate) struct Health {
@@ -20,6 +22,8 @@ pub(crate) struct Health {
     ports: BTreeSet<u16>,
     needed_peers: usize,
     store: Mutex<Option<(Instant, Option<String>)>>,
+    /// How many messages were lost so far, and when that was seen to have grown.
+    losses: std::sync::Mutex<(u64, Option<Instant>)>,
 }
 
 /// What `/health` answers.
@@ -77,7 +81,14 @@ impl Health {
     /// Begins with a node that has just started.
     pub(crate) fn new(node: Node, needed_peers: usize) -> Self {
         let ports = ports(&node.listen_addresses());
-        Self { node, started: Instant::now(), ports, needed_peers, store: Mutex::default() }
+        Self {
+            node,
+            started: Instant::now(),
+            ports,
+            needed_peers,
+            store: Mutex::default(),
+            losses: std::sync::Mutex::default(),
+        }
     }
 
     /// The node's metrics.
@@ -109,9 +120,9 @@ impl Health {
         }
         let store = match status.archive {
             Some(archive) => {
-                // A trial is small: it may do well where messages do not.
-                let reason = match archive.failing {
-                    true => Some("the last messages that came were lost".to_owned()),
+                // A trial is small: on a disk that is nearly full it does well where messages do not.
+                let reason = match self.lost(archive.failed) {
+                    true => Some("messages were lost to errors of the database".to_owned()),
                     false => self.store_problem().await,
                 };
                 let writable = reason.is_none();
@@ -151,6 +162,16 @@ impl Health {
                 .collect(),
             store,
         }
+    }
+
+    /// Whether messages were lost of late.
+    fn lost(&self, failed: u64) -> bool {
+        // Nothing is done under this lock that could leave it half done.
+        let mut losses = self.losses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if failed > losses.0 {
+            *losses = (failed, Some(Instant::now()));
+        }
+        losses.1.is_some_and(|at| at.elapsed() < LOSS_SHOWN)
     }
 
     /// Why the Store cannot be written to, if it cannot.

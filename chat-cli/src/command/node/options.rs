@@ -81,90 +81,94 @@ macro_rules! options {
 options! { given;
     /// Where to listen; port 0 for any that is free, /ip4/0.0.0.0/… to be reachable from outside,
     /// …/ws for websocket [default: /ip4/127.0.0.1/tcp/60000]
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(help_heading = "Place in the network", long, value_name = "MULTIADDR")]
     listen: Vec<Multiaddr> = [super::DEFAULT_LISTEN].iter().flat_map(|a| a.parse()).collect(),
     /// Tell peers that the node is there too, like /dns4/relay.example.org/tcp/443/wss
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(help_heading = "Place in the network", long, value_name = "MULTIADDR")]
     announce: Vec<Multiaddr> = Vec::new(),
     /// File of the node's key, made if it is not there; off for another peer id at each start
     /// [default: off]
-    #[arg(long, value_name = "FILE|off")]
+    #[arg(help_heading = "Place in the network", long, value_name = "FILE|off")]
     key: Choice<Name> = Choice::Off,
     /// The network whose shard to carry [default: public]
-    #[arg(long, value_name = "public|fast|FILE")]
+    #[arg(help_heading = "Place in the network", long, value_name = "public|fast|FILE")]
     network: String = given.network_name.to_owned(),
     /// Waku cluster, if not the network's
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Place in the network", long, value_name = "NUMBER")]
     cluster: u32 = given.network.cluster,
     /// Shards to carry, if not the network's
-    #[arg(long = "shard", value_name = "NUMBER")]
+    #[arg(help_heading = "Place in the network", long = "shard", value_name = "NUMBER")]
     shards: Vec<u32> = vec![given.network.shard()],
     /// Other nodes to connect to, and to come back to
-    #[arg(long = "peer", value_name = "MULTIADDR")]
+    #[arg(help_heading = "Place in the network", long = "peer", value_name = "MULTIADDR")]
     peers: Vec<Multiaddr> = Vec::new(),
     /// Carry messages for others [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = "Services", long, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true")]
     relay: bool = true,
     /// Keep messages in this file and answer history queries [default: off]
-    #[arg(long, value_name = "FILE|off")]
+    #[arg(help_heading = "Store", long, value_name = "FILE|off")]
     store: Choice<Name> = Choice::Off,
     /// How long messages are kept, like 90s, 30m, 12h or 2d [default: 2d]
-    #[arg(long, value_name = "TIME")]
+    #[arg(help_heading = "Store", long, value_name = "TIME")]
     retention: Span = Span(StoreConfig::default().retention),
     /// How large the Store's file may become, like 512MiB; the oldest messages go first
     /// [default: 512MiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(help_heading = "Store", long, value_name = "SIZE")]
     store_size: Size = Size(StoreConfig::default().max_bytes),
     /// How many messages are kept [default: 1000000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Store", long, value_name = "NUMBER")]
     store_messages: u64 = StoreConfig::default().max_messages,
     /// Push messages to peers that subscribe to their topics [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = "Services", long, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true")]
     filter: bool = false,
     /// Filter subscribers [default: 100]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Services", long, value_name = "NUMBER")]
     filter_peers: usize = FilterConfig::default().max_peers,
     /// Topics that one filter subscriber can have [default: 1000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Services", long, value_name = "NUMBER")]
     filter_topics: usize = FilterConfig::default().max_criteria_per_peer,
     /// Publish for peers that ask for it [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = "Services", long, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true")]
     lightpush: bool = false,
     /// Filter and lightpush requests that one peer has in a second [default: 1000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Services", long, value_name = "NUMBER")]
     service_rate: u64 = Limits::default().service_requests_per_second,
     /// Connections in total [default: 128]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Limits", long, value_name = "NUMBER")]
     max_connections: u32 = Limits::default().max_connections,
     /// Connections that others open, so that some are left for --peer [default: 96]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Limits", long, value_name = "NUMBER")]
     max_inbound: u32 = Limits::default().max_inbound_connections,
     /// Connections that others open from one IP address (of IPv6: one /64); 0 for any number
     /// [default: 0]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Limits", long, value_name = "NUMBER")]
     max_per_ip: u32 = 0,
     /// What one connection may bring in a second, before it is slowed down [default: 16MiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(help_heading = "Limits", long, value_name = "SIZE")]
     peer_rate: Size = Size(Limits::default().peer_bytes_per_second),
     /// What all connections may bring in a second [default: 32MiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(help_heading = "Limits", long, value_name = "SIZE")]
     total_rate: Size = Size(Limits::default().total_bytes_per_second),
     /// Serve /health and /metrics by HTTP there, like 127.0.0.1:9060; port 0 for any that is free
     /// [default: off]
-    #[arg(long, value_name = "ADDR|off")]
+    #[arg(help_heading = "Watching it", long, value_name = "ADDR|off")]
     metrics: Choice<SocketAddr> = Choice::Off,
     /// Connected peers below which /health says no [default: 1 with --peer, 0 without]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(help_heading = "Watching it", long, value_name = "NUMBER")]
     health_peers: usize = usize::from(given.has_peers),
     /// What to log on standard error, like info or warn,waku_node=debug [default: as -v and RUST_LOG
     /// say]
-    #[arg(long, value_name = "FILTER")]
+    #[arg(help_heading = "Watching it", long, value_name = "FILTER")]
     log_level: String = given.log.to_owned(),
     /// How to write the log [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(help_heading = "Watching it", long, value_name = "FORMAT")]
     log_format: LogFormat = LogFormat::Text,
     /// End when standard input is closed, as it is when the parent process dies [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = "Watching it", long, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true")]
     with_stdin: bool = false,
 }
 
