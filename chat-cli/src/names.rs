@@ -2,9 +2,7 @@
 
 use std::fmt::Display;
 
-use waku_chat::{
-    AccountId, Client, GroupId, GroupView, InstallationView, Membership, RequestView,
-};
+use waku_chat::{AccountId, Client, GroupId, GroupView, InstallationView, Membership, RequestView};
 
 use crate::error::CliError;
 use crate::text;

@@ -105,9 +105,17 @@ pub(super) async fn call(
     patience: Duration,
 ) -> Result<Value, RpcError> {
     match method.name {
-        "installations" | "linkings" | "own_linking" | "mark_read" | "name_installation"
-        | "revoke_installations" | "hurry_installations" | "hand_over" | "answer_link"
-        | "confirm_link" | "cancel_link" => devices::call(client, method, given).await,
+        "installations"
+        | "linkings"
+        | "own_linking"
+        | "mark_read"
+        | "name_installation"
+        | "revoke_installations"
+        | "hurry_installations"
+        | "hand_over"
+        | "answer_link"
+        | "confirm_link"
+        | "cancel_link" => devices::call(client, method, given).await,
         "identity" => {
             let Nothing {} = read(given)?;
             value(client.identity().await?)
