@@ -130,18 +130,18 @@ async fn a_transport_that_hangs_gets_an_answer_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn several_publications_but_not_too_many_are_on_their_way() {
-    const ALL: u64 = 50;
+    const ALL: u64 = PUBLISHES as u64 + 34;
     let mut rig = rig();
     let transport = rig.transport.clone();
     let outputs = async {
         for id in 0..ALL {
             rig.publish(id, 512).await;
-            if id == 30 {
+            if id == PUBLISHES as u64 + 14 {
                 transport.publish.add_permits(ALL as usize);
             }
         }
     };
-    // The channel holds a few, so the first permits are given while 16 are on their way.
+    // The channel holds a few, so the first permits are given while `PUBLISHES` are on their way.
     let give = async {
         while transport.publishing.load(Ordering::SeqCst) < PUBLISHES {
             tokio::task::yield_now().await;

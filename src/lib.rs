@@ -20,6 +20,7 @@
 //! Logs go to [`tracing`]; they hold no text, no key and no link.
 
 mod client;
+mod devices;
 mod driver;
 mod error;
 mod events;
@@ -34,9 +35,9 @@ pub use chat_core::ids::{
     AccountId, EpochId, GroupId, IdError, InstallationId, ItemHash, LinkingId, RequestId,
 };
 pub use chat_core::machine::{
-    CommandError, ContactView, Counters, Event, GroupView, IdentityView, LinkState, LinkView,
-    MemberView, Membership, MessageView, MissingView, NewcomerState, NewcomerView, RequestState,
-    RequestView, StepError,
+    CommandError, ContactView, Counters, Event, GroupView, IdentityView, InstallationView,
+    LinkState, LinkView, MemberView, Membership, MessageView, MissingView, NewcomerState,
+    NewcomerView, RequestState, RequestView, RevocationView, StepError,
 };
 pub use chat_core::params::{NetworkParams, ParamsError};
 pub use chat_core::store::{DatabaseKey, StoreError};
@@ -44,5 +45,6 @@ pub use chat_core::time::Timestamp;
 pub use waku_transport as transport;
 
 pub use client::{Client, ClientConfig, ClientStatus, new_phrase};
+pub use devices::linking_id;
 pub use error::Error;
 pub use linking::Linking;

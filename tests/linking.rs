@@ -156,7 +156,7 @@ async fn a_cancelled_linking_is_told_and_another_can_be_begun() {
     let ended = within(tablet.finish()).await.unwrap_err();
     let cancelled = |error: &Error, there| matches!(error, Error::LinkingEnded { code: EndCode::Cancelled, by_other } if *by_other == there);
     assert!(cancelled(&ended, true), "{ended}");
-    assert_eq!(ended.code(), "linking_ended");
+    assert_eq!(ended.code(), "linking_cancelled");
 
     let tablet = Client::link(home.config("tablet"), "tablet").await.unwrap();
     let code = tablet.code().await.unwrap().unwrap();

@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// Groups and who is in them
     #[command(subcommand)]
     Group(Group),
+    /// The devices of the account: look at them, link new ones, revoke lost ones
+    #[command(subcommand)]
+    Installations(Installations),
     /// Send a message to a group
     Send {
         /// Group: id, name, or the end of the id
@@ -117,6 +120,9 @@ pub(crate) enum Command {
         /// Only those before the message with this number
         #[arg(long, value_name = "NUMBER")]
         before: Option<u64>,
+        /// Note that the group was read, for the account's other devices
+        #[arg(long)]
+        mark_read: bool,
     },
     /// Talk in a group, line by line
     Chat {
@@ -162,6 +168,84 @@ pub(crate) struct Recover {
     /// Go on without the account's card, which no Store has: contacts need a new link then
     #[arg(long, conflicts_with_all = ["phrase_file", "network", "peers"])]
     pub(crate) give_up: bool,
+}
+
+/// `installations …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Installations {
+    /// List them: names, who added them and when, last seen, in how many groups, revoked or not
+    List,
+    /// Show for each group which of them are in it, yet to come, or yet to go
+    Status,
+    /// On a new device, with a home of its own: show a code, and wait to be linked to an account
+    Link {
+        /// What the account's devices will call this one [default: the machine's name]
+        #[arg(long)]
+        name: Option<String>,
+        /// public, fast (short slots, for trying out), or a JSON file of parameters [default: public]
+        #[arg(long, value_name = "public|fast|FILE")]
+        network: Option<String>,
+        /// Nodes to connect to, like /ip4/127.0.0.1/tcp/60000; kept in config.json
+        #[arg(long = "peer", value_name = "MULTIADDR")]
+        peers: Vec<Multiaddr>,
+    },
+    /// On a device that has the account: link a new one, by the code that it shows
+    Add {
+        /// The code
+        code: String,
+        /// The string that the new device shows; otherwise it is asked for, or read from standard input
+        #[arg(long, value_name = "DIGITS")]
+        string: Option<String>,
+        /// Hand over the messages of so many days
+        #[arg(long, value_name = "DAYS", default_value = "30")]
+        history: u32,
+        /// Hand over no messages
+        #[arg(long, conflicts_with = "history")]
+        no_history: bool,
+        /// Add it to all groups at once, so that whoever watches the network can tell that they have
+        /// a member in common; otherwise over some minutes
+        #[arg(long)]
+        now: bool,
+        /// Do not wait until it is in all groups: that goes on whenever the program runs
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Take devices out of the account for good
+    Revoke {
+        /// Which: id, name, or the end of the id
+        #[arg(required = true, value_name = "INSTALLATION")]
+        installations: Vec<String>,
+        /// Revoke by the recovery phrase in a file: any device, and senior ones too
+        #[arg(long, value_name = "FILE", conflicts_with = "phrase_prompt")]
+        phrase_file: Option<PathBuf>,
+        /// Revoke by the recovery phrase, which is asked for at the terminal
+        #[arg(long)]
+        phrase_prompt: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Remove it from all groups at once; see `add --help`
+        #[arg(long)]
+        now: bool,
+        /// Do not wait until it is out of all groups: that goes on whenever the program runs
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Give one a name that only this account's devices see
+    Name {
+        /// Which: id, name, or the end of the id
+        installation: String,
+        /// The name
+        name: String,
+    },
+    /// Hand messages over to one that was not there when they came
+    HandOver {
+        /// To which: id, name, or the end of the id
+        installation: String,
+        /// Those of so many days
+        #[arg(long, default_value = "30")]
+        days: u32,
+    },
 }
 
 /// `contact …`
@@ -274,6 +358,11 @@ pub(crate) enum Group {
         group: String,
         /// Whom
         member: String,
+    },
+    /// Note that a group was read up to its newest message, for the account's other devices
+    Read {
+        /// Group: id, name, or the end of the id
+        group: String,
     },
     /// List all groups
     List,

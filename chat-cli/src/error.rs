@@ -18,7 +18,8 @@ Exit codes:
   5  the home directory is in use by another process
   6  there is no account in the home directory, or there is one already
   7  there is no libwaku to run on, or not one that fits
-  8  a node cannot use its key file or its Store";
+  8  a node cannot use its key file or its Store
+  9  the linking of a device is over before its end, or was stopped";
 
 /// Why the program ends with something else than 0.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,12 @@ pub(crate) enum CliError {
     /// No passphrase can be had.
     #[error("no passphrase: {0}")]
     NoPassphrase(String),
+    /// The recovery phrase that was given is none.
+    #[error("no recovery phrase: {0}")]
+    NoPhrase(String),
+    /// The user stopped something.
+    #[error("stopped: {0}")]
+    Stopped(&'static str),
     /// A file cannot be used.
     #[error("{what} {}: {source}", path.display())]
     File {
@@ -109,6 +116,7 @@ impl CliError {
             CliError::OutputClosed => 0,
             CliError::Usage(_)
             | CliError::NoPassphrase(_)
+            | CliError::NoPhrase(_)
             | CliError::Config { .. }
             | CliError::PeerWithoutId(_) => 2,
             CliError::Connect(_) | CliError::NoPeers => 3,
@@ -117,7 +125,10 @@ impl CliError {
             CliError::HomeBusy(_) => 5,
             CliError::Client(ClientError::Store(StoreError::Busy)) => 5,
             CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
-            CliError::Client(ClientError::NoAccount | ClientError::AccountExists) => 6,
+            CliError::Client(
+                ClientError::NoAccount | ClientError::AccountExists | ClientError::Linking,
+            ) => 6,
+            CliError::Client(ClientError::LinkingEnded { .. }) | CliError::Stopped(_) => 9,
             CliError::Library(_) => 7,
             CliError::Operator(error) => error.exit_code(),
             _ => 1,
@@ -135,6 +146,8 @@ impl CliError {
             CliError::NotInitialised(_) => "no_account",
             CliError::AlreadyInitialised(_) => "account_exists",
             CliError::NoPassphrase(_) => "no_passphrase",
+            CliError::NoPhrase(_) => "bad_phrase",
+            CliError::Stopped(_) => "stopped",
             CliError::File { .. } => "file",
             CliError::Config { .. } => "config",
             CliError::Node(_) | CliError::Transport(_) | CliError::Libwaku(_) => "node",
@@ -185,6 +198,9 @@ impl CliError {
             }
             CliError::Client(ClientError::Timeout { .. }) => {
                 "what was to be sent is kept and goes out the next time; --timeout allows for more"
+            }
+            CliError::Client(ClientError::Linking) => {
+                "finish that first: `waku-chat installations link` with this home"
             }
             CliError::Client(ClientError::OtherNetwork) => {
                 "put the parameters that the account was made with back into config.json"

@@ -57,13 +57,16 @@ async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError
         Command::Whoami => command::account::whoami(global, out).await,
         Command::Contact(command) => command::people::contact(global, out, command).await,
         Command::Requests(command) => command::people::requests(global, out, command).await,
+        Command::Installations(command) => {
+            command::installations::installations(global, out, command).await
+        }
         Command::Group(command) => command::group::group(global, out, command).await,
         Command::Send { group, text } => command::messages::send(global, out, &group, &text).await,
         Command::Listen { after, keep, count } => {
             command::messages::listen(global, out, after, keep, count).await
         }
-        Command::History { group, limit, before } => {
-            command::messages::history(global, out, &group, before, limit).await
+        Command::History { group, limit, before, mark_read } => {
+            command::messages::history(global, out, &group, before, limit, mark_read).await
         }
         Command::Chat { group } => command::chat::chat(global, out, &group).await,
         Command::Node(args) => {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use waku_chat::{AccountId, Client, GroupId, GroupView, Membership, RequestView};
+use waku_chat::{AccountId, Client, GroupId, GroupView, InstallationView, Membership, RequestView};
 
 use crate::error::CliError;
 use crate::text;
@@ -117,6 +117,28 @@ pub(crate) async fn member(
         .map(|member| Named { id: member.account, names: member.name.into_iter().collect() })
         .collect();
     find("member", wanted, &members)?.ok_or_else(|| unknown("member", wanted))
+}
+
+/// An installation of the account. One that is not revoked is meant rather than one that is.
+pub(crate) async fn installation(
+    client: &Client,
+    wanted: &str,
+) -> Result<InstallationView, CliError> {
+    let mut views = client.installations().await?;
+    let named = |revoked: bool| -> Vec<_> {
+        let fits = |view: &&InstallationView| view.revoked.is_some() == revoked;
+        let named = |view: &InstallationView| Named {
+            id: view.installation,
+            names: view.name.iter().cloned().collect(),
+        };
+        views.iter().filter(fits).map(named).collect()
+    };
+    let id = match find("installation", wanted, &named(false))? {
+        Some(id) => Some(id),
+        None => find("installation", wanted, &named(true))?,
+    };
+    views.retain(|view| Some(view.installation) == id);
+    views.pop().ok_or_else(|| unknown("installation", wanted))
 }
 
 /// A request.

@@ -87,6 +87,17 @@ impl Session {
         Ok(session)
     }
 
+    /// An account that was opened elsewhere, with the network.
+    pub(crate) fn of(
+        client: Client,
+        out: Out,
+        home: Home,
+        transport: Arc<dyn Transport>,
+        global: &Global,
+    ) -> Self {
+        Self { client, out, home, transport, global: global.clone(), online: true }
+    }
+
     /// Connects, and fetches what was missed.
     async fn catch_up(&self) -> Result<(), CliError> {
         self.out.progress("connecting…");

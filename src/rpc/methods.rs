@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::devices;
 use super::error::RpcError;
 use super::params::{
     Accounts, Admin, Contact, Cursor, Description, History, InGroup, NewGroup, Nothing, OneAccount,
@@ -57,6 +58,9 @@ pub const METHODS: &[Method] = &[
     query("members"),
     query("missing"),
     query("history"),
+    query("installations"),
+    query("linkings"),
+    query("own_linking"),
     command("contact_link"),
     command("short_contact_link"),
     command("add_contact"),
@@ -72,6 +76,14 @@ pub const METHODS: &[Method] = &[
     command("decline_request"),
     command("block_request"),
     command("acknowledge"),
+    command("mark_read"),
+    command("name_installation"),
+    command("revoke_installations"),
+    command("hurry_installations"),
+    command("hand_over"),
+    command("answer_link"),
+    command("confirm_link"),
+    command("cancel_link"),
     wait("wait_connected"),
     wait("wait_caught_up"),
     wait("wait_published"),
@@ -93,6 +105,17 @@ pub(super) async fn call(
     patience: Duration,
 ) -> Result<Value, RpcError> {
     match method.name {
+        "installations"
+        | "linkings"
+        | "own_linking"
+        | "mark_read"
+        | "name_installation"
+        | "revoke_installations"
+        | "hurry_installations"
+        | "hand_over"
+        | "answer_link"
+        | "confirm_link"
+        | "cancel_link" => devices::call(client, method, given).await,
         "identity" => {
             let Nothing {} = read(given)?;
             value(client.identity().await?)
@@ -231,6 +254,6 @@ fn time(given: Value, patience: Duration) -> Result<Duration, RpcError> {
     Ok(timeout_ms.map_or(patience, Duration::from_millis))
 }
 
-fn value(result: impl serde::Serialize) -> Result<Value, RpcError> {
+pub(super) fn value(result: impl serde::Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(result).map_err(|error| RpcError::Result(error.to_string()))
 }

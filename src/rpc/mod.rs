@@ -4,6 +4,7 @@
 //! its parameters, its result and its errors mean the same everywhere. [`METHODS`] lists them;
 //! `docs/C-API.md` describes them.
 
+mod devices;
 mod error;
 mod methods;
 mod params;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use waku_chat::{Client, Event, GroupId};
 
 use super::group::show_member;
-use super::messages::People;
+use super::messages::{People, mark_read};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::names;
@@ -35,10 +35,15 @@ pub(crate) async fn chat(global: &Global, out: Out, group: &str) -> Result<(), C
             text::line(&group.name),
             text::line(&group.description)
         ));
-        tokio::select! {
+        let talked = tokio::select! {
             talked = talk(&session.client, out, group.id) => talked,
             stopped = crate::signal() => stopped,
+        };
+        if talked.is_ok() && session.is_online() {
+            // Once, when the user turns away: it is a message to the account's other devices.
+            mark_read(&session.client, group.id).await?;
         }
+        talked
     }
     .await;
     if talked.is_ok() {
@@ -129,7 +134,7 @@ async fn act(client: &Client, out: Out, group: GroupId, line: &str) -> Result<bo
 }
 
 /// Lines of standard input, read in a thread of its own, which ends with the process.
-fn read_lines() -> mpsc::Receiver<String> {
+pub(crate) fn read_lines() -> mpsc::Receiver<String> {
     let (lines, typed) = mpsc::channel(TYPED);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {

@@ -37,6 +37,14 @@ async fn run(session: &Session, command: Group) -> Result<(), CliError> {
                 members.iter().map(show_member).collect::<Vec<_>>().join("\n")
             });
         }
+        Group::Read { group } => {
+            let group = names::group(client, &group).await?.id;
+            let message = super::messages::mark_read(client, group).await?;
+            session.published().await?;
+            return out.result(&json!({"group": group, "read": message}), || {
+                "Noted for the other devices.".to_owned()
+            });
+        }
         Group::Create { name, members, description } => {
             let members = names::contacts(client, &members).await?;
             let create = || client.create_group(name.clone(), description.clone(), &members);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt as _;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
-use waku_chat::{AccountId, Client, Event, GroupId, MessageView, MissingView};
+use waku_chat::{AccountId, Client, Event, GroupId, ItemHash, MessageView, MissingView};
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -57,6 +57,7 @@ pub(crate) async fn history(
     group: &str,
     before: Option<u64>,
     limit: u32,
+    read: bool,
 ) -> Result<(), CliError> {
     let session = Session::open(global, out, Need::CaughtUp).await?;
     let shown = async {
@@ -68,10 +69,26 @@ pub(crate) async fn history(
             let messages = messages.iter().map(|message| people.message(message));
             let missing = missing.iter().map(|missing| people.missing(missing));
             messages.chain(missing).collect::<Vec<_>>().join("\n")
-        })
+        })?;
+        if read && mark_read(&session.client, group).await?.is_some() {
+            session.published().await?;
+        }
+        Ok(())
     }
     .await;
     session.finish(shown).await
+}
+
+/// Notes that a group was read up to its newest message, if it has one.
+pub(crate) async fn mark_read(
+    client: &Client,
+    group: GroupId,
+) -> Result<Option<ItemHash>, CliError> {
+    let newest = client.history(group, None, 1).await?.pop().map(|message| message.message);
+    if let Some(message) = newest {
+        client.mark_read(group, message).await?;
+    }
+    Ok(newest)
 }
 
 /// Shows events until it is told to stop.

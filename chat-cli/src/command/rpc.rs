@@ -38,6 +38,14 @@ Methods and their parameters:
   send                               group, text
   accept_request, decline_request, block_request    request
   acknowledge                        cursor
+  installations, linkings, own_linking, hurry_installations
+  name_installation                  installation, name
+  revoke_installations               installations, phrase (optional: the account's recovery phrase)
+  hand_over                          installation, days (optional, 30) or since
+  mark_read                          group, message
+  answer_link                        code
+  confirm_link                       linking, string
+  cancel_link                        linking
   wait_connected, wait_caught_up, wait_published    timeout_ms (optional)
   shutdown"#;
 

@@ -1,0 +1,270 @@
+//! One account on several devices, by the commands, over a real relay with a Store.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use common::{Ran, Running, account, program, relay, run};
+use serde_json::Value;
+
+/// A device that is being linked: what it said last, and the process.
+struct New {
+    home: PathBuf,
+    process: Running,
+    code: String,
+}
+
+/// Starts, or starts again, a new device.
+fn new_device(dir: &Path, name: &str, peer: &str) -> New {
+    let home = dir.join(name);
+    let args =
+        ["--json", "installations", "link", "--name", name, "--network", "fast", "--peer", peer];
+    let mut process = Running::start(&home, &args);
+    let first = process.json();
+    let code = first["code"].as_str().unwrap_or_default().to_owned();
+    New { home, process, code }
+}
+
+impl New {
+    /// Lines until it shows its string.
+    fn string(&mut self) -> String {
+        loop {
+            let line = self.process.json();
+            if let Some(string) = line["linking"]["string"].as_str() {
+                return string.to_owned();
+            }
+        }
+    }
+
+    /// Waits for its end: exit code, and the last thing that it said.
+    fn end(self) -> (i32, Value) {
+        let (code, rest) = self.process.finish();
+        let last = rest.lines().last().map(|line| serde_json::from_str(line).unwrap());
+        (code, last.unwrap_or_default())
+    }
+}
+
+/// The device with the account, up to where it asks for the string.
+fn answering(home: &Path, code: &str, more: &[&str]) -> Running {
+    let args = [&["--json", "installations", "add", code], more].concat();
+    let mut adding = Running::start(home, &args);
+    let asks = adding.json();
+    assert_eq!(asks["state"], "awaits_string", "{asks}");
+    adding
+}
+
+/// Links a device from one that has the account, and gives its id.
+fn link(dir: &Path, from: &Path, name: &str, peer: &str, more: &[&str]) -> (PathBuf, String) {
+    let mut new = new_device(dir, name, peer);
+    let mut adding = answering(from, &new.code, more);
+    let string = new.string();
+    adding.write(&string);
+    let (code, said) = adding.finish_open();
+    assert_eq!(code, 0, "{said}");
+    let home = new.home.clone();
+    let (code, last) = new.end();
+    assert_eq!(code, 0, "{last}");
+    let last_said: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let id = last["installation"].as_str().unwrap().to_owned();
+    assert_eq!(last_said["installation"]["installation"], id.as_str(), "{said}");
+    assert_eq!(last_said["installation"]["name"], name);
+    (home, id)
+}
+
+trait Open {
+    /// Waits for the end without closing standard input first.
+    fn finish_open(self) -> (i32, String);
+}
+
+impl Open for Running {
+    fn finish_open(mut self) -> (i32, String) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code().unwrap_or(-1), rest)
+    }
+}
+
+fn texts(home: &Path, group: &str) -> Vec<(String, bool)> {
+    let history = run(home, &["--json", "history", group]).json();
+    let messages = history["messages"].as_array().unwrap();
+    messages
+        .iter()
+        .map(|m| (m["text"].as_str().unwrap().to_owned(), m["own"].as_bool().unwrap()))
+        .collect()
+}
+
+/// Alice's phone and Bob, who are in a group and have talked.
+fn alice_and_bob(dir: &Path, address: &str) -> (PathBuf, PathBuf) {
+    let (phone, _) = account(dir, "phone", Some(address));
+    let (bob, _) = account(dir, "bob", Some(address));
+    let link = run(&bob, &["--json", "contact", "link"]).json();
+    let link = link["link"].as_str().unwrap();
+    run(&phone, &["--json", "contact", "add", link, "--name", "Bob"]).json();
+    run(&phone, &["--json", "group", "create", "Picnic", "Bob"]).json();
+    run(&bob, &["--json", "requests", "accept", "Picnic"]).json();
+    run(&phone, &["--json", "send", "Picnic", "Before"]).json();
+    (phone, bob)
+}
+
+#[test]
+fn a_laptop_is_linked_talks_and_is_revoked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, address) = relay(dir.path());
+    let (phone, bob) = alice_and_bob(dir.path(), &address);
+    let (laptop, id) = link(dir.path(), &phone, "laptop", &address, &["--now"]);
+
+    let joined = run(&laptop, &["--json", "group", "list"]).json();
+    assert_eq!(joined[0]["name"], "Picnic");
+    assert_eq!(run(&laptop, &["--json", "contact", "list"]).json()[0]["name"], "Bob");
+    run(&bob, &["--json", "send", "Picnic", "Hello both"]).json();
+    run(&laptop, &["--json", "send", "Picnic", "From the laptop"]).json();
+    let said = |all: &[(&str, bool)]| -> Vec<(String, bool)> {
+        all.iter().map(|(text, own)| ((*text).to_owned(), *own)).collect()
+    };
+    let alices = said(&[("Before", true), ("Hello both", false), ("From the laptop", true)]);
+    assert_eq!(texts(&phone, "Picnic"), alices);
+    // What was said before came from the phone, and says so.
+    assert_eq!(texts(&laptop, "Picnic"), alices);
+    let history = run(&laptop, &["--json", "history", "Picnic", "--mark-read"]).json();
+    assert!(history["messages"][0]["handed_over_by"].is_string(), "{history}");
+    assert!(history["messages"][1]["handed_over_by"].is_null(), "{history}");
+    let bobs = said(&[("Before", false), ("Hello both", true), ("From the laptop", false)]);
+    assert_eq!(texts(&bob, "Picnic"), bobs);
+
+    let list = run(&phone, &["--json", "installations", "list"]).json();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert_eq!((&list[0]["own"], &list[1]["name"]), (&true.into(), &"laptop".into()));
+    assert_eq!(list[1]["groups"], 1);
+    assert_eq!(list[1]["may_revoke"], true);
+    let shown = run(&laptop, &["installations", "list"]).out;
+    assert!(shown.contains("laptop  (this one)") && shown.contains("in all 1 groups"), "{shown}");
+    run(&phone, &["--json", "installations", "name", "laptop", "Old laptop"]).json();
+
+    // A junior device revokes no senior one, and nothing is revoked without a yes.
+    let own = list[0]["installation"].as_str().unwrap();
+    let senior = run(&laptop, &["--json", "installations", "revoke", own, "--yes"]);
+    assert_eq!((senior.code, senior.error()["code"].as_str()), (1, Some("not_senior")));
+    let unasked = run(&phone, &["--json", "installations", "revoke", &id]);
+    assert_eq!((unasked.code, unasked.error()["code"].as_str()), (2, Some("usage")));
+
+    let revoke = ["--json", "installations", "revoke", "Old laptop", "--yes", "--now"];
+    let revoked = run(&phone, &revoke);
+    assert_eq!(revoked.code, 0, "{}", revoked.err);
+    let last: Value = serde_json::from_str(revoked.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["done"], &last["revoked"][0]["groups"]), (&true.into(), &0.into()));
+    let status = run(&phone, &["--json", "installations", "status"]).json();
+    assert_eq!((&status[0]["done"], &status[0]["name"]), (&true.into(), &"Picnic".into()));
+    run(&phone, &["--json", "send", "Picnic", "Without it"]).json();
+    let refused = run(&laptop, &["--json", "send", "Picnic", "Still me"]);
+    assert!(
+        ["revoked", "not_member"].contains(&refused.error()["code"].as_str().unwrap()),
+        "{}",
+        refused.err
+    );
+    assert!(!texts(&laptop, "Picnic").iter().any(|(text, _)| text == "Without it"));
+    assert!(!texts(&bob, "Picnic").iter().any(|(text, _)| text == "Still me"));
+    assert!(texts(&bob, "Picnic").iter().any(|(text, _)| text == "Without it"));
+    assert_eq!(node.finish().0, 0);
+}
+
+#[test]
+fn what_goes_wrong_is_told_on_both_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, address) = relay(dir.path());
+    let (phone, _) = account(dir.path(), "phone", Some(&address));
+    let add = |code: &str, more: &[&str]| -> Ran {
+        run(&phone, &[&["--json", "installations", "add", code], more].concat())
+    };
+    let error = |ran: Ran, exit: i32| {
+        assert_eq!(ran.code, exit, "{}", ran.err);
+        ran.error()["code"].as_str().unwrap().to_owned()
+    };
+
+    let mut new = new_device(dir.path(), "tablet", &address);
+    let mut mistyped = new.code.clone();
+    let last = if mistyped.pop() == Some('A') { 'B' } else { 'A' };
+    mistyped.push(last);
+    assert_eq!(error(add(&mistyped, &[]), 1), "linking_code_mistyped");
+    assert_eq!(error(add("hello", &[]), 1), "bad_linking_code");
+    // A slip costs nothing, a wrong string ends it.
+    let mut adding = answering(&phone, &new.code, &[]);
+    let string = new.string();
+    let digits: Vec<char> = string.chars().filter(char::is_ascii_digit).collect();
+    let slip: String = digits.iter().rev().collect();
+    adding.write("12345");
+    assert!(adding.json()["slip"].is_string());
+    if slip != digits.iter().collect::<String>() {
+        // Nine zeros check: a string, and not this one.
+        adding.write("000000000");
+        assert_eq!(adding.finish_open().0, 9);
+    }
+    assert_eq!(new.end().0, 9);
+    // The home is as good as new, and has another code.
+    let used = {
+        let mut again = new_device(dir.path(), "tablet", &address);
+        assert!(!again.code.is_empty());
+        let mut adding = answering(&phone, &again.code, &["--no-history"]);
+        adding.write("no");
+        assert_eq!(adding.finish_open().0, 9);
+        again.string();
+        let code = again.code.clone();
+        assert_eq!(again.end().0, 9);
+        code
+    };
+    assert_eq!(error(add(&used, &[]), 1), "linking_code_used");
+    // While it waits, the home has no account; and one that has an account needs no linking.
+    let waiting = new_device(dir.path(), "watch", &address);
+    let home = waiting.home.clone();
+    drop(waiting);
+    assert_eq!(error(run(&home, &["--json", "whoami"]), 6), "linking");
+    assert_eq!(error(run(&phone, &["--json", "installations", "link"]), 6), "account_exists");
+    let offline = program(&home)
+        .args(["--json", "--offline", "installations", "link"])
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(error(offline.into(), 2), "usage");
+    assert_eq!(node.finish().0, 0);
+}
+
+/// Killed at once, as if the power had failed.
+fn kill(mut process: Running) {
+    process.child.kill().unwrap();
+    process.child.wait().unwrap();
+}
+
+#[test]
+fn killed_on_either_side_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, address) = relay(dir.path());
+    let (phone, _) = alice_and_bob(dir.path(), &address);
+
+    // While the code waits, while the string is asked for, and when it was typed.
+    let new = new_device(dir.path(), "tablet", &address);
+    let code = new.code.clone();
+    kill(new.process);
+    let mut new = new_device(dir.path(), "tablet", &address);
+    assert_eq!(new.code, code);
+    let adding = answering(&phone, &code, &[]);
+    let string = new.string();
+    kill(new.process);
+    kill(adding);
+    let mut adding = answering(&phone, &code, &["--string", &string, "--now"]);
+    let granted = adding.json();
+    assert_eq!(granted["state"], "granted", "{granted}");
+    kill(adding);
+    let home = dir.path().join("tablet");
+    let new = Running::start(&home, &["--json", "installations", "link"]);
+    let adding = Running::start(&phone, &["--json", "installations", "add", &code, "--now"]);
+    let (exit, said) = adding.finish_open();
+    assert_eq!(exit, 0, "{said}");
+    let (exit, said) = new.finish_open();
+    assert_eq!(exit, 0, "{said}");
+    assert_eq!(texts(&home, "Picnic"), [("Before".to_owned(), true)]);
+    // Once more does no harm.
+    assert_eq!(run(&home, &["--json", "installations", "link"]).code, 0);
+    assert_eq!(node.finish().0, 0);
+}
