@@ -268,3 +268,40 @@ fn killed_on_either_side_it_goes_on() {
     assert_eq!(run(&home, &["--json", "installations", "link"]).code, 0);
     assert_eq!(node.finish().0, 0);
 }
+
+#[test]
+fn a_lost_phone_is_revoked_with_the_phrase() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, address) = relay(dir.path());
+    let phone = dir.path().join("phone");
+    let made = run(&phone, &["--json", "init", "--network", "fast", "--peer", &address]).json();
+    run(&phone, &["--json", "group", "create", "Notes"]).json();
+    let (laptop, _) = link(dir.path(), &phone, "laptop", &address, &["--now", "--no-history"]);
+    let end = made["installation"].as_str().unwrap();
+    let end = &end[end.len() - 8..];
+
+    let words = dir.path().join("phrase");
+    let file = words.to_str().unwrap();
+    let revoke = |text: &str| -> Ran {
+        std::fs::write(&words, text).unwrap();
+        let args = ["revoke", end, "--phrase-file", file, "--yes", "--now"];
+        run(&laptop, &[&["--json", "installations"][..], &args].concat())
+    };
+    let none = revoke("correct horse battery staple");
+    assert_eq!((none.code, none.error()["code"].as_str()), (2, Some("bad_phrase")));
+    assert!(!none.err.contains("staple"), "{}", none.err);
+    let other = run(&dir.path().join("other"), &["--json", "init", "--network", "fast"]).json();
+    let wrong = revoke(other["phrase"].as_str().unwrap());
+    assert_eq!((wrong.code, wrong.error()["code"].as_str()), (1, Some("wrong_phrase")));
+    let right = revoke(&format!("{}\n", made["phrase"].as_str().unwrap()));
+    assert_eq!(right.code, 0, "{}", right.err);
+    let list = run(&laptop, &["installations", "list"]).out;
+    assert!(list.contains("REVOKED") && list.contains("by the recovery phrase"), "{list}");
+    let refused = run(&phone, &["--json", "send", "Notes", "Still me"]);
+    assert!(
+        ["revoked", "not_member"].contains(&refused.error()["code"].as_str().unwrap()),
+        "{}",
+        refused.err
+    );
+    assert_eq!(node.finish().0, 0);
+}
