@@ -412,6 +412,16 @@ impl Machine {
 
     /// Encrypts, numbers, records and posts a message.
     pub(super) fn send(&mut self, group_id: GroupId, body: Body) -> Done<ItemHash> {
+        self.send_after(group_id, body, Duration::ZERO)
+    }
+
+    /// The same, to go out after a delay; what is sent meanwhile overtakes it.
+    pub(super) fn send_after(
+        &mut self,
+        group_id: GroupId,
+        body: Body,
+        delay: Duration,
+    ) -> Done<ItemHash> {
         let mut state = self.current_state(&group_id)?;
         if !self.may_encrypt(group_id, &state.epoch)? {
             // This state was derived again: its keys have been used. A commit makes new ones.
@@ -456,7 +466,7 @@ impl Machine {
             frame,
             item: Some((group_id, hash)),
         };
-        self.post(parcel, Duration::ZERO)?;
+        self.post(parcel, delay)?;
         Ok(hash)
     }
 
@@ -736,11 +746,20 @@ impl Machine {
             .encode()
             .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
         if self.is_visible(&group) {
-            self.sync(vec![SyncItem::Welcome(invitation)])?;
+            // Not with the commit: else who sees both at one instant, group after group, knows which
+            // groups are of one account.
+            let delay = self.invitation_delay();
+            self.sync_after(vec![SyncItem::Welcome(invitation)], delay)?;
         } else {
             self.keep_self_welcome(installations, &invitation)?;
         }
         Ok(())
+    }
+
+    /// A random time after which an invitation goes out.
+    fn invitation_delay(&self) -> Duration {
+        let most = self.params.invitation_delay_ms.saturating_add(1);
+        Duration::from_millis(self.rng.below(most))
     }
 
     /// Posts an invitation on one-time topics, and the doorbells that name them.
@@ -758,12 +777,8 @@ impl Machine {
             .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
         let frame = Frame::new(FrameKind::Invitation, body).encode();
         class_for(frame.len()).map_err(too_large)?;
-        let delay = |machine: &Self| {
-            let most = machine.params.invitation_delay_ms.saturating_add(1);
-            Duration::from_millis(machine.rng.below(most))
-        };
         let address = Address::Invitation { secret: secret.clone(), slot };
-        let wait = delay(self);
+        let wait = self.invitation_delay();
         self.post(Parcel { address, frame, item: None }, wait)?;
         let content = DoorbellContent {
             inviter: self.me.credential.clone(),
@@ -777,7 +792,7 @@ impl Machine {
             let body =
                 body.map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
             let frame = Frame::new(FrameKind::Doorbell, body).encode();
-            let wait = delay(self);
+            let wait = self.invitation_delay();
             self.post(Parcel { address: Address::Inbox, frame, item: None }, wait)?;
         }
         Ok(())
