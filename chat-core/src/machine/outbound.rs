@@ -11,7 +11,7 @@ use super::commits::{facts, node};
 use super::converge::NewState;
 use super::error::{CommandError, StepError};
 use super::group::{Group, Record, state_error};
-use super::intents::{Intent, IntentRecord};
+use super::intents::{Intent, IntentRecord, OwnWelcome};
 use super::messages::Stored;
 use super::outbox::{Address, Parcel};
 use super::people::{Reply, check_length};
@@ -229,6 +229,7 @@ impl Machine {
             done_by: None,
             due_at: self.now,
             attempts: 0,
+            welcome: None,
         };
         if self.pursue(record)? { Ok(Answer::Done) } else { Err(CommandError::NothingToDo.into()) }
     }
@@ -546,7 +547,7 @@ impl Machine {
         group_id: GroupId,
         parent: &StateInfo,
         change: Change,
-    ) -> Done<(CommitId, EpochId)> {
+    ) -> Done<((CommitId, EpochId), Option<OwnWelcome>)> {
         let (link, heads) = self.next_link(&group_id, parent)?;
         let seq = link.seq;
         let header = self.header(&group_id, parent, &change, link)?;
@@ -626,15 +627,16 @@ impl Machine {
             item: Some((group_id, hash)),
         };
         self.post(parcel, Duration::ZERO)?;
+        let mut own_welcome = None;
         if let Some(welcome) = built.welcome {
             if !change.own.is_empty() {
-                self.invite_own(group_id, &change.own, &welcome, &tree)?;
+                own_welcome = self.invite_own(group_id, &change.own, &welcome, &tree)?;
             }
             if !change.inboxes.is_empty() {
                 self.invite(welcome, tree, &change.inboxes, group_name)?;
             }
         }
-        Ok((built.id, epoch))
+        Ok(((built.id, epoch), own_welcome))
     }
 
     fn own_leaf(&self, state: &StateInfo) -> Done<u32> {
@@ -734,14 +736,14 @@ impl Machine {
     }
 
     /// Hands an invitation to other installations of this account: through their group, or, where
-    /// it is that group, through whatever linked them.
+    /// it is that group, through whatever linked them. What may have to be sent to them again.
     fn invite_own(
         &mut self,
         group: GroupId,
         installations: &[InstallationId],
         welcome: &[u8],
         tree: &[u8],
-    ) -> Done<()> {
+    ) -> Done<Option<OwnWelcome>> {
         let invitation = Invitation { welcome: welcome.to_vec(), tree: Some(tree.to_vec()) }
             .encode()
             .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
@@ -749,15 +751,15 @@ impl Machine {
             // Not with the commit: else who sees both at one instant, group after group, knows which
             // groups are of one account.
             let delay = self.invitation_delay();
-            self.sync_after(vec![SyncItem::Welcome(invitation)], delay)?;
-        } else {
-            self.keep_self_welcome(installations, &invitation)?;
+            self.sync_after(vec![SyncItem::Welcome(invitation.clone())], delay)?;
+            return Ok(Some(OwnWelcome(invitation)));
         }
-        Ok(())
+        self.keep_self_welcome(installations, &invitation)?;
+        Ok(None)
     }
 
     /// A random time after which an invitation goes out.
-    fn invitation_delay(&self) -> Duration {
+    pub(super) fn invitation_delay(&self) -> Duration {
         let most = self.params.invitation_delay_ms.saturating_add(1);
         Duration::from_millis(self.rng.below(most))
     }

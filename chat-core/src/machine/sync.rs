@@ -209,7 +209,8 @@ impl Machine {
                     self.tell(Event::GroupRead { group, message })?;
                 }
             }
-            SyncItem::Welcome(invitation) => self.on_own_welcome(&invitation)?,
+            SyncItem::Welcome(invitation) => self.on_own_welcome(&invitation, false)?,
+            SyncItem::WelcomeBack(invitation) => self.on_own_welcome(&invitation, true)?,
             SyncItem::Answer { request, answer } => self.on_answer(&request, answer)?,
             SyncItem::Leave { group } => {
                 let active = self
