@@ -49,7 +49,7 @@ fn note(observer: &mut Observer, world: &mut World) {
         let Answer::ContactLink(link) = link else { panic!("{link:?}") };
         observer.add_secret("link", link.as_bytes());
         let link = ContactLink::parse(&link, &network, world.now).unwrap();
-        observer.add_secret("card", &link.card.unwrap().encode());
+        observer.add_secret("card", link.card.unwrap().encode());
     }
 }
 
