@@ -223,6 +223,7 @@ impl Machine {
             // It was signed with the own key, and is none that was made here.
             self.tell(Event::CloneAlarm { group: group_id })?;
         }
+        let mut led_to = None;
         let hash = ItemHash::from(id);
         self.store.mark_seen(&group_id, &hash, self.now)?;
         let header = staged.header.clone();
@@ -245,11 +246,15 @@ impl Machine {
             };
             let leaves = leaves_after(parent, &removed, &added, &mls)?;
             let epoch = mls.epoch_id(&self.network);
+            led_to = Some(epoch);
             let node = node(id, epoch, parent, &effect);
             let new = NewState { node, parent: parent.clone(), mls, leaves, policy, header };
             self.adopt(group_id, new, frame)?;
         }
         self.settle(group_id)?;
+        if let Some(epoch) = led_to {
+            self.call_back(group_id, &epoch)?;
+        }
         Ok(Disposition::Commit(id))
     }
 }

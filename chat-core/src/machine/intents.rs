@@ -71,7 +71,14 @@ pub(super) struct IntentRecord {
     /// Attempts that came to nothing.
     #[serde(default)]
     pub(super) attempts: u32,
+    /// The invitation that went out with the commit to installations of this account.
+    #[serde(default)]
+    pub(super) welcome: Option<OwnWelcome>,
 }
+
+/// An invitation for installations of this account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct OwnWelcome(#[serde(with = "serde_bytes_vec")] pub(super) Vec<u8>);
 
 impl Machine {
     pub(super) fn save_intent(&mut self, record: IntentRecord) -> Result<(), StepError> {
@@ -136,7 +143,8 @@ impl Machine {
             // A random pause, or two that met would meet again.
             let pause = self.rng.below(self.params.rank_delay_ms.saturating_add(1));
             let due_at = self.now + Duration::from_millis(pause);
-            self.save_intent(IntentRecord { done_by: None, due_at, attempts: 0, ..record })?;
+            let lost = IntentRecord { done_by: None, due_at, attempts: 0, welcome: None, ..record };
+            self.save_intent(lost)?;
         }
         Ok(())
     }
@@ -197,8 +205,8 @@ impl Machine {
             return Ok(false);
         };
         change.intent = record.id;
-        let done_by = self.make_commit(record.group, &state, change)?;
-        self.save_intent(IntentRecord { done_by: Some(done_by), ..record.clone() })?;
+        let (done_by, welcome) = self.make_commit(record.group, &state, change)?;
+        self.save_intent(IntentRecord { done_by: Some(done_by), welcome, ..record.clone() })?;
         // Only now may the branch be looked at: the intent knows its commit.
         self.settle(record.group)?;
         if matches!(record.intent, Intent::Enrol(_)) && !self.is_visible(&record.group) {
@@ -391,6 +399,7 @@ impl Machine {
                 done_by: None,
                 due_at: self.now + Duration::from_millis(pause),
                 attempts: 0,
+                welcome: None,
             };
             self.save_intent(record)?;
         }
@@ -451,6 +460,7 @@ impl Machine {
             group: group_id,
             intent: Intent::Leave { wish: wish.to_vec(), hash },
             attempts: 0,
+            welcome: None,
             done_by: None,
             due_at: self.now + Duration::from_millis(pause),
         })?;

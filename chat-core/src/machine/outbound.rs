@@ -11,7 +11,7 @@ use super::commits::{facts, node};
 use super::converge::NewState;
 use super::error::{CommandError, StepError};
 use super::group::{Group, Record, state_error};
-use super::intents::{Intent, IntentRecord};
+use super::intents::{Intent, IntentRecord, OwnWelcome};
 use super::messages::Stored;
 use super::outbox::{Address, Parcel};
 use super::people::{Reply, check_length};
@@ -231,6 +231,7 @@ impl Machine {
             done_by: None,
             due_at: self.now,
             attempts: 0,
+            welcome: None,
         };
         if self.pursue(record)? { Ok(Answer::Done) } else { Err(CommandError::NothingToDo.into()) }
     }
@@ -414,6 +415,16 @@ impl Machine {
 
     /// Encrypts, numbers, records and posts a message.
     pub(super) fn send(&mut self, group_id: GroupId, body: Body) -> Done<ItemHash> {
+        self.send_after(group_id, body, Duration::ZERO)
+    }
+
+    /// The same, to go out after a delay; what is sent meanwhile overtakes it.
+    pub(super) fn send_after(
+        &mut self,
+        group_id: GroupId,
+        body: Body,
+        delay: Duration,
+    ) -> Done<ItemHash> {
         let mut state = self.current_state(&group_id)?;
         if !self.may_encrypt(group_id, &state.epoch)? {
             // This state was derived again: its keys have been used. A commit makes new ones.
@@ -458,7 +469,7 @@ impl Machine {
             frame,
             item: Some((group_id, hash)),
         };
-        self.post(parcel, Duration::ZERO)?;
+        self.post(parcel, delay)?;
         Ok(hash)
     }
 
@@ -539,7 +550,7 @@ impl Machine {
         group_id: GroupId,
         parent: &StateInfo,
         change: Change,
-    ) -> Done<(CommitId, EpochId)> {
+    ) -> Done<((CommitId, EpochId), Option<OwnWelcome>)> {
         let (link, heads) = self.next_link(&group_id, parent)?;
         let seq = link.seq;
         let header = self.header(&group_id, parent, &change, link)?;
@@ -619,15 +630,16 @@ impl Machine {
             item: Some((group_id, hash)),
         };
         self.post(parcel, Duration::ZERO)?;
+        let mut own_welcome = None;
         if let Some(welcome) = built.welcome {
             if !change.own.is_empty() {
-                self.invite_own(group_id, &change.own, &welcome, &tree)?;
+                own_welcome = self.invite_own(group_id, &change.own, &welcome, &tree)?;
             }
             if !change.inboxes.is_empty() {
                 self.invite(welcome, tree, &change.inboxes, group_name)?;
             }
         }
-        Ok((built.id, epoch))
+        Ok(((built.id, epoch), own_welcome))
     }
 
     fn own_leaf(&self, state: &StateInfo) -> Done<u32> {
@@ -727,23 +739,32 @@ impl Machine {
     }
 
     /// Hands an invitation to other installations of this account: through their group, or, where
-    /// it is that group, through whatever linked them.
+    /// it is that group, through whatever linked them. What may have to be sent to them again.
     fn invite_own(
         &mut self,
         group: GroupId,
         installations: &[InstallationId],
         welcome: &[u8],
         tree: &[u8],
-    ) -> Done<()> {
+    ) -> Done<Option<OwnWelcome>> {
         let invitation = Invitation { welcome: welcome.to_vec(), tree: Some(tree.to_vec()) }
             .encode()
             .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
         if self.is_visible(&group) {
-            self.sync(vec![SyncItem::Welcome(invitation)])?;
-        } else {
-            self.keep_self_welcome(installations, &invitation)?;
+            // Not with the commit: else who sees both at one instant, group after group, knows which
+            // groups are of one account.
+            let delay = self.invitation_delay();
+            self.sync_after(vec![SyncItem::Welcome(invitation.clone())], delay)?;
+            return Ok(Some(OwnWelcome(invitation)));
         }
-        Ok(())
+        self.keep_self_welcome(installations, &invitation)?;
+        Ok(None)
+    }
+
+    /// A random time after which an invitation goes out.
+    pub(super) fn invitation_delay(&self) -> Duration {
+        let most = self.params.invitation_delay_ms.saturating_add(1);
+        Duration::from_millis(self.rng.below(most))
     }
 
     /// Posts an invitation on one-time topics, and the doorbells that name them.
@@ -761,12 +782,8 @@ impl Machine {
             .map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
         let frame = Frame::new(FrameKind::Invitation, body).encode();
         class_for(frame.len()).map_err(too_large)?;
-        let delay = |machine: &Self| {
-            let most = machine.params.invitation_delay_ms.saturating_add(1);
-            Duration::from_millis(machine.rng.below(most))
-        };
         let address = Address::Invitation { secret: secret.clone(), slot };
-        let wait = delay(self);
+        let wait = self.invitation_delay();
         self.post(Parcel { address, frame, item: None }, wait)?;
         let content = DoorbellContent {
             inviter: self.me.credential.clone(),
@@ -780,7 +797,7 @@ impl Machine {
             let body =
                 body.map_err(|error| CommandError::NotAllowed { reason: error.to_string() })?;
             let frame = Frame::new(FrameKind::Doorbell, body).encode();
-            let wait = delay(self);
+            let wait = self.invitation_delay();
             self.post(Parcel { address: Address::Inbox, frame, item: None }, wait)?;
         }
         Ok(())

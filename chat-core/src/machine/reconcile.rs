@@ -201,6 +201,7 @@ impl Machine {
             done_by: None,
             due_at: self.now + delay,
             attempts: 0,
+            welcome: None,
         })
     }
 

@@ -4,7 +4,7 @@
 use super::disposition::Refused;
 use super::error::{CommandError, StepError};
 use super::group::state_error;
-use super::intents::Intent;
+use super::intents::{Intent, IntentRecord};
 use super::joining::Origin;
 use super::people::PackageRecord;
 use super::{Done, Machine};
@@ -13,9 +13,10 @@ use crate::group::error::GroupError;
 use crate::group::join::{Joined, join};
 use crate::group::package::{OwnPackage, read_package};
 use crate::group::policy::GroupPolicy;
-use crate::ids::{GroupId, InstallationId};
+use crate::ids::{EpochId, GroupId, InstallationId};
 use crate::params::KEY_PACKAGE_USE;
 use crate::store::{Keyed, Timed};
+use crate::wire::sync::SyncItem;
 use zeroize::Zeroizing;
 
 /// Where the self group's id is kept.
@@ -137,7 +138,7 @@ impl Machine {
         }
         // Before it is joined: what is told of it is not for the application.
         let known = self.self_group.replace(id);
-        match self.enter_own(joined, inbox)? {
+        match self.enter_own(joined, inbox, false)? {
             Ok(id) => {
                 self.set_self_group(id)?;
                 self.store.reserve_history()?;
@@ -152,9 +153,13 @@ impl Machine {
     }
 
     /// An invitation that another installation of this account made for this one.
-    pub(super) fn on_own_welcome(&mut self, invitation: &[u8]) -> Result<(), StepError> {
+    pub(super) fn on_own_welcome(
+        &mut self,
+        invitation: &[u8],
+        back: bool,
+    ) -> Result<(), StepError> {
         let verdict = match self.open_invitation(invitation)? {
-            Ok((joined, inbox)) => self.enter_own(joined, inbox)?,
+            Ok((joined, inbox)) => self.enter_own(joined, inbox, back)?,
             Err(why) => Err(why),
         };
         if let Err(why) = verdict {
@@ -162,6 +167,32 @@ impl Machine {
             tracing::debug!(?why, "a Welcome of another installation is not taken");
         }
         Ok(())
+    }
+
+    /// Where a state lost in which installations of this account are that another commit, which
+    /// counts, let in too: they may follow the one that lost, and cannot see the other.
+    pub(super) fn call_back(&mut self, id: GroupId, lost: &EpochId) -> Result<(), StepError> {
+        let Some(group) = self.groups.get(&id).filter(|group| group.is_member()) else {
+            return Ok(());
+        };
+        let (tree, tip) = (&group.tree, &group.record.tip);
+        let Some(state) = group.states.get(lost).filter(|_| !tree.is_ancestor(lost, tip)) else {
+            return Ok(());
+        };
+        let astray = |record: &IntentRecord| {
+            let (Intent::Enrol(whom), Some((_, epoch))) = (&record.intent, &record.done_by) else {
+                return None;
+            };
+            let both = record.group == id
+                && tree.is_ancestor(epoch, tip)
+                && !tree.is_ancestor(epoch, lost)
+                && whom.iter().any(|installation| state.leaf_of(installation).is_some());
+            record.welcome.as_ref().filter(|_| both).map(|welcome| welcome.0.clone())
+        };
+        let items: Vec<SyncItem> =
+            self.intents.values().filter_map(astray).map(SyncItem::WelcomeBack).collect();
+        let delay = self.invitation_delay();
+        self.sync_after(items, delay)
     }
 
     /// Opens an invitation with whichever own key package it is for.
@@ -196,6 +227,7 @@ impl Machine {
         &mut self,
         joined: Joined,
         inbox: Zeroizing<[u8; 32]>,
+        back: bool,
     ) -> Result<Result<GroupId, Refused>, StepError> {
         let id = joined.mls.id()?;
         let inviter = joined.leaves.iter().find(|leaf| leaf.leaf == joined.inviter);
@@ -206,9 +238,12 @@ impl Machine {
             return Ok(Err(Refused::Content));
         }
         if let Some(group) = self.groups.get(&id) {
-            let from_us = group.record.invited_by == self.me.account;
-            // In already, by whichever way; or put on another branch by who let us in.
-            if group.is_member() && !(from_us && group.is_untouched()) {
+            // In already, by whichever way. Two that let us in at one time make two branches, and of
+            // the one that we are not on we know nothing: but a deeper one counts more, and of two
+            // that are equally deep an installation that knows both says which.
+            let (here, there) = (group.current()?.number, joined.mls.epoch());
+            let counts_more = there > here || (back && there == here);
+            if group.is_member() && !counts_more {
                 return Ok(Err(Refused::Replay));
             }
         }

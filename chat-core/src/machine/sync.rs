@@ -1,5 +1,7 @@
 //! What the account's installations tell one another through the self group, and what becomes of it.
 
+use std::time::Duration;
+
 use super::Machine;
 use super::error::StepError;
 use super::event::Event;
@@ -47,6 +49,15 @@ impl Contact {
 impl Machine {
     /// Tells the account's other installations, if there are any.
     pub(super) fn sync(&mut self, items: Vec<SyncItem>) -> Result<(), StepError> {
+        self.sync_after(items, Duration::ZERO)
+    }
+
+    /// The same, after a delay.
+    pub(super) fn sync_after(
+        &mut self,
+        items: Vec<SyncItem>,
+        delay: Duration,
+    ) -> Result<(), StepError> {
         let Some(id) = self.self_group else { return Ok(()) };
         let Some(group) = self.groups.get(&id) else { return Ok(()) };
         if group.record.membership != Membership::Active || group.current()?.leaves.len() < 2 {
@@ -57,7 +68,7 @@ impl Machine {
         for item in items {
             let more = item.size();
             if size + more > BATCH && !batch.is_empty() {
-                self.send_sync(id, &std::mem::take(&mut batch))?;
+                self.send_sync(id, &std::mem::take(&mut batch), delay)?;
                 size = 0;
             }
             size += more;
@@ -65,13 +76,18 @@ impl Machine {
         }
         match batch.is_empty() {
             true => Ok(()),
-            false => self.send_sync(id, &batch),
+            false => self.send_sync(id, &batch, delay),
         }
     }
 
-    fn send_sync(&mut self, group: GroupId, items: &[SyncItem]) -> Result<(), StepError> {
+    fn send_sync(
+        &mut self,
+        group: GroupId,
+        items: &[SyncItem],
+        delay: Duration,
+    ) -> Result<(), StepError> {
         let body = Body::Sync(sync::encode(items).to_vec());
-        match self.send(group, body) {
+        match self.send_after(group, body, delay) {
             Ok(_) => Ok(()),
             Err(Fail::Step(error)) => Err(error),
             Err(Fail::Refused(error)) => {
@@ -194,7 +210,8 @@ impl Machine {
                     self.tell(Event::GroupRead { group, message })?;
                 }
             }
-            SyncItem::Welcome(invitation) => self.on_own_welcome(&invitation)?,
+            SyncItem::Welcome(invitation) => self.on_own_welcome(&invitation, false)?,
+            SyncItem::WelcomeBack(invitation) => self.on_own_welcome(&invitation, true)?,
             SyncItem::Answer { request, answer } => self.on_answer(&request, answer)?,
             SyncItem::Leave { group } => {
                 let active = self

@@ -106,6 +106,9 @@ pub enum SyncItem {
     },
     /// An invitation of other installations into a group: Welcome and tree.
     Welcome(Vec<u8>),
+    /// An invitation that was sent before, into the branch that counts: there is another one, and
+    /// whoever entered that is to come over.
+    WelcomeBack(Vec<u8>),
     /// An invitation was answered.
     Answer {
         /// Which.
@@ -172,6 +175,7 @@ const ANSWER: u32 = 8;
 const LEAVE: u32 = 9;
 const MESSAGE: u32 = 10;
 const PROGRESS: u32 = 11;
+const WELCOME_BACK: u32 = 12;
 
 const BLOCKED: u32 = 1;
 const ACCEPTED: u32 = 1;
@@ -187,6 +191,7 @@ impl fmt::Debug for SyncItem {
             SyncItem::Name { .. } => "Name",
             SyncItem::Read { .. } => "Read",
             SyncItem::Welcome(_) => "Welcome",
+            SyncItem::WelcomeBack(_) => "WelcomeBack",
             SyncItem::Answer { .. } => "Answer",
             SyncItem::Leave { .. } => "Leave",
             SyncItem::Message(_) => "Message",
@@ -302,6 +307,10 @@ impl SyncItem {
                 out.kind = WELCOME;
                 out.body = invitation.clone();
             }
+            SyncItem::WelcomeBack(invitation) => {
+                out.kind = WELCOME_BACK;
+                out.body = invitation.clone();
+            }
             SyncItem::Answer { request, answer } => {
                 out.kind = ANSWER;
                 out.id = request.0.to_vec();
@@ -379,6 +388,7 @@ impl SyncItem {
                 sent_at: at,
             },
             WELCOME => SyncItem::Welcome(proto.body.clone()),
+            WELCOME_BACK => SyncItem::WelcomeBack(proto.body.clone()),
             ANSWER => SyncItem::Answer {
                 request: RequestId(proto::exact(2, &proto.id)?),
                 answer: match proto.flags & ACCEPTED {
@@ -460,6 +470,7 @@ mod tests {
                 SyncItem::Read { group: GroupId(group), message: ItemHash(hash), sent_at }
             }),
             bytes().prop_map(SyncItem::Welcome),
+            bytes().prop_map(SyncItem::WelcomeBack),
             (any::<[u8; RequestId::LEN]>(), answer)
                 .prop_map(|(id, answer)| SyncItem::Answer { request: RequestId(id), answer }),
             any::<[u8; 32]>().prop_map(|id| SyncItem::Leave { group: GroupId(id) }),

@@ -2,6 +2,9 @@
 //! costs a database. A table for people on stderr, JSON on stdout.
 //!
 //! `cargo run --release -p chat-sim --bin measure [members …]`
+//!
+//! With `devices [installations groups]` instead: what it costs to link one more installation to an
+//! account of ten in a hundred groups, and to revoke one, in virtual time on the public network.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use chat_core::ids::GroupId;
 use chat_core::machine::{Answer, Command, CommandId, Input};
 use chat_core::params::NetworkParams;
+use chat_sim::fleet::{Cost, Fleet};
 use chat_sim::observer::is_doorbell;
 use chat_sim::world::World;
 
@@ -207,7 +211,46 @@ fn table(lives: &[Life]) -> Result<String, Failure> {
     Ok(out)
 }
 
+/// A line of the table of devices.
+fn line(said: usize, name: &str, cost: &Cost) -> String {
+    let sizes: Vec<String> =
+        cost.sizes.iter().map(|(size, count)| format!("{count} × {size}")).collect();
+    format!(
+        "{said:>5} | {name:<10} | {:>8} | {:>9} | {:>7} s | {:>7} | {:>8} | {}",
+        cost.messages(),
+        cost.bytes(),
+        cost.took.as_secs(),
+        cost.densest(cost.took),
+        cost.together,
+        sizes.join(", ")
+    )
+}
+
+fn devices(installations: usize, groups: usize) -> Result<(), Failure> {
+    println!("{installations} installations, {groups} groups with three other accounts each");
+    println!(
+        "{:>5} | {:<10} | {:>8} | {:>9} | {:>9} | {:>7} | {:>8} | sizes in bytes",
+        "said", "", "messages", "bytes", "time", "densest", "together"
+    );
+    for said in [0, 200] {
+        let mut fleet = Fleet::new(installations, groups, said)?;
+        let (linking, enrolment) = fleet.link()?;
+        println!("{}", line(said, "linking", &linking));
+        println!("{}", line(said, "enrolment", &enrolment));
+        println!("{}", line(said, "revocation", &fleet.revoke()?));
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["devices"] => return devices(10, 100),
+        ["devices", installations, groups] => {
+            return devices(installations.parse()?, groups.parse()?);
+        }
+        _ => {}
+    }
     let asked: Vec<usize> =
         std::env::args().skip(1).map(|size| size.parse()).collect::<Result<_, _>>()?;
     let sizes = if asked.is_empty() { SIZES.to_vec() } else { asked };
