@@ -22,6 +22,7 @@ use super::{Done, Machine};
 use crate::contact::card::{Card, CardContent, CardError};
 use crate::contact::link::{CardSecret, ContactLink, LinkError};
 use crate::contact::schedule::{card_time, card_topic};
+use crate::identity::log::Log;
 use crate::ids::AccountId;
 use crate::params::{CARD_LATE_DELAY, CARD_MARGIN};
 use crate::time::Timestamp;
@@ -206,7 +207,7 @@ impl Machine {
             self.forget_card_plan();
         }
         self.was_seen(self.me.account);
-        if card.content().log.is_rollback_of(&self.me.log) && !self.is_recovering() {
+        if self.forgets(card, &self.me.log) && !self.is_recovering() {
             // Whoever has this card only would not learn what is known here: ours goes out, too.
             return self.refuse_rollback(card);
         }
@@ -218,6 +219,19 @@ impl Machine {
         }
         self.withdraw_card(period)?;
         Ok(Disposition::Card(self.me.account))
+    }
+
+    /// Whether a card lacks entries of a log that its signer ought to have known: they were made well
+    /// before it was sent. One that is older than what it lacks is no attempt at anything.
+    pub(super) fn forgets(&self, card: &Card, known: &Log) -> bool {
+        let log = &card.content().log;
+        let sent_at = self.handled_at;
+        log.is_rollback_of(known)
+            && known
+                .entries()
+                .iter()
+                .filter(|entry| !log.contains(&entry.hash()))
+                .any(|entry| entry.issued_at() + CARD_MARGIN < sent_at)
     }
 
     /// Refuses a card whose log lacks what is known.

@@ -293,7 +293,7 @@ impl Machine {
             }
             Err(_) => {
                 let known = self.log_of(&account);
-                match known.is_some_and(|known| card.content().log.is_rollback_of(&known)) {
+                match known.is_some_and(|known| self.forgets(card, &known)) {
                     true => self.refuse_rollback(card),
                     false => Ok(Disposition::Stale),
                 }

@@ -3,7 +3,7 @@
 
 use super::disposition::Refused;
 use super::error::{CommandError, StepError};
-use super::group::state_error;
+use super::group::{Group, state_error};
 use super::intents::{Intent, IntentRecord};
 use super::joining::Origin;
 use super::people::PackageRecord;
@@ -223,6 +223,22 @@ impl Machine {
         Ok(Ok((joined, inbox)))
     }
 
+    /// Whether another installation may put this one on another branch: one that is not junior to it,
+    /// where it was let in by one of its account, as long as the way in is within the horizon. Else a
+    /// stolen device could take the others out of their groups.
+    fn may_be_moved(&self, group: &Group, by: Option<InstallationId>) -> bool {
+        let record = &group.record;
+        // Whoever made the group found nobody there.
+        let let_in = record.invited_by == self.me.account && !record.members_before.is_empty();
+        let active = self.me.log.state().active;
+        let entry = |id: &InstallationId| active.get(id).map(|info| info.entry);
+        let junior = match (entry(&self.me.key.id()), by.and_then(|by| entry(&by))) {
+            (Some(own), Some(by)) => self.me.log.is_senior(&own, &by),
+            _ => true,
+        };
+        let_in && !junior && group.states.contains_key(&record.first_epoch)
+    }
+
     fn enter_own(
         &mut self,
         joined: Joined,
@@ -243,7 +259,8 @@ impl Machine {
             // that are equally deep an installation that knows both says which.
             let (here, there) = (group.current()?.number, joined.mls.epoch());
             let counts_more = there > here || (back && there == here);
-            if group.is_member() && !counts_more {
+            let by = inviter.map(|leaf| leaf.installation);
+            if group.is_member() && !(counts_more && self.may_be_moved(group, by)) {
                 return Ok(Err(Refused::Replay));
             }
         }
