@@ -1,5 +1,6 @@
 //! `installations link`: the new device, which shows a code and waits.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -161,7 +162,7 @@ fn show_state(out: Out, view: &NewcomerView, code: Option<&str>) -> Result<(), C
     match view.state {
         NewcomerState::Waiting => {
             let Some(code) = code else { return Ok(()) };
-            let drawn = show::qr(code).unwrap_or_default();
+            let drawn = show::qr(code, std::io::stdout().is_terminal()).unwrap_or_default();
             out.line(&format!(
                 "{drawn}\n{code}\n\nOn a device that has the account:\n    \
                  waku-chat installations add CODE\n\

@@ -3,9 +3,13 @@
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// The QR code of a text, dark on light whatever the terminal's colours are; none where the text is
-/// too long for one.
-pub(super) fn qr(text: &str) -> Option<String> {
+/// White on black: not every scanner reads a code whose colours are swapped.
+const COLOURS: &str = "\x1b[97;40m";
+const NO_COLOURS: &str = "\x1b[0m";
+
+/// The QR code of a text; none where the text is too long for one. Without `colours`, it is dark on
+/// light where the terminal is light on dark.
+pub(super) fn qr(text: &str, colours: bool) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let drawn = code
         .render::<Dense1x2>()
@@ -13,7 +17,11 @@ pub(super) fn qr(text: &str) -> Option<String> {
         .dark_color(Dense1x2::Light)
         .light_color(Dense1x2::Dark)
         .build();
-    Some(drawn)
+    if !colours {
+        return Some(drawn);
+    }
+    let lines = drawn.lines().map(|line| format!("{COLOURS}{line}{NO_COLOURS}"));
+    Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -24,13 +32,16 @@ mod tests {
     #[test]
     fn a_code_fits_a_terminal() {
         let code = format!("WAKU-CHAT:LINK/1/{}", "A7".repeat(64));
-        let drawn = qr(&code).unwrap();
+        let drawn = qr(&code, false).unwrap();
         let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(
             widest <= 60 && drawn.lines().count() <= 30,
             "{widest} by {}",
             drawn.lines().count()
         );
-        assert!(qr(&"x".repeat(10_000)).is_none());
+        let coloured = qr(&code, true).unwrap();
+        assert_eq!(coloured.replace(COLOURS, "").replace(NO_COLOURS, ""), drawn);
+        assert!(coloured.lines().all(|line| line.ends_with(NO_COLOURS)));
+        assert!(qr(&"x".repeat(10_000), true).is_none());
     }
 }
