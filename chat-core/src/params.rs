@@ -135,7 +135,7 @@ pub const ENROL_SPREAD: u64 = 167;
 /// it, since every group changes its topics at the same boundary.
 pub const EVICT_SPREAD: u64 = 1000;
 /// Room for each commit, in thousandths of a slot, where there are so many groups that the spreads
-/// above would be too dense: twelve seconds of an hour, half of what a network with RLN allows.
+/// above would be too dense: eleven seconds of an hour, half of what a network with RLN allows.
 pub const COMMIT_PACE: u64 = 3;
 
 /// Frames kept per group while their epoch is not known yet.
