@@ -39,7 +39,7 @@ pub use chat_core::machine::{
     LinkState, LinkView, MemberView, Membership, MessageView, MissingView, NewcomerState,
     NewcomerView, RequestState, RequestView, RevocationView, StepError,
 };
-pub use chat_core::params::{NetworkParams, ParamsError};
+pub use chat_core::params::{CARD_SIZE, NetworkParams, ParamsError};
 pub use chat_core::store::{DatabaseKey, StoreError};
 pub use chat_core::time::Timestamp;
 pub use waku_transport as transport;

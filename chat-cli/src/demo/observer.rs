@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use waku_chat::{NetworkParams, Timestamp};
+use waku_chat::{CARD_SIZE, NetworkParams, Timestamp};
 use waku_node::{MessageHash, Multiaddr, Node, NodeConfig, NodeEvent, StoreQuery};
 
 use super::child::{off, within};
@@ -30,6 +30,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Whether it is an account's card, which is published once a day whatever happens. Nothing else
+    /// in this story has its size.
+    pub(super) fn is_card(&self) -> bool {
+        self.size == CARD_SIZE
+    }
+
     /// As a line.
     pub(super) fn show(&self) -> String {
         let topic = match self.topic.split('/').collect::<Vec<_>>().as_slice() {
@@ -80,7 +86,7 @@ impl Observer {
                         size: message.payload.len(),
                         hash,
                     });
-                    counter.send_replace(notes.len());
+                    counter.send_replace(notes.iter().filter(|seen| !seen.is_card()).count());
                 }
             }
         });
@@ -96,7 +102,7 @@ impl Observer {
         Ok(Self { node, network, notes, count })
     }
 
-    /// Waits until it has seen that many messages.
+    /// Waits until it has seen that many messages, cards not counted.
     pub(super) async fn wait_for(&self, count: usize) -> Result<(), CliError> {
         let mut seen = self.count.clone();
         let what = format!("the observer, waiting for Waku message {count}");
@@ -170,6 +176,8 @@ impl Observer {
 pub(super) struct Statistics {
     /// Messages.
     pub(super) messages: usize,
+    /// Those of them that are cards.
+    pub(super) cards: usize,
     /// Bytes of all payloads.
     pub(super) bytes: usize,
     /// How many messages there are of each size.
@@ -193,6 +201,7 @@ impl Statistics {
         }
         Self {
             messages: notes.len(),
+            cards: notes.iter().filter(|seen| seen.is_card()).count(),
             bytes: notes.iter().map(|seen| seen.size).sum(),
             sizes,
             topics: topics.len(),
@@ -225,7 +234,8 @@ mod tests {
     fn counts_sizes_topics_and_slots() {
         let notes = [seen(0, "a", 512), seen(4, "a", 512), seen(4, "b", 1024), seen(5, "c", 512)];
         let statistics = Statistics::of(&notes, 5);
-        assert_eq!((statistics.messages, statistics.bytes), (4, 2560));
+        assert_eq!((statistics.messages, statistics.bytes, statistics.cards), (4, 2560, 0));
+        assert_eq!(Statistics::of(&[seen(0, "a", 32_768), seen(0, "b", 512)], 5).cards, 1);
         assert_eq!(statistics.sizes, BTreeMap::from([(512, 3), (1024, 1)]));
         assert_eq!((statistics.topics, statistics.slots), (3, 2));
         assert_eq!(statistics.topics_in_two_slots, 0);

@@ -14,11 +14,13 @@ pub(super) struct Stage {
     lines: Vec<String>,
     /// Notes of the outsider that are shown.
     shown: usize,
+    /// Those of them that are no cards.
+    counted: usize,
 }
 
 impl Stage {
     pub(super) fn new(out: Out) -> Self {
-        Self { out, lines: Vec::new(), shown: 0 }
+        Self { out, lines: Vec::new(), shown: 0, counted: 0 }
     }
 
     /// The headings of both sides.
@@ -38,11 +40,12 @@ impl Stage {
         self.lines.push(line.into());
     }
 
-    /// Waits until the outsider has seen `news` messages more, and shows both sides.
+    /// Waits until the outsider has seen `news` messages more, cards not counted, and shows both sides.
     pub(super) async fn sync(&mut self, observer: &Observer, news: usize) -> Result<(), CliError> {
-        observer.wait_for(self.shown + news).await?;
+        observer.wait_for(self.counted + news).await?;
         let notes = observer.notes(self.shown);
         self.shown += notes.len();
+        self.counted += notes.iter().filter(|seen| !seen.is_card()).count();
         let lines = std::mem::take(&mut self.lines);
         for row in 0..lines.len().max(notes.len()) {
             let left = lines.get(row).map_or("", String::as_str);

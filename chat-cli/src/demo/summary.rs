@@ -217,12 +217,14 @@ impl Ledger {
         let commits = self.items.len().saturating_sub(messages);
         self.check(
             "one Waku message for each message and commit of the group",
-            waku.messages == self.waku_messages(),
+            waku.messages - waku.cards == self.waku_messages(),
             format!(
-                "{} Waku messages = {messages} messages + {commits} commits + {} for {} invitation",
+                "{} Waku messages = {messages} messages + {commits} commits + {} for {} invitation \
+                 + {} cards of the day",
                 waku.messages,
                 self.invitations(),
-                self.invitations
+                self.invitations,
+                waku.cards
             ),
         );
         self.check(
