@@ -100,9 +100,9 @@ pub const KEY_PACKAGE_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// of whole periods since the unix epoch.
 pub const CARD_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Size in bytes of every card's envelope, whatever the account has: fixed, so that it tells nothing
-/// of how many devices somebody has. The smallest class that holds the largest honest card: a log of
-/// [`MAX_LOG_ENTRIES`] entries (24 KiB) and [`MAX_INSTALLATIONS`] key packages of some 480 bytes,
-/// whose credentials are left out since the log has all of them but a hash.
+/// of how many devices somebody has. The smallest class that holds the largest honest card: a log that
+/// installations filled to its limit (20 KiB) and [`MAX_INSTALLATIONS`] key packages of some 480
+/// bytes, whose credentials are left out since the log has all of them but a hash.
 pub const CARD_SIZE: usize = 32 * 1024;
 /// Last part of a period in which no card is due: installations that wait for one another are done
 /// before it ends.

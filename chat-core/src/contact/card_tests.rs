@@ -134,11 +134,11 @@ proptest! {
     }
 }
 
-/// What the largest honest account has in its card: a full log, and a device that added a device that
-/// added a device, so that credentials are as long as they get.
+/// What the largest honest account has in its card: a log that its installations have filled, since
+/// nobody compacted it, and a device that added a device that added a device, so that credentials are
+/// as long as they get.
 fn largest() -> (Person, Vec<CardKeyPackage>) {
-    use crate::identity::log::RESERVED_ENTRIES;
-    use crate::params::{MAX_INSTALLATIONS, MAX_LOG_ENTRIES};
+    use crate::params::MAX_INSTALLATIONS;
 
     let mut person = Person::new(1);
     let mut keys = vec![InstallationKey::from_bytes(person.device.to_bytes())];
@@ -146,20 +146,26 @@ fn largest() -> (Person, Vec<CardKeyPackage>) {
         let by = InstallationKey::from_bytes(keys.last().unwrap().to_bytes());
         keys.push(person.link(EntrySigner::Installation(&by), seed));
     }
-    // The last one comes and goes until there is no room but for the account key, which goes on.
-    let account = crate::identity::phrase::RecoveryPhrase::generate(&mut rng(1)).account_key();
+    // The last one comes and goes until there is no room.
+    let by = InstallationKey::from_bytes(keys[MAX_INSTALLATIONS - 2].to_bytes());
+    let signer = EntrySigner::Installation(&by);
     for seed in 100.. {
-        let full = person.log.len() >= MAX_LOG_ENTRIES - RESERVED_ENTRIES;
-        let by = InstallationKey::from_bytes(keys[MAX_INSTALLATIONS - 2].to_bytes());
-        let signer =
-            if full { EntrySigner::Account(&account) } else { EntrySigner::Installation(&by) };
-        if person.log.len() + 2 > MAX_LOG_ENTRIES {
+        let mut log = person.log.clone();
+        let last = keys[MAX_INSTALLATIONS - 1].id();
+        let Ok(gone) = log.revoke(signer, last, log.last_entry_of(&last), NOW) else { break };
+        let key = InstallationKey::generate(&mut rng(seed));
+        let possession = key.prove_possession(&log.account(), log.network());
+        if log.insert(gone).is_err() {
             break;
         }
-        let gone = revoke(&person.log, signer, keys.pop().unwrap().id());
-        person.log.insert(gone).unwrap();
-        keys.push(person.link(signer, seed));
+        let Ok(entry) = log.add(signer, key.id(), possession, NOW) else { break };
+        if log.insert(entry).is_err() {
+            break;
+        }
+        person.log = log;
+        keys[MAX_INSTALLATIONS - 1] = key;
     }
+    assert!(person.log.needs_compaction());
     let packages = packages(&person, &keys);
     (person, packages)
 }
