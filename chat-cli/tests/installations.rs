@@ -210,9 +210,9 @@ fn what_goes_wrong_is_told_on_both_sides() {
         let mut again = new_device(dir.path(), "tablet", &address);
         assert!(!again.code.is_empty());
         let mut adding = answering(&phone, &again.code, &["--no-history"]);
+        again.string();
         adding.write("no");
         assert_eq!(adding.finish_open().0, 9);
-        again.string();
         let code = again.code.clone();
         assert_eq!(again.end().0, 9);
         code

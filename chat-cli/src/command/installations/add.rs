@@ -27,7 +27,7 @@ pub(super) async fn add(
         if view.state == LinkState::AwaitsString {
             view = confirm(session, view, string, days).await?;
         }
-        if let (LinkState::Granted | LinkState::Admitted, Some(device)) =
+        if let (LinkState::Granted | LinkState::Admitted | LinkState::Done, Some(device)) =
             (view.state, view.installation)
         {
             if days > 0 {
@@ -74,9 +74,10 @@ async fn answer(session: &Session, code: &str) -> Result<LinkingId, CliError> {
             if used.code() == "linking_code_used" =>
         {
             let id = linking_id(code.trim(), &network)?;
-            let open = find(&session.client, id).await?.is_some_and(|view| {
-                !matches!(view.state, LinkState::Done | LinkState::Ended { .. })
-            });
+            // Also one that is done: this may have been stopped before messages were handed over.
+            let open = find(&session.client, id)
+                .await?
+                .is_some_and(|view| !matches!(view.state, LinkState::Ended { .. }));
             if open { Ok(id) } else { Err(used.into()) }
         }
         Err(error) => Err(error.into()),
