@@ -170,8 +170,13 @@ id!(
     CommitId, 32, "wkx"
 );
 id!(
-    /// A numbered item (a commit or a message) as the causal chain names it, printed as `wkm1…`.
-    ItemHash, 32, "wkm"
+    /// A numbered item (a commit or a message) as the causal chain names it, printed as `wkh1…`.
+    ItemHash, 32, "wkh"
+);
+id!(
+    /// A message: the id of its content, printed as `wkm1…`. It names its author and a random salt, so
+    /// that no other member can give a message the same one.
+    MessageId, 16, "wkm"
 );
 id!(
     /// An entry of an account's installation log, printed as `wkl1…`.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::tables::{MessageRow, int, message_rows, uint};
 use super::{Store, StoreError, encode};
-use crate::ids::{GroupId, InstallationId, ItemHash};
+use crate::ids::{GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 
 /// Where the ids of messages begin on an installation that may be handed older ones: those go below,
@@ -55,7 +55,7 @@ impl Store {
         while let Some(row) = rows.next()? {
             groups.push(GroupId(row.get(0)?));
         }
-        let sql = "SELECT id, hash, flagged, data FROM message WHERE sent_at >= ?1 AND id < ?2
+        let sql = "SELECT id, message, flagged, data FROM message WHERE sent_at >= ?1 AND id < ?2
                    ORDER BY id DESC LIMIT ?3";
         let messages = message_rows(self.conn.prepare_cached(sql)?.query(bounds)?)?;
         Ok(groups.into_iter().zip(messages).collect())
@@ -66,23 +66,23 @@ impl Store {
     pub(crate) fn add_older_message(
         &self,
         group: &GroupId,
-        hash: &ItemHash,
+        message: &MessageId,
         sent_at: Timestamp,
         installation: &InstallationId,
-        seq: u64,
+        seq: Option<u64>,
         flagged: bool,
         value: &impl Serialize,
     ) -> Result<bool, StoreError> {
         let added = self.write(
-            "INSERT OR IGNORE INTO message (id, grp, hash, sent_at, installation, seq, flagged, data)
+            "INSERT OR IGNORE INTO message (id, grp, message, sent_at, installation, seq, flagged, data)
              SELECT MIN(COALESCE((SELECT MIN(id) FROM message), ?8), ?8) - 1,
                     ?1, ?2, ?3, ?4, ?5, ?6, ?7",
             params![
                 group.0,
-                hash.0,
+                message.0,
                 int(sent_at.0),
                 installation.0,
-                int(seq),
+                seq.map(int),
                 flagged,
                 encode(value)?.as_slice(),
                 FIRST_ID,

@@ -3,6 +3,7 @@
 //! Only `machine` opens a transaction, one for each step. The functions here read and write inside
 //! of it; none of them knows what the values are for.
 
+mod drafts;
 mod handover;
 mod key;
 mod schema;
@@ -222,7 +223,12 @@ impl Store {
         Ok(self.conn.execute_batch("ROLLBACK TO part; RELEASE part")?)
     }
 
-    /// Whether anything was written since [`Store::begin`].
+    /// From here on [`Store::has_written`] tells of what follows.
+    pub(crate) fn watch_writes(&self) {
+        self.written.set(false);
+    }
+
+    /// Whether anything was written since [`Store::begin`] or [`Store::watch_writes`].
     pub(crate) fn has_written(&self) -> bool {
         self.written.get()
     }

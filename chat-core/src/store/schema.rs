@@ -25,6 +25,8 @@ CREATE TABLE root_line (grp BLOB NOT NULL, id BLOB NOT NULL, slot INTEGER NOT NU
 CREATE TABLE commit_node (grp BLOB NOT NULL, id BLOB NOT NULL, depth INTEGER NOT NULL, node BLOB NOT NULL, frame BLOB, PRIMARY KEY (grp, id)) WITHOUT ROWID;
 -- Outside of what rolls back: generations that left the device, by epoch id.
 CREATE TABLE sent (epoch BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+-- What is to be said and is not encrypted yet.
+CREATE TABLE draft (grp BLOB NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, number)) WITHOUT ROWID;
 CREATE TABLE intent (id BLOB PRIMARY KEY, grp BLOB NOT NULL, due_at INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
 
 -- What was received and sent.
@@ -39,13 +41,14 @@ CREATE TABLE seen (grp BLOB NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, P
 CREATE TABLE message (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     grp BLOB NOT NULL,
-    hash BLOB NOT NULL,
+    message BLOB NOT NULL,
     sent_at INTEGER NOT NULL,
     installation BLOB NOT NULL,
-    seq INTEGER NOT NULL,
+    -- None while it waits to be encrypted.
+    seq INTEGER,
     flagged INTEGER NOT NULL DEFAULT 0,
     data BLOB NOT NULL,
-    UNIQUE (grp, hash)
+    UNIQUE (grp, message)
 );
 CREATE INDEX message_by_sender ON message (grp, installation, seq);
 -- The history is read backwards, a screen at a time.

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Store, StoreError, decode, encode};
 use crate::group::rows::{RawRows, RowChange};
-use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
+use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash, MessageId};
 use crate::time::{Slot, Timestamp};
 
 /// Tables of the form (key, data), all with the same three statements.
@@ -30,7 +30,7 @@ pub(crate) enum Keyed {
     /// Welcomes of the self group that wait to be fetched, by installation.
     SelfWelcome,
     /// Handing over of messages that is under way, by the installation that gets them.
-    Handover,
+    Transfer,
 }
 
 /// The four statements of a keyed table: read one, set, delete, read all.
@@ -65,7 +65,7 @@ impl Keyed {
             Keyed::Installation => keyed!("own_installation", "id"),
             Keyed::ReadMark => keyed!("read_mark", "grp"),
             Keyed::SelfWelcome => keyed!("self_welcome", "installation"),
-            Keyed::Handover => keyed!("handover", "installation"),
+            Keyed::Transfer => keyed!("handover", "installation"),
         }
     }
 
@@ -79,7 +79,7 @@ impl Keyed {
             Keyed::Installation => "own_installation",
             Keyed::ReadMark => "read_mark",
             Keyed::SelfWelcome => "self_welcome",
-            Keyed::Handover => "handover",
+            Keyed::Transfer => "handover",
         }
     }
 }
@@ -187,8 +187,8 @@ pub struct OutboxRow<T> {
 pub struct MessageRow<T> {
     /// Its id, which goes up in the order of arrival.
     pub id: u64,
-    /// Its hash.
-    pub hash: ItemHash,
+    /// Its id.
+    pub message: MessageId,
     /// Whether it was sent above its author's cut.
     pub flagged: bool,
     /// The message.
@@ -196,7 +196,7 @@ pub struct MessageRow<T> {
 }
 
 /// A screen of a group's history, backwards.
-pub(super) const MESSAGES: &str = "SELECT id, hash, flagged, data FROM message
+pub(super) const MESSAGES: &str = "SELECT id, message, flagged, data FROM message
      WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
 pub(super) fn int(value: u64) -> i64 {
@@ -215,7 +215,7 @@ pub(super) fn message_rows<T: DeserializeOwned>(
     while let Some(row) = rows.next()? {
         out.push(MessageRow {
             id: uint(row.get(0)?),
-            hash: ItemHash(row.get(1)?),
+            message: MessageId(row.get(1)?),
             flagged: row.get(2)?,
             data: decode("message", &row.get::<_, Vec<u8>>(3)?)?,
         });
@@ -320,15 +320,15 @@ impl Store {
         Ok(self.conn.prepare_cached(sql)?.exists(params![mark])?)
     }
 
-    /// When a message of the history was sent, by its hash.
+    /// When a message of the history was sent, by its id.
     pub(crate) fn message_sent_at(
         &self,
         group: &GroupId,
-        hash: &ItemHash,
+        message: &MessageId,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT sent_at FROM message WHERE grp = ?1 AND hash = ?2";
+        let sql = "SELECT sent_at FROM message WHERE grp = ?1 AND message = ?2";
         let mut statement = self.conn.prepare_cached(sql)?;
-        let sent_at = statement.query_row(params![group.0, hash.0], |row| row.get::<_, i64>(0));
+        let sent_at = statement.query_row(params![group.0, message.0], |row| row.get::<_, i64>(0));
         Ok(sent_at.optional()?.map(|at| Timestamp(uint(at))))
     }
 
@@ -692,27 +692,41 @@ impl Store {
     pub(crate) fn add_message(
         &self,
         group: &GroupId,
-        hash: &ItemHash,
+        message: &MessageId,
         sent_at: Timestamp,
         installation: &InstallationId,
-        seq: u64,
+        seq: Option<u64>,
         flagged: bool,
         value: &impl Serialize,
     ) -> Result<Option<u64>, StoreError> {
         let added = self.write(
-            "INSERT OR IGNORE INTO message (grp, hash, sent_at, installation, seq, flagged, data)
+            "INSERT OR IGNORE INTO message (grp, message, sent_at, installation, seq, flagged, data)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 group.0,
-                hash.0,
+                message.0,
                 int(sent_at.0),
                 installation.0,
-                int(seq),
+                seq.map(int),
                 flagged,
                 encode(value)?.as_slice()
             ],
         )?;
         Ok((added == 1).then(|| uint(self.conn.last_insert_rowid())))
+    }
+
+    /// Writes what became of a message that waited to be encrypted.
+    pub(crate) fn update_message(
+        &self,
+        id: u64,
+        seq: Option<u64>,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        self.write(
+            "UPDATE message SET seq = ?2, data = ?3 WHERE id = ?1",
+            params![int(id), seq.map(int), encode(value)?.as_slice()],
+        )
+        .map(drop)
     }
 
     /// The messages of an installation with a higher number.
@@ -723,7 +737,7 @@ impl Store {
         seq: u64,
     ) -> Result<Vec<MessageRow<T>>, StoreError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT id, hash, flagged, data FROM message
+            "SELECT id, message, flagged, data FROM message
              WHERE grp = ?1 AND installation = ?2 AND seq > ?3",
         )?;
         let rows = statement.query(params![group.0, installation.0, int(seq)])?;

@@ -72,6 +72,9 @@ impl fmt::Debug for Body {
 pub struct Content {
     /// Where it stands among its sender's; none: unnumbered, such as a heartbeat.
     pub chain: Option<ChainLink>,
+    /// Random bytes that, with its author, give it its id: see
+    /// [`message_id`](super::item::message_id). Zeros where it is unnumbered.
+    pub salt: [u8; 16],
     /// When its sender says that it was written. Shown, and used for nothing else.
     pub sent_at: Timestamp,
     /// What it says.
@@ -89,6 +92,8 @@ struct ContentProto {
     kind: u32,
     #[prost(bytes = "vec", tag = "4")]
     body: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    salt: Vec<u8>,
 }
 
 impl Content {
@@ -106,6 +111,7 @@ impl Content {
             sent_at: self.sent_at.millis(),
             kind,
             body,
+            salt: if self.salt == [0; 16] { Vec::new() } else { self.salt.to_vec() },
         }
         .encode_to_vec()
     }
@@ -115,7 +121,7 @@ impl Content {
     /// # Errors
     /// [`ContentError`]: malformed, or something in it is too large.
     pub fn decode(bytes: &[u8]) -> Result<Content, ContentError> {
-        proto::check(bytes, max_frame(), &[(1, 1), (2, 1), (3, 1), (4, 1)])?;
+        proto::check(bytes, max_frame(), &[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)])?;
         let proto = ContentProto::decode(bytes).map_err(ProtoError::from)?;
         let body = match proto.kind {
             0 => return Err(ContentError::Kind),
@@ -134,7 +140,12 @@ impl Content {
             HEARTBEAT => Body::Heartbeat,
             later => Body::Unknown(later),
         };
+        let salt = match proto.salt.is_empty() {
+            true => [0; 16],
+            false => proto::exact(5, &proto.salt)?,
+        };
         Ok(Content {
+            salt,
             chain: proto.chain.as_deref().map(ChainLink::decode).transpose()?,
             sent_at: Timestamp(proto.sent_at),
             body,
@@ -165,8 +176,14 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 0..300).prop_map(Body::Sync),
             (5u32..).prop_map(Body::Unknown),
         ];
-        (proptest::option::of(links()), any::<u64>(), body)
-            .prop_map(|(chain, sent_at, body)| Content { chain, sent_at: Timestamp(sent_at), body })
+        (proptest::option::of(links()), any::<[u8; 16]>(), any::<u64>(), body).prop_map(
+            |(chain, salt, sent_at, body)| Content {
+                chain,
+                salt,
+                sent_at: Timestamp(sent_at),
+                body,
+            },
+        )
     }
 
     fn frame_len(text: &str, heads: Vec<HeadRef>) -> usize {
@@ -177,6 +194,7 @@ mod tests {
                 prev_in_epoch: Some(15_999),
                 heads,
             }),
+            salt: [9; 16],
             sent_at: Timestamp(1_800_000_123_456),
             body: Body::Text(text.into()),
         };

@@ -9,7 +9,7 @@
 use sha2::{Digest, Sha256};
 
 use super::labels::{Label, hash};
-use crate::ids::{CommitId, EpochId, ItemHash};
+use crate::ids::{CommitId, EpochId, InstallationId, ItemHash, MessageId};
 use crate::params::NetworkId;
 
 /// Why bytes are no commit or message of this protocol.
@@ -27,6 +27,19 @@ pub enum ItemError {
     /// Signature or tags have not the size that the ciphersuite gives them.
     #[error("a signature or tag of another ciphersuite")]
     Ciphersuite,
+}
+
+/// The id of a message that an installation sends with a random salt. Its author is bound into it, so
+/// that no other member can give a message the same one.
+pub fn message_id(
+    network: &NetworkId,
+    installation: &InstallationId,
+    salt: &[u8; 16],
+) -> MessageId {
+    let hash = hash(Label::MessageId, network, &[installation.as_bytes(), salt]);
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    MessageId(id)
 }
 
 /// MLS 1.0 (RFC 9420 §6).

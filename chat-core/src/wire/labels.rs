@@ -76,11 +76,13 @@ pub enum Label {
     LinkingString,
     /// Time at which the card of a period is due, from the card secret.
     CardTime,
+    /// Message id from the installation that sends it and a salt.
+    MessageId,
 }
 
 impl Label {
     /// Every label, for tests and test vectors.
-    pub const ALL: [Label; 31] = [
+    pub const ALL: [Label; 32] = [
         Label::RootRatchet,
         Label::Topic,
         Label::Envelope,
@@ -112,6 +114,7 @@ impl Label {
         Label::LinkingCommitment,
         Label::LinkingString,
         Label::CardTime,
+        Label::MessageId,
     ];
 
     /// The text that goes into derivations.
@@ -148,6 +151,7 @@ impl Label {
             Label::LinkingCommitment => "waku-chat/1 linking commitment",
             Label::LinkingString => "waku-chat/1 linking string",
             Label::CardTime => "waku-chat/1 card time",
+            Label::MessageId => "waku-chat/1 message id",
         }
     }
 }

@@ -11,7 +11,7 @@ use prost::Message as _;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::proto::{self, ProtoError};
-use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash, RequestId};
+use crate::ids::{AccountId, EpochId, GroupId, InstallationId, MessageId, RequestId};
 use crate::params::{ENVELOPE_MAX, MAX_NAME, MAX_TEXT};
 use crate::time::Timestamp;
 
@@ -100,7 +100,7 @@ pub enum SyncItem {
         /// The group.
         group: GroupId,
         /// The last message that was read.
-        message: ItemHash,
+        message: MessageId,
         /// When that was sent, by its sender's clock: the later one counts.
         sent_at: Timestamp,
     },
@@ -144,8 +144,8 @@ pub struct HandedOver {
     pub to: InstallationId,
     /// Its group.
     pub group: GroupId,
-    /// Its hash.
-    pub message: ItemHash,
+    /// Its id.
+    pub message: MessageId,
     /// The account that sent it.
     pub sender: AccountId,
     /// The installation that sent it.
@@ -384,7 +384,7 @@ impl SyncItem {
             },
             READ => SyncItem::Read {
                 group: GroupId(proto::exact(2, &proto.id)?),
-                message: ItemHash(proto::exact(4, &proto.value)?),
+                message: MessageId(proto::exact(4, &proto.value)?),
                 sent_at: at,
             },
             WELCOME => SyncItem::Welcome(proto.body.clone()),
@@ -407,7 +407,7 @@ impl SyncItem {
                 SyncItem::Message(Box::new(HandedOver {
                     to: InstallationId(proto::exact(9, &proto.to)?),
                     group: GroupId(proto::exact(2, &proto.id)?),
-                    message: ItemHash(proto::exact(4, &proto.value)?),
+                    message: MessageId(proto::exact(4, &proto.value)?),
                     sender: AccountId(part(0)?),
                     installation: InstallationId(part(1)?),
                     seq: proto.number,
@@ -466,8 +466,8 @@ mod tests {
             (any::<[u8; 32]>(), name(), time()).prop_map(|(id, name, changed_at)| {
                 SyncItem::Name { installation: InstallationId(id), name, changed_at }
             }),
-            (any::<[u8; 32]>(), any::<[u8; 32]>(), time()).prop_map(|(group, hash, sent_at)| {
-                SyncItem::Read { group: GroupId(group), message: ItemHash(hash), sent_at }
+            (any::<[u8; 32]>(), any::<[u8; 16]>(), time()).prop_map(|(group, id, sent_at)| {
+                SyncItem::Read { group: GroupId(group), message: MessageId(id), sent_at }
             }),
             bytes().prop_map(SyncItem::Welcome),
             bytes().prop_map(SyncItem::WelcomeBack),
@@ -475,21 +475,22 @@ mod tests {
                 .prop_map(|(id, answer)| SyncItem::Answer { request: RequestId(id), answer }),
             any::<[u8; 32]>().prop_map(|id| SyncItem::Leave { group: GroupId(id) }),
             (
-                any::<[[u8; 32]; 6]>(),
+                any::<[[u8; 32]; 5]>(),
+                any::<[u8; 16]>(),
                 any::<u64>(),
                 time(),
                 proptest::option::of(".{0,60}"),
                 any::<bool>()
             )
-                .prop_map(|(ids, seq, sent_at, text, flagged)| {
+                .prop_map(|(ids, message, seq, sent_at, text, flagged)| {
                     SyncItem::Message(Box::new(HandedOver {
                         to: InstallationId(ids[0]),
                         group: GroupId(ids[1]),
-                        message: ItemHash(ids[2]),
-                        sender: AccountId(ids[3]),
-                        installation: InstallationId(ids[4]),
+                        message: MessageId(message),
+                        sender: AccountId(ids[2]),
+                        installation: InstallationId(ids[3]),
                         seq,
-                        epoch: EpochId(ids[5]),
+                        epoch: EpochId(ids[4]),
                         sent_at,
                         text,
                         flagged,

@@ -1,0 +1,249 @@
+//! Intents are kept until they cannot be undone: when a commit's branch loses, its intent is checked
+//! anew against the winner and committed again. They are committed when they go out: once connected
+//! and caught up.
+
+use std::time::Duration;
+
+use super::conversation::Conversation;
+use super::directory::Directory;
+use super::intent::{Intent, IntentRecord};
+use super::plan::Plan;
+use crate::ids::IntentId;
+use crate::machine::api::done::{Done, Fail};
+use crate::machine::api::error::{CommandError, StepError};
+use crate::machine::api::event::Event;
+use crate::machine::cx::Cx;
+use crate::machine::effect::Effect;
+use crate::machine::net::backoff::Backoff;
+use crate::machine::people::logs::Who;
+use crate::params::{HORIZON_COMMITS, RETRY_MAX, RETRY_MIN, ROOT_MAX_AGE};
+use crate::time::Timestamp;
+
+/// Attempts to commit an intent that would lose, after which it is given up: whatever it loses to
+/// does not go away.
+const MAX_ATTEMPTS: u32 = 8;
+/// Pauses between attempts to commit an intent that cannot be committed now.
+const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+
+/// What the user asked for and nothing speaks against.
+pub(in crate::machine) struct Prepared {
+    record: IntentRecord,
+    /// The commit, where it can go out at once.
+    plan: Option<Box<Plan>>,
+}
+
+impl Conversation {
+    /// Wants something of the group, after a delay.
+    pub(in crate::machine) fn intend(
+        &mut self,
+        cx: &Cx,
+        intent: Intent,
+        delay: Duration,
+    ) -> Result<IntentId, StepError> {
+        let record = IntentRecord::new(cx, self.record.id, intent, cx.now + delay);
+        let id = record.id;
+        self.save_intent(cx, record)?;
+        Ok(id)
+    }
+
+    pub(super) fn save_intent(&mut self, cx: &Cx, record: IntentRecord) -> Result<(), StepError> {
+        cx.db.set_intent(record.id.as_bytes(), &record.group, record.due_at, &record)?;
+        self.intents.insert(record.id, record);
+        Ok(())
+    }
+
+    fn drop_intent(&mut self, cx: &Cx, id: &IntentId) -> Result<(), StepError> {
+        self.intents.remove(id);
+        Ok(cx.db.delete_intent(id.as_bytes())?)
+    }
+
+    /// Intents that no commit does yet.
+    pub(in crate::machine) fn open_intents(&self) -> impl Iterator<Item = &Intent> {
+        self.intents.values().filter(|record| record.done_by.is_none()).map(|record| &record.intent)
+    }
+
+    /// When an intent is to be committed next.
+    pub(in crate::machine) fn next_intent_due(&self) -> Option<Timestamp> {
+        self.intents.values().filter(|it| it.done_by.is_none()).map(|it| it.due_at).min()
+    }
+
+    /// Brings forward what was to be spread over time.
+    pub(in crate::machine) fn hurry(
+        &mut self,
+        cx: &Cx,
+        which: impl Fn(&Intent) -> bool,
+    ) -> Result<(), StepError> {
+        let waiting: Vec<IntentRecord> = self
+            .intents
+            .values()
+            .filter(|it| it.done_by.is_none() && it.due_at > cx.now && which(&it.intent))
+            .cloned()
+            .collect();
+        for record in waiting {
+            self.save_intent(cx, IntentRecord { due_at: cx.now, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// After the tip moved: intents whose commit lost come up again; those that are out of reach of
+    /// any branch are forgotten.
+    pub(super) fn review_intents(&mut self, cx: &Cx) -> Result<(), StepError> {
+        let tip = self.record.tip;
+        let depth = self.tree.depth(&tip).unwrap_or(0);
+        let mut lost = Vec::new();
+        let mut settled = Vec::new();
+        for record in self.intents.values() {
+            if !self.is_member() {
+                settled.push(record.id);
+                continue;
+            }
+            let Some((_, epoch)) = record.done_by else {
+                continue;
+            };
+            if !self.tree.is_ancestor(&epoch, &tip) {
+                lost.push(record.clone());
+            } else if self.tree.depth(&epoch).unwrap_or(0) + HORIZON_COMMITS < depth {
+                settled.push(record.id);
+            }
+        }
+        for id in settled {
+            self.drop_intent(cx, &id)?;
+        }
+        for record in lost {
+            // A random pause, or two that met would meet again.
+            let pause = cx.rng.below(cx.params.rank_delay_ms.saturating_add(1));
+            let due_at = cx.now + Duration::from_millis(pause);
+            let lost = IntentRecord { done_by: None, due_at, attempts: 0, welcome: None, ..record };
+            self.save_intent(cx, lost)?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is due. The caller sees to it that this device is connected and has caught up:
+    /// it might be done already.
+    pub(in crate::machine) fn commit_due(
+        &mut self,
+        cx: &mut Cx,
+        who: Who<'_>,
+        directory: &dyn Directory,
+    ) -> Result<(), StepError> {
+        let due: Vec<IntentRecord> = self
+            .intents
+            .values()
+            .filter(|record| record.done_by.is_none() && record.due_at <= cx.now)
+            .cloned()
+            .collect();
+        for record in due {
+            match self.pursue(cx, who, directory, record.clone()) {
+                Ok(true) => {}
+                Ok(false) => self.drop_intent(cx, &record.id)?,
+                Err(Fail::Refused(reason)) => self.postpone(cx, record, reason)?,
+                Err(Fail::Step(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the user has just asked for, made ready. `now`: it can go out at once, so that every
+    /// refusal is told here; otherwise only what is refused already. Writes nothing.
+    pub(in crate::machine) fn prepare(
+        &mut self,
+        cx: &mut Cx,
+        who: Who<'_>,
+        directory: &dyn Directory,
+        intent: Intent,
+        now: bool,
+    ) -> Done<Prepared> {
+        let record = IntentRecord::new(cx, self.record.id, intent, cx.now);
+        let prepared = match now {
+            true => self
+                .plan(cx, who, directory, &record.intent, record.id)
+                .and_then(|plan| plan.ok_or(CommandError::NothingToDo.into()))
+                .map(|plan| Some(Box::new(plan))),
+            false => self.check_intent(cx, who, directory, &record.intent).map(|()| None),
+        };
+        if let Err(Fail::Refused(CommandError::ContactPending { account })) = &prepared {
+            cx.ask(Effect::WantCard(*account));
+        }
+        Ok(Prepared { record, plan: prepared? })
+    }
+
+    /// Commits what is ready, or keeps it until it can go out. Its id.
+    pub(in crate::machine) fn go_ahead(
+        &mut self,
+        cx: &mut Cx,
+        who: Who<'_>,
+        prepared: Prepared,
+    ) -> Result<IntentId, StepError> {
+        let Prepared { record, plan } = prepared;
+        let id = record.id;
+        match plan {
+            Some(plan) => self.commit(cx, who, *plan, Some(record))?,
+            None => self.save_intent(cx, record)?,
+        }
+        Ok(id)
+    }
+
+    /// An intent is refused now: it is tried again later, or given up and told.
+    fn postpone(
+        &mut self,
+        cx: &mut Cx,
+        record: IntentRecord,
+        reason: CommandError,
+    ) -> Result<(), StepError> {
+        if let CommandError::ContactPending { account } = reason {
+            cx.ask(Effect::WantCard(account));
+        }
+        let attempts = record.attempts.saturating_add(1);
+        if reason.is_retryable() && attempts < MAX_ATTEMPTS {
+            let due_at = cx.now + RETRY.pause(attempts);
+            return self.save_intent(cx, IntentRecord { due_at, attempts, ..record });
+        }
+        tracing::info!(%reason, "an intent is void now");
+        self.drop_intent(cx, &record.id)?;
+        let (group, intent, reason) = (self.record.id, record.id, reason.to_string());
+        cx.tell(Event::ChangeFailed { group, intent, reason })
+    }
+
+    /// Commits an intent; false: there is nothing to do any more. Where it refuses, nothing was
+    /// written.
+    fn pursue(
+        &mut self,
+        cx: &mut Cx,
+        who: Who<'_>,
+        directory: &dyn Directory,
+        record: IntentRecord,
+    ) -> Done<bool> {
+        // A device that is leaving has said its last word: commits of its own would come after it.
+        if !self.is_active() {
+            return Ok(false);
+        }
+        let Some(plan) = self.plan(cx, who, directory, &record.intent, record.id)? else {
+            return Ok(false);
+        };
+        self.commit(cx, who, plan, Some(record))?;
+        Ok(true)
+    }
+
+    /// Roots that are old are renewed by the member that is first in rank, so that a copy of a
+    /// device's database is worth little a week later.
+    pub(in crate::machine) fn renew_roots(
+        &mut self,
+        cx: &Cx,
+        who: Who<'_>,
+    ) -> Result<(), StepError> {
+        let state = self.current()?;
+        let old = cx.now.since(state.rooted_at) >= ROOT_MAX_AGE;
+        if !self.is_active() || !old || state.leaves.len() < 2 {
+            return Ok(());
+        }
+        if self.open_intents().any(|intent| *intent == Intent::Rotate) {
+            return Ok(());
+        }
+        let leaves = state.leaves.iter().map(|leaf| leaf.installation);
+        let rank = u64::from(Self::rank(leaves, &who.me.id()));
+        let pause = Duration::from_millis(cx.params.rank_delay_ms.saturating_mul(rank));
+        self.intend(cx, Intent::Rotate, pause)?;
+        Ok(())
+    }
+}

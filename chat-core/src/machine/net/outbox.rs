@@ -1,0 +1,328 @@
+//! The outbox: frames that wait to be published. It holds frames, not envelopes: each attempt seals
+//! afresh, under the slot that is current then.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::backoff::Backoff;
+use crate::contact::schedule::CARD_LANE;
+use crate::ids::{EpochId, GroupId, IntentId, MessageId};
+use crate::machine::api::error::StepError;
+use crate::machine::api::event::Event;
+use crate::machine::api::io::{OutboxId, Output, PublishFailure};
+use crate::machine::cx::Cx;
+use crate::params::{RETRY_MAX, RETRY_MIN};
+use crate::store::Store;
+use crate::time::{Slot, Timestamp};
+use crate::wire::envelope::{SizeClass, seal};
+use crate::wire::frame::{Frame, FrameKind};
+use crate::wire::roots::Roots;
+use crate::wire::topic;
+
+/// Pauses between attempts to publish.
+const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+
+/// Under which roots something is sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::machine) enum Address {
+    /// Those of an epoch of a group.
+    Group {
+        group: GroupId,
+        /// A commit's parent, a message's own.
+        epoch: EpochId,
+    },
+    /// The network's inbox.
+    Inbox,
+    /// The one-time roots of an invitation.
+    Invitation {
+        secret: Zeroizing<[u8; 32]>,
+        /// The slot that the roots begin in.
+        slot: Slot,
+    },
+    /// The rendezvous of a linking.
+    Linking {
+        /// The code's secret.
+        secret: Zeroizing<[u8; 32]>,
+        /// The slot that the roots begin in.
+        slot: Slot,
+        /// When nobody listens any more: what is not published by then never is.
+        until: Timestamp,
+    },
+    /// Those of the account's own card of a period.
+    Card { period: u64 },
+}
+
+impl Address {
+    fn size_class(&self) -> SizeClass {
+        match self {
+            Address::Inbox => SizeClass::Doorbell,
+            Address::Card { .. } => SizeClass::Card,
+            _ => SizeClass::Fit,
+        }
+    }
+}
+
+/// What an address comes to in the present slot.
+pub(in crate::machine) enum Sealing {
+    /// These roots.
+    Now(Roots),
+    /// Its topics begin later: the inviter's clock is ahead, or ours was set back.
+    From(Timestamp),
+    /// Nothing can be sealed for it any more.
+    Never(String),
+}
+
+/// What the application is told of once it is published.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(in crate::machine) enum Item {
+    Message { group: GroupId, message: MessageId },
+    Change { group: GroupId, intent: IntentId },
+}
+
+/// A frame, and where it goes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::machine) struct Parcel {
+    pub(in crate::machine) address: Address,
+    /// The encoded frame.
+    #[serde(with = "serde_bytes")]
+    pub(in crate::machine) frame: Vec<u8>,
+    /// None: the application is not told.
+    pub(in crate::machine) item: Option<Item>,
+}
+
+impl Parcel {
+    fn is_commit(&self) -> bool {
+        Frame::decode(&self.frame).is_ok_and(|frame| frame.kind == FrameKind::Commit)
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    parcel: Parcel,
+    due_at: Timestamp,
+    attempts: u32,
+    in_flight: bool,
+}
+
+/// The outbox in memory; the database holds the same, but for what is under way.
+#[derive(Debug, Default)]
+pub(in crate::machine) struct Outbox {
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+impl Outbox {
+    /// Reads it from the database. What is under way stays so: it is not published twice because a
+    /// step was taken back.
+    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+        let under_way: Vec<u64> =
+            self.waiting.iter().filter(|(_, it)| it.in_flight).map(|(id, _)| *id).collect();
+        self.waiting = db
+            .outbox::<Parcel>()?
+            .into_iter()
+            .map(|row| {
+                let waiting = Waiting {
+                    parcel: row.data,
+                    due_at: row.due_at,
+                    attempts: row.attempts,
+                    in_flight: under_way.contains(&row.id),
+                };
+                (row.id, waiting)
+            })
+            .collect();
+        Ok(())
+    }
+
+    pub(in crate::machine) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When something is due next.
+    pub(in crate::machine) fn next_due(&self) -> Option<Timestamp> {
+        self.waiting.values().filter(|waiting| !waiting.in_flight).map(|it| it.due_at).min()
+    }
+
+    /// After the connection was lost nothing is under way.
+    pub(in crate::machine) fn reset(&mut self) {
+        self.waiting.values_mut().for_each(|waiting| waiting.in_flight = false);
+    }
+
+    /// The outputs of a step that hands out these publications never reach the driver.
+    pub(in crate::machine) fn take_back(&mut self, out: &[Output]) {
+        for output in out {
+            if let Output::Publish { outbox, .. } = output
+                && let Some(waiting) = self.waiting.get_mut(&outbox.0)
+            {
+                waiting.in_flight = false;
+            }
+        }
+    }
+
+    /// Whether something of an epoch waits: then its roots are still needed.
+    pub(in crate::machine) fn uses(&self, epoch: &EpochId) -> bool {
+        self.waiting.values().any(|waiting| {
+            matches!(&waiting.parcel.address, Address::Group { epoch: used, .. } if used == epoch)
+        })
+    }
+
+    /// Whether a frame waits.
+    pub(in crate::machine) fn holds(&self, frame: &[u8]) -> bool {
+        self.waiting.values().any(|waiting| waiting.parcel.frame == frame)
+    }
+
+    /// Takes a parcel in, to go out after `delay`.
+    pub(in crate::machine) fn post(
+        &mut self,
+        cx: &Cx,
+        parcel: Parcel,
+        delay: Duration,
+    ) -> Result<(), StepError> {
+        let due_at = cx.now + delay;
+        let id = cx.db.add_outbox(due_at, &parcel)?;
+        self.waiting.insert(id, Waiting { parcel, due_at, attempts: 0, in_flight: false });
+        Ok(())
+    }
+
+    /// Takes the account's own card of a period out, where it is not under way.
+    pub(in crate::machine) fn withdraw_card(
+        &mut self,
+        cx: &Cx,
+        period: u64,
+    ) -> Result<(), StepError> {
+        self.withdraw(cx, |waiting| {
+            let address = &waiting.parcel.address;
+            !waiting.in_flight && matches!(address, Address::Card { period: of } if *of == period)
+        })
+    }
+
+    /// Takes out what waits for the rendezvous of a linking.
+    pub(in crate::machine) fn withdraw_linking(
+        &mut self,
+        cx: &Cx,
+        rendezvous: &[u8; 32],
+    ) -> Result<(), StepError> {
+        self.withdraw(cx, |waiting| {
+            matches!(&waiting.parcel.address, Address::Linking { secret, .. }
+                if **secret == *rendezvous)
+        })
+    }
+
+    /// Takes everything out.
+    pub(in crate::machine) fn clear(&mut self, cx: &Cx) -> Result<(), StepError> {
+        self.withdraw(cx, |_| true)
+    }
+
+    fn withdraw(&mut self, cx: &Cx, which: impl Fn(&Waiting) -> bool) -> Result<(), StepError> {
+        let gone: Vec<u64> =
+            self.waiting.iter().filter(|(_, it)| which(it)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.waiting.remove(&id);
+            cx.db.delete_outbox(id)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what nobody listens for any more.
+    pub(in crate::machine) fn expire(&mut self, cx: &Cx) -> Result<(), StepError> {
+        self.withdraw(cx, |waiting| {
+            matches!(&waiting.parcel.address, Address::Linking { until, .. } if *until <= cx.now)
+        })
+    }
+
+    /// Seals and hands out what is due. `sealing` says what an address comes to now.
+    pub(in crate::machine) fn flush(
+        &mut self,
+        cx: &mut Cx,
+        sealing: impl Fn(&Cx, &Address) -> Sealing,
+    ) -> Result<(), StepError> {
+        let due: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| !waiting.in_flight && waiting.due_at <= cx.now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(waiting) = self.waiting.get_mut(&id) else { continue };
+            let address = &waiting.parcel.address;
+            let sealed = match sealing(cx, address) {
+                Sealing::From(begins) => {
+                    cx.db.defer_outbox(id, begins)?;
+                    waiting.due_at = begins;
+                    continue;
+                }
+                Sealing::Never(reason) => Err(reason),
+                Sealing::Now(roots) => {
+                    let mut rng = cx.rng.lock();
+                    let lane = match address {
+                        Address::Card { .. } => CARD_LANE,
+                        _ => topic::lane(&mut *rng),
+                    };
+                    let (frame, class) = (&waiting.parcel.frame, address.size_class());
+                    seal(&mut *rng, &roots, lane, frame, class, cx.now, &cx.params)
+                        .map_err(|error| error.to_string())
+                }
+            };
+            match sealed {
+                Ok(envelope) => {
+                    waiting.in_flight = true;
+                    cx.out.push(Output::Publish {
+                        outbox: OutboxId(id),
+                        topic: envelope.topic.to_string(),
+                        payload: envelope.payload,
+                        timestamp: envelope.timestamp,
+                    });
+                }
+                Err(reason) => {
+                    tracing::warn!(%reason, "something in the outbox cannot be sealed");
+                    self.on_published(cx, OutboxId(id), Some(PublishFailure::Refused))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of what became of a publication.
+    pub(in crate::machine) fn on_published(
+        &mut self,
+        cx: &mut Cx,
+        id: OutboxId,
+        failure: Option<PublishFailure>,
+    ) -> Result<(), StepError> {
+        let Some(waiting) = self.waiting.get_mut(&id.0) else {
+            // It was told twice.
+            return Ok(());
+        };
+        waiting.in_flight = false;
+        // This device is in the epoch after its commit already: without it, it would be there alone.
+        let must_go = waiting.parcel.is_commit();
+        if failure == Some(PublishFailure::Retry) || (failure.is_some() && must_go) {
+            waiting.attempts = waiting.attempts.saturating_add(1);
+            let pause = match failure {
+                Some(PublishFailure::Refused) => RETRY_MAX,
+                _ => RETRY.pause(waiting.attempts),
+            };
+            // Devices that lost the same relay do not come back at the same instant.
+            waiting.due_at = cx.now + pause + cx.within(RETRY_MIN);
+            return Ok(cx.db.retry_outbox(id.0, waiting.due_at)?);
+        }
+        let item = self.waiting.remove(&id.0).and_then(|waiting| waiting.parcel.item);
+        cx.db.delete_outbox(id.0)?;
+        match (failure, item) {
+            (None, Some(Item::Message { group, message })) => {
+                cx.tell(Event::Published { group, message })?;
+            }
+            (None, Some(Item::Change { group, intent })) => {
+                cx.tell(Event::ChangePublished { group, intent })?;
+            }
+            (Some(_), Some(Item::Message { group, message })) => {
+                let reason = "the transport refuses it for good".into();
+                cx.tell(Event::MessageFailed { group, message, reason })?;
+            }
+            (Some(_), _) => tracing::error!("an invitation or card cannot be published; dropped"),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+}
