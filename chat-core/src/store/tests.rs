@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::*;
 use crate::group::rows::{RawRows, Rows};
-use crate::ids::{EpochId, GroupId, InstallationId, ItemHash};
+use crate::ids::{EpochId, GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 
 /// Bytes of the database that hold something.
@@ -42,11 +42,11 @@ fn a_screen_of_history_is_read_without_sorting_the_rest() {
     let store = Store::in_memory().unwrap();
     store.begin().unwrap();
     for n in 0..400u64 {
-        let mut hash = [0; 32];
+        let mut hash = [0; 16];
         hash[..8].copy_from_slice(&n.to_be_bytes());
         let group = GroupId([(n % 2) as u8; 32]);
         let from = InstallationId([(n % 3) as u8; 32]);
-        store.add_message(&group, &ItemHash(hash), Timestamp(n), &from, n, false, &n).unwrap();
+        store.add_message(&group, &MessageId(hash), Timestamp(n), &from, Some(n), false, &n).unwrap();
     }
     store.commit().unwrap();
     let read: Vec<u64> = store

@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn limits_hold() {
         let with = |body| {
-            let content = Content { chain: None, sent_at: Timestamp(0), body };
+            let content = Content { chain: None, salt: [0; 16], sent_at: Timestamp(0), body };
             Content::decode(&content.encode())
         };
         assert!(with(Body::Text("a".repeat(MAX_TEXT))).is_ok());
