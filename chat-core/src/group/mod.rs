@@ -12,7 +12,9 @@ pub mod mls;
 #[doc(hidden)]
 pub mod observe;
 pub mod package;
+pub mod pages;
 pub mod policy;
 pub mod rows;
 pub mod stage;
 pub mod state;
+mod storage;

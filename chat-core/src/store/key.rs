@@ -9,7 +9,7 @@ use std::path::Path;
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Argon2id memory in KiB: 64 MiB, the second recommendation of RFC 9106 §4.
 const ARGON_MEMORY_KIB: u32 = 64 * 1024;
