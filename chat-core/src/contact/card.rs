@@ -359,7 +359,7 @@ impl Card {
 
 /// Checks what must hold in any card, whoever reads it and when.
 fn check(content: &CardContent, signer: &InstallationId) -> Result<(), CardError> {
-    let active = content.log.state().active;
+    let active = &content.log.state().active;
     if !active.contains_key(signer) {
         return Err(CardError::NotActive);
     }

@@ -9,13 +9,11 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::card::{Card, CardError};
-use crate::identity::linking::code as linking;
 use crate::ids::AccountId;
 use crate::params::NetworkId;
 use crate::time::Timestamp;
+use crate::wire::scheme::{CONTACT_LINK as SCHEME, LINKING_CODE};
 
-/// What every version of the text begins with.
-pub(crate) const SCHEME: &str = "waku-chat:contact/";
 /// What this version's text begins with.
 const PREFIX: &str = "waku-chat:contact/1/";
 /// Bytes that the text may have.
@@ -170,7 +168,7 @@ impl ContactLink {
                 // Too short to tell the version: cut off.
                 true if !plain[SCHEME.len()..].contains('/') => LinkError::Damaged,
                 true => LinkError::Version,
-                false if starts(linking::SCHEME) => LinkError::LinkingCode,
+                false if starts(LINKING_CODE) => LinkError::LinkingCode,
                 false => LinkError::NotALink,
             });
         }

@@ -8,11 +8,13 @@ use openmls_traits::types::SignatureScheme;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::entry::ROLE_HOLDER;
 use super::keys::KeyPair;
 use crate::ids::{AccountId, InstallationId};
 use crate::params::NetworkId;
 use crate::wire::labels::{self, Label};
+
+/// First part of what an installation signs to belong to an account.
+const ROLE_HOLDER: &[u8] = b"holder";
 
 /// Why a signature does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +123,20 @@ pub fn verify(
     let signature = Signature::from_slice(signature).map_err(|_| SignatureError::Signature)?;
     key.verify_strict(&labels::encode(label, network, parts), &signature)
         .map_err(|_| SignatureError::Signature)
+}
+
+/// Checks what [`InstallationKey::prove_possession`] gave.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_possession(
+    installation: &InstallationId,
+    account: &AccountId,
+    network: &NetworkId,
+    signature: &[u8],
+) -> Result<(), SignatureError> {
+    let parts: [&[u8]; 2] = [ROLE_HOLDER, account.as_bytes()];
+    verify(installation, Label::LogEntrySignature, network, &parts, signature)
 }
 
 #[cfg(test)]

@@ -19,5 +19,6 @@ pub mod item;
 pub mod labels;
 mod proto;
 pub mod roots;
+pub(crate) mod scheme;
 pub mod sync;
 pub mod topic;

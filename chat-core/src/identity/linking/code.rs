@@ -10,14 +10,12 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::transcript::Transcript;
-use crate::contact::link::SCHEME as CONTACT_SCHEME;
 use crate::ids::LinkingId;
 use crate::params::{LINKING_CODE, NetworkId};
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Roots, linking_roots};
+use crate::wire::scheme::{CONTACT_LINK, LINKING_CODE as SCHEME};
 
-/// What every version of the text begins with, in any case.
-pub(crate) const SCHEME: &str = "waku-chat:link/";
 /// What this version's text begins with, as it is written: capitals, digits and `-:/` are the
 /// alphabet that QR codes hold in half the space.
 const PREFIX: &str = "WAKU-CHAT:LINK/1/";
@@ -165,11 +163,16 @@ impl LinkingCode {
         &self.key
     }
 
-    /// The linking's name on both sides.
+    /// The transcript before any message. Only a holder of the code's secret can compute it.
+    pub fn transcript(&self, network: &NetworkId) -> Transcript {
+        Transcript::begin(self.made_at, &self.secret, &self.key, network)
+    }
+
+    /// The id of the linking, the same on both sides.
     pub fn id(&self, network: &NetworkId) -> LinkingId {
-        let begin = Transcript::begin(self, network);
+        let transcript = self.transcript(network);
         let mut id = [0; LinkingId::LEN];
-        id.copy_from_slice(&begin.as_bytes()[..LinkingId::LEN]);
+        id.copy_from_slice(&transcript.as_bytes()[..LinkingId::LEN]);
         LinkingId(id)
     }
 
@@ -227,7 +230,7 @@ impl LinkingCode {
             return Err(match starts(SCHEME) {
                 true if plain[SCHEME.len()..].contains('/') => LinkingCodeError::Version,
                 true => LinkingCodeError::Mistyped,
-                false if starts(CONTACT_SCHEME) => LinkingCodeError::ContactLink,
+                false if starts(CONTACT_LINK) => LinkingCodeError::ContactLink,
                 false => LinkingCodeError::NotACode,
             });
         }

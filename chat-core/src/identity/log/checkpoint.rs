@@ -1,8 +1,12 @@
 //! Making Checkpoints: when, by whom, and what they say.
 
-use super::entry::{Author, Draft, EntryBody, EntrySigner, Ground, Listed};
+use super::entry::{Author, Entry, EntryBody, EntrySigner, Ground, Listed};
+use super::entry_encoding::Draft;
+use super::error::LogError;
+use super::graph::Log;
 use super::ground::MAX_CHECKPOINT_DEPTH;
-use super::log::{Entry, Log, LogError, LogState};
+use super::limits::ROOM;
+use super::state::LogState;
 use crate::ids::{EntryHash, InstallationId};
 use crate::time::Timestamp;
 
@@ -127,7 +131,7 @@ impl Log {
             (Custody::Stays, Author::Installation(author)) => author,
             (Custody::Stays, Author::Account) => self.most_senior(&active)?,
         };
-        let listed = self.list(&state, &active, custodian);
+        let listed = self.list(state, &active, custodian);
         let parents = self.parents_for_checkpoint(signer.author());
         let deepest = |floor: u32, hash: &EntryHash| {
             floor.max(self.get(hash).map_or(0, |e| e.depth().saturating_add(1)))
@@ -152,7 +156,7 @@ impl Log {
         let mut after = self.clone();
         after.rebuild(vec![entry.clone()]);
         match after.base_entry().map(Entry::hash) == Some(entry.hash()) {
-            true if after.size() <= super::log::ROOM => Ok(entry),
+            true if after.size() <= ROOM => Ok(entry),
             true => Err(LogError::Full),
             false => Err(LogError::NoCustody),
         }

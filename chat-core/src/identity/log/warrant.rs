@@ -3,7 +3,9 @@
 
 use super::enrolment::Enrolment;
 use super::entry::{Author, Entry};
-use super::log::{Log, LogError, Revocation};
+use super::error::LogError;
+use super::graph::Log;
+use super::state::Revocation;
 use crate::ids::{AccountId, EntryHash, InstallationId};
 use crate::params::NetworkId;
 use crate::time::Timestamp;
@@ -91,7 +93,7 @@ impl Log {
     }
 
     /// Checks a warrant: that by the encoded log `bytes` the leaf with the credential chain `chain`
-    /// has no right to its place any more. `chain` is [`Member::chain`](super::Member), verified.
+    /// has no right to its place any more. `chain` is [`Member::chain`](crate::identity::Member), verified.
     /// Gives the installation.
     ///
     /// What is judged is this enrolment, not the key: a leaf that the account key enrolled again

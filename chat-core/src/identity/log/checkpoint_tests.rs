@@ -17,7 +17,7 @@ fn copy(key: &InstallationKey) -> InstallationKey {
 }
 
 fn ids(log: &Log) -> Vec<InstallationId> {
-    log.state().active.into_keys().collect()
+    log.state().active.keys().copied().collect()
 }
 
 /// Who is active, and who may revoke whom.

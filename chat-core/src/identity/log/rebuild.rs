@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::{Author, Entry};
+use super::error::LogError;
+use super::graph::{Log, Mask};
 use super::ground::{self, Pool};
-use super::log::{Log, LogError, Mask};
 use crate::ids::{EntryHash, InstallationId};
 use crate::params::MAX_LOG_ENTRIES;
 
@@ -44,6 +45,7 @@ impl Log {
         self.ancestors.clear();
         self.index.clear();
         self.base = None;
+        self.state.take();
 
         let path = ground::path(&pool);
         if let Some(path) = &path {
@@ -62,6 +64,8 @@ impl Log {
         }
         self.grow(&order, kept, &mut rejected);
         self.keep_waiting(order, &placed, &pool, &mut rejected);
+        // Nothing above asks for it; but what was placed last is not all that it depends on.
+        self.state.take();
         rejected
     }
 
