@@ -46,14 +46,14 @@ impl Machine {
     pub(super) fn learn_log(&mut self, log: &Log) -> Result<bool, StepError> {
         let account = log.account();
         let mut known = self.log_of(&account).unwrap_or_else(|| Log::new(account, self.network));
-        let (before, had) = (known.state(), known.head());
+        let (before, had) = (known.state().clone(), known.head());
         if let Err(error) = known.merge(log) {
             tracing::warn!(%error, "a log is not taken in wholly");
         }
         if known.head() == had {
             return Ok(false);
         }
-        let after = known.state();
+        let after = known.state().clone();
         if account == self.me.account {
             self.set_own_log(known, &before, &after)?;
         } else {

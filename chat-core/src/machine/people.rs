@@ -322,7 +322,7 @@ impl Machine {
                 bytes: record.package,
             })
         }));
-        let active = self.me.log.state().active;
+        let active = &self.me.log.state().active;
         packages.retain(|package| active.contains_key(&package.installation));
         Ok(packages)
     }

@@ -37,7 +37,7 @@ impl Machine {
             .filter(|group| group.record.membership == Membership::Active)
             .map(|group| group.record.id)
             .collect();
-        let active = self.me.log.state().active;
+        let active = &self.me.log.state().active;
         let others: Vec<OwnRecord> = self
             .own_records()?
             .into_iter()
@@ -162,7 +162,7 @@ impl Machine {
         let contact = self.contact(account).ok().flatten();
         let card = contact.filter(|it| it.secret.is_some()).and_then(|it| it.card(&self.network));
         card.is_some_and(|card| {
-            let active = log.state().active;
+            let active = &log.state().active;
             card.content().inbox.usable_until > self.now
                 && card.key_packages_at(self.now).any(|it| active.contains_key(&it.installation))
         })

@@ -230,7 +230,7 @@ impl Machine {
         let record = &group.record;
         // Whoever made the group found nobody there.
         let let_in = record.invited_by == self.me.account && !record.members_before.is_empty();
-        let active = self.me.log.state().active;
+        let active = &self.me.log.state().active;
         let entry = |id: &InstallationId| active.get(id).map(|info| info.entry);
         let junior = match (entry(&self.me.key.id()), by.and_then(|by| entry(&by))) {
             (Some(own), Some(by)) => self.me.log.is_senior(&own, &by),

@@ -9,9 +9,7 @@ use super::super::event::Event;
 use super::super::outbox::Parcel;
 use super::view::{NewcomerState, NewcomerView};
 use super::{MAX_FAILURES, NEWCOMER, address};
-use crate::identity::linking::{
-    Admission, Arrival, EndCode, Ending, LinkAnswer, Sealed, Step, Transcript,
-};
+use crate::identity::linking::{Admission, Arrival, EndCode, Ending, LinkingAnswer, Sealed, Step};
 use crate::ids::LinkingId;
 
 impl Machine {
@@ -111,7 +109,7 @@ impl Machine {
             Step::Admission if linked && record.has_arrived() => record.so_far(),
             Step::EndByGrantor if !linked => return Ok(Disposition::NotForUs),
             Step::Answer | Step::EndByGrantor => {
-                record.code().map(|code| Transcript::begin(code, &network))
+                record.code().map(|code| code.transcript(&network))
             }
             _ => return refused(Refused::Replay),
         };
@@ -158,10 +156,10 @@ impl Machine {
         let Some(record) = self.links.arrival.as_mut() else {
             return Ok(Disposition::NotForUs);
         };
-        let (Ok(answer), Some(code)) = (LinkAnswer::decode(text), record.code()) else {
+        let (Ok(answer), Some(code)) = (LinkingAnswer::decode(text), record.code()) else {
             return Ok(Disposition::Refused(Refused::Content));
         };
-        let answered = Transcript::begin(code, &network).then(Step::Answer, text, &network);
+        let answered = code.transcript(&network).then(Step::Answer, text, &network);
         record.heard(hash);
         if !record.warn() {
             self.save_arrival()?;

@@ -14,7 +14,7 @@ use super::super::{Done, Fail, Machine};
 use super::view::{LinkState, LinkView};
 use super::{GRANTS, MAX_FAILURES, Said, address};
 use crate::identity::linking::{
-    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkAnswer, LinkingCode,
+    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkingAnswer, LinkingCode,
     LinkingCodeError, LinkingKey, LinkingString, LinkingStringError, Reveal, Sealed, Step,
     Transcript, commitment, seal,
 };
@@ -173,14 +173,14 @@ impl Machine {
 
         let key = LinkingKey::generate(&mut *self.rng.lock());
         let nonce = Zeroizing::new(self.rng.bytes());
-        let answer = LinkAnswer {
+        let answer = LinkingAnswer {
             key: key.public(),
             account: self.me.account,
             installation: self.me.key.id(),
             commitment: commitment(&nonce, &self.network),
         }
         .encode();
-        let begin = Transcript::begin(&code, &self.network);
+        let begin = code.transcript(&self.network);
         let body = {
             let mut rng = self.rng.lock();
             seal(&mut *rng, code.key(), Step::Answer, &begin, &answer, &self.network)
@@ -341,7 +341,7 @@ impl Machine {
             (LinkState::Answered, Step::Introduction)
             | (LinkState::Granted, Step::Arrival)
             | (LinkState::Admitted, Step::Done) => open.so_far,
-            (_, Step::EndByNewcomer) => Transcript::begin(&open.code, &self.network),
+            (_, Step::EndByNewcomer) => open.code.transcript(&self.network),
             _ => return refused(Refused::Replay),
         };
         let key = LinkingKey::from_secret(&open.key);
@@ -505,7 +505,7 @@ impl Machine {
         self.withdraw_linking(*id)?;
         if let Some(open) = grant.open.as_ref().filter(|_| !by_other) {
             let text = Ending { code, answer: open.answer }.encode();
-            let begin = Transcript::begin(&open.code, &self.network);
+            let begin = open.code.transcript(&self.network);
             let step = Step::EndByGrantor;
             let body = {
                 let mut rng = self.rng.lock();

@@ -9,7 +9,7 @@ use super::{Said, address};
 use crate::group::crypto::SharedRng;
 use crate::identity::installation::InstallationKey;
 use crate::identity::linking::{
-    EndCode, Ending, LinkAnswer, LinkingCode, LinkingKey, LinkingString, Step, Transcript, seal,
+    EndCode, Ending, LinkingAnswer, LinkingCode, LinkingKey, LinkingString, Step, Transcript, seal,
 };
 use crate::ids::{AccountId, InstallationId, LinkingId};
 use crate::params::{LINKING_KEEP, NetworkId, NetworkParams};
@@ -87,7 +87,7 @@ impl NewcomerRecord {
             code_until: code.until(),
             until: code.until(),
             open: Some(Open {
-                so_far: Transcript::begin(&code, &network),
+                so_far: code.transcript(&network),
                 code,
                 key: key.secret(),
                 installation: Some(installation.to_bytes()),
@@ -203,7 +203,7 @@ impl NewcomerRecord {
     /// Whether the text of an answer is that of the one that counts.
     pub(super) fn is_the_answer(&self, text: &[u8], network: &NetworkId) -> bool {
         let Some(open) = &self.open else { return false };
-        let begin = Transcript::begin(&open.code, network);
+        let begin = open.code.transcript(network);
         self.is_answered_by(&begin.then(Step::Answer, text, network))
     }
 
@@ -225,7 +225,7 @@ impl NewcomerRecord {
     /// Takes in the text of the first answer; why it is over already, if it is.
     pub(super) fn take_answer(
         &mut self,
-        answer: &LinkAnswer,
+        answer: &LinkingAnswer,
         text: &[u8],
         network: &NetworkId,
     ) -> Option<EndCode> {
@@ -301,7 +301,7 @@ impl NewcomerRecord {
         params: &NetworkParams,
     ) -> Option<Parcel> {
         let open = self.open.as_ref()?;
-        let begin = Transcript::begin(&open.code, &self.network);
+        let begin = open.code.transcript(&self.network);
         let text = Ending { code, answer }.encode();
         let step = Step::EndByNewcomer;
         let body = seal(&mut *rng.lock(), to, step, &begin, &text, &self.network).ok()?;
