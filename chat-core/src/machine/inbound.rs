@@ -6,7 +6,6 @@ use super::Machine;
 use super::disposition::{Deferred, Disposition, Refused};
 use super::error::StepError;
 use super::io::{Inbound, Output};
-use super::outbox::serde_bytes_vec;
 use super::topics::{Target, request_roots};
 use crate::group::state::StateInfo;
 use crate::ids::GroupId;
@@ -29,14 +28,14 @@ pub(super) enum Later {
     /// An envelope that no root opens.
     Envelope {
         topic: String,
-        #[serde(with = "serde_bytes_vec")]
+        #[serde(with = "serde_bytes")]
         payload: Vec<u8>,
         slot: Slot,
         kept_at: Timestamp,
     },
     /// A frame whose state is not known, or whose slot is still to come.
     Frame {
-        #[serde(with = "serde_bytes_vec")]
+        #[serde(with = "serde_bytes")]
         frame: Vec<u8>,
         /// The MLS epoch number of the state that it waits for.
         number: u64,

@@ -11,7 +11,6 @@ use super::error::{CommandError, StepError};
 use super::event::Event;
 use super::group::Group;
 use super::outbound::Change;
-use super::outbox::serde_bytes_vec;
 use super::view::Membership;
 use super::{Done, Fail, Machine};
 use crate::group::policy::{ParentView, admins_after};
@@ -39,7 +38,7 @@ pub(super) enum Intent {
     Admin { account: AccountId, admin: bool },
     /// An installation's signed wish to leave.
     Leave {
-        #[serde(with = "serde_bytes_vec")]
+        #[serde(with = "serde_bytes")]
         wish: Vec<u8>,
         /// The message that carried it, which is the last one that counts.
         hash: ItemHash,
@@ -78,7 +77,7 @@ pub(super) struct IntentRecord {
 
 /// An invitation for installations of this account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct OwnWelcome(#[serde(with = "serde_bytes_vec")] pub(super) Vec<u8>);
+pub(super) struct OwnWelcome(#[serde(with = "serde_bytes")] pub(super) Vec<u8>);
 
 impl Machine {
     pub(super) fn save_intent(&mut self, record: IntentRecord) -> Result<(), StepError> {

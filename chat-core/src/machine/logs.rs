@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::Machine;
 use super::error::StepError;
 use super::event::Event;
-use super::outbox::serde_bytes_vec;
 use super::people::Identity;
 use crate::group::state::Leaf;
 use crate::identity::credential::Credential;
@@ -18,7 +17,7 @@ use crate::wire::header::{CommitHeader, Warrant};
 /// A log, as stored.
 #[derive(Serialize, Deserialize)]
 struct LogRecord {
-    #[serde(with = "serde_bytes_vec")]
+    #[serde(with = "serde_bytes")]
     log: Vec<u8>,
 }
 

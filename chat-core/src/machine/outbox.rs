@@ -63,7 +63,7 @@ pub(super) struct Parcel {
     /// Where to.
     pub(super) address: Address,
     /// The encoded frame.
-    #[serde(with = "serde_bytes_vec")]
+    #[serde(with = "serde_bytes")]
     pub(super) frame: Vec<u8>,
     /// The item whose publication the application is told of.
     pub(super) item: Option<(GroupId, ItemHash)>,
@@ -72,32 +72,6 @@ pub(super) struct Parcel {
 impl Parcel {
     fn is_commit(&self) -> bool {
         Frame::decode(&self.frame).is_ok_and(|frame| frame.kind == FrameKind::Commit)
-    }
-}
-
-/// Bytes as bytes, which MessagePack would otherwise write as a list of numbers.
-pub(super) mod serde_bytes_vec {
-    use serde::{Deserializer, Serializer, de};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        struct Read;
-        impl de::Visitor<'_> for Read {
-            type Value = Vec<u8>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-            fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-        d.deserialize_byte_buf(Read)
     }
 }
 

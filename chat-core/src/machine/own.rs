@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::command::Answer;
 use super::error::{CommandError, StepError};
 use super::intents::Intent;
-use super::outbox::serde_bytes_vec;
 use super::people::check_length;
 use super::view::{InstallationView, RevocationView};
 use super::{Done, Machine};
@@ -31,7 +30,7 @@ pub(super) struct OwnRecord {
     pub(super) name: Option<String>,
     pub(super) named_at: Timestamp,
     /// Its newest key package; empty: none is known.
-    #[serde(with = "serde_bytes_vec")]
+    #[serde(with = "serde_bytes")]
     pub(super) package: Vec<u8>,
     /// Until when that may be used.
     pub(super) usable_until: Option<Timestamp>,

@@ -10,7 +10,6 @@ use super::disposition::{Disposition, Refused};
 use super::error::{CommandError, StepError};
 use super::event::Event;
 use super::lookups::Look;
-use super::outbox::serde_bytes_vec;
 use super::topics::INVITATION_SLOTS;
 use super::view::{ContactView, RequestState, RequestView};
 use super::{Done, Machine};
@@ -37,10 +36,10 @@ pub(super) struct Identity {
     pub(super) account: AccountId,
     key: Zeroizing<[u8; 32]>,
     card_secret: Zeroizing<[u8; 32]>,
-    #[serde(with = "serde_bytes_vec")]
+    #[serde(with = "serde_bytes")]
     log: Vec<u8>,
     /// The credential as it was while the installation was active; empty: the log gives it.
-    #[serde(default, with = "serde_bytes_vec")]
+    #[serde(default, with = "serde_bytes")]
     credential: Vec<u8>,
     pub(super) created_at: Timestamp,
 }

@@ -25,7 +25,7 @@ const SELF_GROUP: &str = "self_group";
 /// A Welcome that an installation has yet to fetch, as stored.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WelcomeRecord {
-    #[serde(with = "super::outbox::serde_bytes_vec")]
+    #[serde(with = "serde_bytes")]
     invitation: Vec<u8>,
 }
 

@@ -24,7 +24,7 @@ pub use view::{LinkState, LinkView, NewcomerState, NewcomerView};
 use super::Machine;
 use super::disposition::{Disposition, Refused};
 use super::error::StepError;
-use super::outbox::{Address, serde_bytes_vec};
+use super::outbox::Address;
 use crate::identity::linking::{LinkingCode, Sealed};
 use crate::ids::LinkingId;
 use crate::params::{LINKING_REPEAT_MAX, LINKING_REPEAT_MIN, NetworkId, NetworkParams};
@@ -48,7 +48,7 @@ const MAX_FAILURES: u32 = 64;
 /// The last own message, for as long as the other device may not have it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Said {
-    #[serde(with = "serde_bytes_vec")]
+    #[serde(with = "serde_bytes")]
     frame: Vec<u8>,
     /// Whether an answer is awaited; otherwise it is said again only when asked for.
     asks: bool,
