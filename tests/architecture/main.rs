@@ -2,30 +2,35 @@
 //!
 //! # Arrows
 //!
-//! An arrow goes from a file to the file that defines what it uses. It comes from `use` items and from
-//! every path in the code, those in a macro's arguments and in serde's attributes too. A name is
-//! followed through re-exports and imports to where it is defined, so that `super::Name` is an arrow to
-//! the sibling that defines it and not to the parent that re-exports it. These are not arrows:
+//! An arrow goes from a file to the file that defines what it uses. It comes from `use` items and
+//! from every path in the code, those in a macro's arguments and in serde's attributes too. A name
+//! is followed through re-exports and imports to where it is defined, so that `super::Name` is an
+//! arrow to the sibling that defines it and not to the parent that re-exports it. These are not
+//! arrows:
 //!
 //! - the declaration of a module, the import of a module as such, and a re-export (a `use` with a
 //!   visibility): what somebody then names through them is one;
 //! - what tests alone see: items behind `cfg(test)`, files called `*_tests.rs`;
-//! - what needs types to be known: a call of a method, a field. One kind of call is known all the same:
+//! - what needs types to be known: a call of a method, a field. One kind of call is known all the
+//!   same:
 //!   `self.method()` in an `impl` of a type whose methods are spread over several files. Those arrows are
 //!   held within `chat-core/src/machine`, together with the others.
 //!
 //! # Rules
 //!
-//! 1. A file is not longer than [`MAX_LINES`], but for the [`GENERATED`] ones; half of all files are shorter
+//! 1. A file is not longer than [`MAX_LINES`], but for the [`GENERATED`] ones; half of all files
+//!    are shorter
 //!    than [`MAX_MEDIAN`].
-//! 2. The files of a crate form no circle. There is no exception for a parent and its children: a `mod.rs`
+//! 2. The files of a crate form no circle. There is no exception for a parent and its children: a
+//!    `mod.rs`
 //!    that uses its children may not be used by them. What both need stands in a file of its own, and the
 //!    parent re-exports it. So a type with an `impl` in several files is defined below all of them.
-//! 3. In `chat-core/src/machine` the parts (folders, or files beside them) form no circle either, and no
+//! 3. In `chat-core/src/machine` the parts (folders, or files beside them) form no circle either,
+//!    and no
 //!    arrow goes from a lower one of the [`FLOORS`] to a higher one.
 //!
-//! What is broken is printed arrow by arrow; `cargo test --test architecture -- --nocapture` shows also
-//! what is [`NOT_YET`] held.
+//! What is broken is printed arrow by arrow; `cargo test --test architecture -- --nocapture` shows
+//! also what is [`NOT_YET`] held.
 
 #![allow(clippy::unwrap_used)]
 

@@ -23,7 +23,8 @@ pub(crate) struct Module {
     globs: Vec<Path>,
 }
 
-/// What a name means in a module. One name may mean several things, such as a module and a function.
+/// What a name means in a module. One name may mean several things, such as a module and a
+/// function.
 enum Name {
     Defined,
     Module(usize),
@@ -176,8 +177,8 @@ impl Modules {
         Some(Target::Module(at))
     }
 
-    /// What a name means in a module. Where it means several things, `leads_on` says whether more of
-    /// the path follows, so that a module is meant.
+    /// What a name means in a module. Where it means several things, `leads_on` says whether more
+    /// of the path follows, so that a module is meant.
     fn look_up(&self, module: usize, name: &str, leads_on: bool, imports: usize) -> Option<Target> {
         let here = &self.0[module];
         if let Some(meanings) = here.names.get(name) {
@@ -264,7 +265,8 @@ pub(crate) fn is_re_export(visibility: &Visibility) -> bool {
     !matches!(visibility, Visibility::Inherited)
 }
 
-/// Whether these attributes leave an item to tests: `#[cfg(test)]`, `#[cfg(all(test, …))]`, `#[test]`.
+/// Whether these attributes leave an item to tests: `#[cfg(test)]`, `#[cfg(all(test, …))]`,
+/// `#[test]`.
 pub(crate) fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),

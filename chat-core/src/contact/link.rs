@@ -21,13 +21,13 @@ pub const MAX_LINK: usize = 16 * 1024;
 /// Bytes of the checksum behind the content.
 const CHECKSUM: usize = 4;
 
-/// The secret from which topics and keys of an account's cards are derived. Who has it can find
-/// and read the cards, and learns no message by it.
+/// The secret from which topics and keys of an account's cards are derived. Its holder can find
+/// and read the cards; it opens no message.
 #[derive(Clone)]
 pub struct CardSecret(Zeroizing<[u8; 32]>);
 
 impl CardSecret {
-    /// A new secret.
+    /// Generates a new secret.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         rng.fill_bytes(bytes.as_mut_slice());
@@ -60,7 +60,7 @@ impl fmt::Debug for CardSecret {
     }
 }
 
-/// Why a text is not a contact link that can be used.
+/// Why a text is not a usable contact link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The text does not begin as a contact link does.
@@ -95,7 +95,7 @@ pub enum LinkError {
 /// Whom to write to: an account, the secret that finds its cards, and perhaps a card already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactLink {
-    /// The account.
+    /// The account to write to.
     pub account: AccountId,
     /// The secret of its cards.
     pub secret: CardSecret,
@@ -206,7 +206,7 @@ impl ContactLink {
     }
 }
 
-/// Four bytes that tell a damaged link; no protection against anybody.
+/// Four bytes that show damage to a link; they protect against no attacker.
 fn checksum(content: &[u8]) -> [u8; CHECKSUM] {
     let mut hash = Sha256::new();
     hash.update(PREFIX.as_bytes());

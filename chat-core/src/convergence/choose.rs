@@ -187,7 +187,7 @@ impl<'a> Preorder<'a> {
 }
 
 /// The order of commits on one parent whose branches reach equally deep: removals first, then an
-/// order that nobody can choose for more than their own installation, then the id.
+/// order that an installation can choose only for itself, then the id.
 fn tie_break(node: &CommitNode, network: &NetworkId) -> (bool, [u8; 32], CommitId) {
     let parts: [&[u8]; 2] = [node.parent.as_bytes(), node.author.as_bytes()];
     (!node.removes(), labels::hash(Label::ChooseTie, network, &parts), node.id)

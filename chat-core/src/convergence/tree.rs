@@ -10,7 +10,7 @@ use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
 /// the commit, so all members fill it in alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitNode {
-    /// The commit.
+    /// Id of the commit.
     pub id: CommitId,
     /// The state that it leads to.
     pub epoch: EpochId,
@@ -22,7 +22,8 @@ pub struct CommitNode {
     pub author_since: EpochId,
     /// The account of that installation.
     pub author_account: AccountId,
-    /// Admin number of that account in the parent's state; `None` for an account that was no admin.
+    /// Admin number of that account in the parent's state; `None` for an account that was not an
+    /// admin.
     pub author_admin: Option<u32>,
     /// Seniority of the author in its account's log; lower is more senior.
     pub author_seniority: u32,
@@ -38,7 +39,7 @@ pub struct CommitNode {
 /// decided about the first says nothing about the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Membership {
-    /// The installation.
+    /// The installation that is cut.
     pub installation: InstallationId,
     /// The state in which it began.
     pub since: EpochId,
@@ -50,7 +51,7 @@ impl CommitNode {
         Membership { installation: self.author, since: self.author_since }
     }
 
-    /// Whether the commit takes something from somebody: a membership, or the admin's role, which
+    /// Whether the commit takes away a membership or the role of an admin, which
     /// counts alike.
     pub fn removes(&self) -> bool {
         !self.removed.is_empty() || !self.demoted.is_empty()
@@ -119,7 +120,7 @@ impl CommitTree {
         self.root_depth
     }
 
-    /// Number of commits.
+    /// How many commits the tree has.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -129,7 +130,7 @@ impl CommitTree {
         self.nodes.is_empty()
     }
 
-    /// Adds a commit. One that is known already, with the same contents, is no error.
+    /// Adds a commit. One that is known already, with the same contents, is not an error.
     ///
     /// # Errors
     /// See [`TreeError`]; the tree is unchanged.

@@ -26,7 +26,7 @@ use tls_codec::SecretVLBytes;
 
 use super::rows::Rows;
 
-/// The ciphersuite of every group (DESIGN §2).
+/// The ciphersuite of every group (see `docs/PROTOCOL.md`).
 pub const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
 
@@ -361,7 +361,7 @@ impl Provider {
         Self { crypto: Crypto { rng: rng.clone() }, rows }
     }
 
-    /// The rows.
+    /// The rows of openmls's storage.
     pub fn rows(&self) -> &Rows {
         &self.rows
     }

@@ -15,8 +15,8 @@ pub enum GroupError {
     /// A leaf's credential, key, lifetime or extensions are not as they must be.
     #[error("a leaf is not valid: {0}")]
     Leaf(String),
-    /// A message claims to come from the own leaf, and is none that was sent from here. Anybody in
-    /// the group can make that claim; it is not signed.
+    /// A message claims to come from this installation's own leaf, and was not sent from here.
+    /// Anyone in the group can make that claim; it is not signed.
     #[error("a message in the name of this device")]
     OwnLeaf,
     /// What is inside cannot be read.

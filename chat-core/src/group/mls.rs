@@ -44,15 +44,15 @@ impl std::fmt::Debug for Mls {
 pub struct Opened {
     /// The leaf that sent it.
     pub leaf: u32,
-    /// What it says.
+    /// The decrypted application data.
     pub plaintext: Zeroizing<Vec<u8>>,
 }
 
 impl Mls {
-    /// Makes a new group with the own leaf in it.
+    /// Makes a new group whose only member is this installation.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn create(
         rng: &SharedRng,
         id: &GroupId,
@@ -117,12 +117,12 @@ impl Mls {
         self.group.epoch().as_u64()
     }
 
-    /// The epoch id.
+    /// The id of this epoch.
     pub fn epoch_id(&self, network: &NetworkId) -> EpochId {
         epoch_id(self.group.epoch_authenticator().as_slice(), network)
     }
 
-    /// The own leaf.
+    /// This installation's leaf index.
     pub fn own_leaf(&self) -> u32 {
         self.group.own_leaf_index().u32()
     }
@@ -161,7 +161,7 @@ impl Mls {
     /// A secret that all members of this state share, for a root.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn export(
         &self,
         label: Label,
@@ -186,7 +186,7 @@ impl Mls {
     /// Encrypts an application message: an `MLSMessage` with a PrivateMessage.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn encrypt(
         &mut self,
         key: &InstallationKey,

@@ -9,8 +9,8 @@ pub type RawRows = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
 /// Bytes of a value that are stored together. A received message changes some 100 bytes of a value
 /// that grows with the group; only the pages that changed are written. With its key such a page has
-/// to fit into a database page of 4 KiB several times: what is over a quarter of one (980 bytes in a
-/// table without row ids, less what SQLCipher takes) goes to an overflow page of its own.
+/// to fit into a database page of 4 KiB several times: what is over a quarter of one (980 bytes in
+/// a table without row ids, less what SQLCipher takes) goes to an overflow page of its own.
 pub const PAGE: usize = 512;
 
 /// What is to be written of a row.

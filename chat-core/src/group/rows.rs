@@ -1,5 +1,5 @@
 //! openmls's storage for one state of one group: a set of rows in memory, written to the database
-//! by the step that changed them. [`storage`](super::storage) is the interface that openmls sees.
+//! by the step that changed them. `storage` is the interface that openmls sees.
 //!
 //! openmls keys its rows by group and epoch number, which is ambiguous where commits met. Here each
 //! epoch id has a set of its own, so that no row is shared between branches; the database keeps the

@@ -20,9 +20,9 @@ pub type LineId = [u8; 16];
 /// A leaf of the tree, its credential verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaf {
-    /// Its index.
+    /// Leaf index in the ratchet tree.
     pub leaf: u32,
-    /// Whose it is.
+    /// The account of the leaf.
     pub account: AccountId,
     /// Which installation it is.
     pub installation: InstallationId,
@@ -41,7 +41,7 @@ pub struct Leaf {
 /// One state of a group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StateInfo {
-    /// Its id.
+    /// The epoch id.
     pub epoch: EpochId,
     /// Its MLS epoch number; also its depth in the tree of commits.
     pub number: u64,
@@ -57,7 +57,7 @@ pub struct StateInfo {
     policy: Vec<u8>,
     /// Topic roots: each holds from its slot on, until that of the next.
     pub topics: Vec<(Slot, LineId)>,
-    /// The sealing root.
+    /// Which root seals envelopes.
     pub seal: LineId,
     /// When this device came to know the state.
     pub created_at: Timestamp,
@@ -66,7 +66,7 @@ pub struct StateInfo {
     /// The last number that counts of each membership that its commit ended: whose it was, and the
     /// state in which it began.
     pub cuts: Vec<(InstallationId, EpochId, u64)>,
-    /// Whether its commit removed somebody who had asked for it.
+    /// Whether its commit removed an installation that had asked to leave.
     pub left: bool,
 }
 
@@ -246,7 +246,7 @@ impl RootLines {
         )
     }
 
-    /// Adds a root.
+    /// Adds a root or replaces the one with this id.
     pub fn insert(&mut self, id: LineId, root: Root) {
         self.0.insert(id, Line::new(root));
     }
@@ -256,7 +256,7 @@ impl RootLines {
         self.0.get(id).map(|line| &line.root)
     }
 
-    /// All roots.
+    /// All roots, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&LineId, &Root)> {
         self.0.iter().map(|(id, line)| (id, &line.root))
     }
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(early.seal.expose(), &[7; 32]);
         let later = lines.roots(&state, Slot(11), &network).unwrap();
         assert_ne!(later.seal.expose(), &[7; 32]);
-        // Topics are not to be had early: they would be others than everybody's.
+        // No topics of a later slot: they would differ from everyone else's.
         assert!(lines.roots(&state, Slot(2), &network).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! The leaf credential: why a leaf belongs to an account, checkable by anybody offline.
+//! The leaf credential: why a leaf belongs to an account, checkable by anyone offline.
 
 use prost::Message;
 
@@ -46,7 +46,7 @@ pub enum CredentialError {
 /// A credential says that the leaf was authorised. That it still is only a log can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// The account.
+    /// The account that the leaf belongs to.
     pub account: AccountId,
     /// Entries from the account key to the leaf.
     pub chain: Vec<Entry>,
@@ -57,12 +57,12 @@ pub struct Credential {
 /// What a verified credential says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// The account.
+    /// The account that the leaf belongs to.
     pub account: AccountId,
     /// The installation: the leaf's signature key.
     pub installation: InstallationId,
-    /// Depth of its enrolment in the account's log; lower is more senior. It is claimed by whoever
-    /// enrolled the installation, and always greater than that one's own, so nobody can make a
+    /// Depth of its enrolment in the account's log; lower is more senior. It is claimed by the key
+    /// that enrolled the installation, and always greater than that one's own, so no one can make a
     /// device that is more senior than the one that made it.
     pub seniority: u32,
     /// Entries from the account key to the leaf, without proofs of possession.

@@ -36,7 +36,7 @@ pub enum SignatureError {
 pub struct InstallationKey(KeyPair);
 
 impl InstallationKey {
-    /// A new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self(KeyPair::generate(rng))
     }
@@ -86,7 +86,7 @@ impl fmt::Debug for InstallationKey {
 
 /// An identifier that is an Ed25519 public key.
 pub trait PublicId {
-    /// The public key.
+    /// The bytes of the Ed25519 public key.
     fn public_key(&self) -> &[u8; 32];
 }
 
@@ -104,11 +104,11 @@ impl PublicId for InstallationId {
 
 /// Checks a signature by `id` over `parts`, under a label and a network.
 ///
-/// Strict: keys of small order and encodings that are not canonical are refused, so that everybody
+/// Strict: keys of small order and encodings that are not canonical are refused, so that everyone
 /// comes to the same answer.
 ///
 /// # Errors
-/// [`SignatureError`] if `id` is no usable key or the signature does not hold.
+/// [`SignatureError`] if `id` is not a usable key or the signature does not hold.
 pub fn verify(
     id: &impl PublicId,
     label: Label,

@@ -44,7 +44,7 @@ impl Store {
     /// A database in memory, for tests and simulations.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Any error of SQLite.
     pub fn in_memory() -> Result<Self, StoreError> {
         let literal = DatabaseKey::raw([0; 32]).literal(None, [0; 16])?;
         Self::prepare(Connection::open_in_memory()?, literal)
@@ -149,7 +149,7 @@ impl Store {
     /// Rows in each table, for tests of what can grow.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Any error of SQLite.
     #[cfg(feature = "test-access")]
     pub fn rows(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
         let mut names = self.conn.prepare(

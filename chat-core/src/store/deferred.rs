@@ -24,8 +24,8 @@ pub(crate) enum Kept {
 /// How much of a kind is kept for later of one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quota {
-    /// Whether it was sealed by a member. What was not makes room for newer input, which is as likely
-    /// to be of use; Store nodes still have the older.
+    /// Whether it was sealed by a member. What was not makes room for newer input, which is as
+    /// likely to be of use; Store nodes still have the older.
     pub(crate) opened: bool,
     /// How many rows are kept at most.
     pub(crate) rows: u64,

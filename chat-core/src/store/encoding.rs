@@ -9,8 +9,8 @@ use super::error::StoreError;
 use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::time::{Slot, Timestamp};
 
-/// Values are MessagePack with field names, so that fields can be added later; byte strings as such,
-/// which otherwise would be lists of numbers, half as long again.
+/// Values are MessagePack with field names, so that fields can be added later; byte strings as
+/// such, which otherwise would be lists of numbers, half as long again.
 pub(super) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let mut out = Zeroizing::new(Vec::new());
     let mut serializer = rmp_serde::Serializer::new(&mut *out)

@@ -34,12 +34,12 @@ pub enum StoreError {
     /// The file cannot be read or made.
     #[error("cannot use {}: {source}", path.display())]
     File {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: std::io::Error,
     },
-    /// The passphrase could not be stretched, for want of memory.
+    /// There is not enough memory to stretch the passphrase.
     #[error("the passphrase could not be stretched: not enough memory")]
     Stretch,
     /// A value cannot be encoded.
@@ -48,10 +48,10 @@ pub enum StoreError {
     /// A stored value cannot be read.
     #[error("a stored value cannot be read ({table})")]
     Decode {
-        /// In which table.
+        /// Name of the table.
         table: &'static str,
     },
-    /// SQLite refused.
+    /// SQLite reported another error.
     #[error("the database refused: {0}")]
     Sqlite(rusqlite::Error),
     /// A fault that a test asked for.

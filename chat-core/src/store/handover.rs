@@ -12,8 +12,8 @@ use super::messages::{MessageRow, message};
 use crate::ids::{GroupId, InstallationId, ItemHash};
 use crate::time::Timestamp;
 
-/// Where the ids of messages begin on an installation that may be handed older ones: those go below,
-/// so that the history stays in order. No account sends so many messages.
+/// Where the ids of messages begin on an installation that may be handed older ones: those go
+/// below, so that the history stays in order. No account sends so many messages.
 const FIRST_ID: i64 = 1 << 40;
 
 /// Messages to be handed over.

@@ -38,12 +38,12 @@ impl fmt::Debug for DatabaseKey {
 }
 
 impl DatabaseKey {
-    /// A passphrase.
+    /// The key that a passphrase gives.
     pub fn passphrase(text: impl Into<String>) -> Self {
         Self::Passphrase(Zeroizing::new(text.into()))
     }
 
-    /// A raw key.
+    /// The key with these 32 bytes.
     pub fn raw(bytes: [u8; 32]) -> Self {
         Self::Raw(Zeroizing::new(bytes))
     }

@@ -11,11 +11,11 @@ use super::error::StoreError;
 /// Tables of the form (key, data), all with the same statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keyed {
-    /// Contacts by account.
+    /// Contacts, by account id.
     Contact,
-    /// Groups by id.
+    /// Groups, by group id.
     Group,
-    /// Gaps by group.
+    /// Gaps in what was received, by group id.
     Gaps,
     /// Numbers of own items by group.
     Numbers,

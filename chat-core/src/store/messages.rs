@@ -19,7 +19,7 @@ pub struct MessageRow<T> {
     pub hash: ItemHash,
     /// Whether it was sent above its author's cut.
     pub flagged: bool,
-    /// The message.
+    /// The decoded message.
     pub data: T,
 }
 

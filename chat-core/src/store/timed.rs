@@ -12,11 +12,11 @@ use crate::time::Timestamp;
 /// Tables of the form (key, time, data), pruned by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timed {
-    /// Requests by id.
+    /// Requests, by request id.
     Request,
-    /// Inbox keys by public key.
+    /// Inbox keys, by public key.
     InboxKey,
-    /// Key packages by reference.
+    /// Key packages, by reference.
     KeyPackage,
 }
 

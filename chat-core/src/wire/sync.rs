@@ -1,5 +1,5 @@
 //! What the installations of one account tell one another, as the body of messages in their own
-//! group (DESIGN §3: contacts, group list, log, inbox key, key packages, read marks).
+//! group: contacts, group list, log, inbox key, key packages, read marks.
 //!
 //! Every item can be taken in twice, late, and in any order: what contradicts is decided by the
 //! time of the change, and of equal times by the greater bytes. So a message that is lost and comes
@@ -22,7 +22,7 @@ pub const MAX_SYNC: usize = ENVELOPE_MAX - 2048;
 /// Items in one body.
 pub const MAX_SYNC_ITEMS: usize = 1024;
 
-/// Why bytes are no such body.
+/// Why bytes are not a valid body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SyncError {
     /// A text is not UTF-8.
@@ -36,22 +36,22 @@ pub enum SyncError {
 /// How an invitation was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestAnswer {
-    /// Accepted.
+    /// The request was accepted.
     Accept,
-    /// Declined.
+    /// The request was declined.
     Decline,
 }
 
 /// A contact as one installation knows it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SyncContact {
-    /// Whose.
+    /// The account that this is about.
     pub account: Option<AccountId>,
     /// When it was changed last.
     pub changed_at: Timestamp,
-    /// Its card secret; none: it is no contact.
+    /// Its card secret; none if the account is not a contact.
     pub secret: Option<Zeroizing<[u8; 32]>>,
-    /// Its newest card.
+    /// Its newest card, encoded.
     pub card: Option<Vec<u8>>,
     /// The name that the user gave it, at most [`MAX_NAME`] bytes.
     pub name: Option<String>,
@@ -74,7 +74,7 @@ pub enum SyncItem {
     Contact(SyncContact),
     /// An inbox key of the account.
     InboxKey {
-        /// Its private half.
+        /// The private half of the key.
         secret: Zeroizing<[u8; 32]>,
         /// When it was made.
         made_at: Timestamp,
@@ -88,7 +88,7 @@ pub enum SyncItem {
     },
     /// What the user calls an installation.
     Name {
-        /// Which.
+        /// The installation that this is about.
         installation: InstallationId,
         /// Its name, at most [`MAX_NAME`] bytes.
         name: String,
@@ -97,7 +97,7 @@ pub enum SyncItem {
     },
     /// How far a group was read.
     Read {
-        /// The group.
+        /// The group that this is about.
         group: GroupId,
         /// The last message that was read.
         message: ItemHash,
@@ -111,14 +111,14 @@ pub enum SyncItem {
     WelcomeBack(Vec<u8>),
     /// An invitation was answered.
     Answer {
-        /// Which.
+        /// The request that was answered.
         request: RequestId,
-        /// How.
+        /// The answer.
         answer: RequestAnswer,
     },
     /// The account leaves a group.
     Leave {
-        /// Which.
+        /// The group that this is about.
         group: GroupId,
     },
     /// A message of the history, for an installation that was not there.
@@ -142,9 +142,9 @@ pub enum SyncItem {
 pub struct HandedOver {
     /// For which installation it is.
     pub to: InstallationId,
-    /// Its group.
+    /// The group of the message.
     pub group: GroupId,
-    /// Its hash.
+    /// The hash of the item that carried it.
     pub message: ItemHash,
     /// The account that sent it.
     pub sender: AccountId,
@@ -247,10 +247,10 @@ pub fn encode(items: &[SyncItem]) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// Reads a body.
+/// Decodes a body.
 ///
 /// # Errors
-/// [`SyncError`]: malformed, or something in it is too large. Unknown kinds are no error.
+/// [`SyncError`]: malformed, or something in it is too large. Unknown kinds are not an error.
 pub fn decode(bytes: &[u8]) -> Result<Vec<SyncItem>, SyncError> {
     proto::check(bytes, MAX_SYNC, &[(1, MAX_SYNC_ITEMS)])?;
     let mut proto = SyncProto::decode(bytes).map_err(ProtoError::from)?;

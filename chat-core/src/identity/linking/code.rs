@@ -27,7 +27,7 @@ const CHECKSUM: usize = 4;
 const CONTENT: usize = TAG + 8 + 32 + 32;
 /// Characters of the text. The 80 bytes are 128 characters of base32, with no bits left over.
 pub const CODE_LEN: usize = PREFIX.len() + (CONTENT + CHECKSUM) * 8 / 5;
-/// How far ahead of the own clock a code may have been made. Devices whose clocks differ by more
+/// How far ahead of the local clock a code may have been made. Devices whose clocks differ by more
 /// would not find each other's topics for long.
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -67,12 +67,12 @@ pub enum LinkingCodeError {
     Clock,
 }
 
-/// A text that holds a secret: not shown by `Debug`, and zeroized.
+/// A text that holds a secret: `Debug` does not show it, and it is zeroized when dropped.
 #[derive(Clone)]
 pub struct LinkingText(Zeroizing<String>);
 
 impl LinkingText {
-    /// The text.
+    /// The secret text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -182,7 +182,7 @@ impl LinkingCode {
         linking_roots(&self.secret, slot, network)
     }
 
-    /// Whether the code can be answered at a moment, for who takes it in.
+    /// Whether an installation that takes the code in at this time can answer it.
     ///
     /// # Errors
     /// [`LinkingCodeError::Expired`], [`LinkingCodeError::Clock`].
@@ -261,7 +261,7 @@ impl LinkingCode {
     }
 }
 
-/// Four bytes that tell a mistyped code; no protection against anybody.
+/// Four bytes that show a typing error; they protect against no attacker.
 fn checksum(content: &[u8]) -> [u8; CHECKSUM] {
     let mut hash = Sha256::new();
     hash.update(PREFIX.as_bytes());

@@ -36,11 +36,11 @@ impl EndCode {
 
 /// Ends a linking early.
 ///
-/// The message is sealed against the code alone, because the two sides may not have received the same
-/// messages. It names the answer instead, which no third party can know.
+/// The message is sealed against the code alone, because the two sides may not have received the
+/// same messages. It names the answer instead, which no third party can know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// The reason.
+    /// Why the linking ends.
     pub code: EndCode,
     /// The transcript up to and including the answer of the linking that ends.
     pub answer: Transcript,
@@ -55,13 +55,13 @@ struct WireEnding {
 }
 
 impl Ending {
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Vec<u8> {
         WireEnding { code: self.code as u32, answer: self.answer.as_bytes().to_vec() }
             .encode_to_vec()
     }
 
-    /// Reads the text. A reason that this version does not know counts as a refusal.
+    /// Decodes the text. A reason that this version does not know counts as a refusal.
     ///
     /// # Errors
     /// [`MessageError::Malformed`].

@@ -12,15 +12,15 @@ pub enum MessageError {
     #[error("not a message of a linking")]
     Malformed,
     /// A step that this version does not know.
-    #[error("step {0} is of no linking")]
+    #[error("step {0} is not a step of a linking")]
     Step(u32),
     /// It was not sealed to this key, or not after what was said so far.
     #[error("the message does not open here and now")]
     Sealed,
-    /// The receiver's key is no usable one.
+    /// The receiver's key is not usable.
     #[error("the other device's key is not usable")]
     Key,
-    /// The newcomer has not proved that it holds its key, and wants to belong to the account.
+    /// The newcomer has not proved that it holds its key and wants to belong to the account.
     #[error("the new device's signature does not hold")]
     Possession,
     /// The device's name is empty, too long, or not one line of text.

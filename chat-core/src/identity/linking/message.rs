@@ -44,7 +44,7 @@ pub struct LinkingAnswer {
     pub key: [u8; 32],
     /// The account that the newcomer is to belong to.
     pub account: AccountId,
-    /// The grantor.
+    /// The installation id of the grantor.
     pub installation: InstallationId,
     /// [`commitment`](super::commitment) to the nonce that the grantor reveals later.
     pub commitment: [u8; 32],
@@ -63,7 +63,7 @@ struct WireAnswer {
 }
 
 impl LinkingAnswer {
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Vec<u8> {
         WireAnswer {
             key: self.key.to_vec(),
@@ -74,7 +74,7 @@ impl LinkingAnswer {
         .encode_to_vec()
     }
 
-    /// Reads the text.
+    /// Decodes the text.
     ///
     /// # Errors
     /// [`MessageError::Malformed`].
@@ -92,7 +92,7 @@ impl LinkingAnswer {
 /// What the newcomer says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introduction {
-    /// 32 random bytes.
+    /// The newcomer's 32 random bytes.
     pub nonce: [u8; 32],
     /// Its installation key, made for this linking.
     pub installation: InstallationId,
@@ -127,7 +127,7 @@ impl Introduction {
         Self { nonce, installation: key.id(), possession, name }
     }
 
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Vec<u8> {
         WireIntroduction {
             nonce: self.nonce.to_vec(),
@@ -138,7 +138,7 @@ impl Introduction {
         .encode_to_vec()
     }
 
-    /// Reads the text and checks name and signature.
+    /// Decodes the text and checks name and signature.
     ///
     /// # Errors
     /// [`MessageError::Malformed`], [`MessageError::Name`], [`MessageError::Possession`].
@@ -164,7 +164,7 @@ impl Introduction {
 /// The nonce that the grantor had bound itself to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reveal {
-    /// 32 bytes.
+    /// The grantor's 32 random bytes.
     pub nonce: [u8; 32],
 }
 
@@ -175,12 +175,12 @@ struct WireReveal {
 }
 
 impl Reveal {
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Vec<u8> {
         WireReveal { nonce: self.nonce.to_vec() }.encode_to_vec()
     }
 
-    /// Reads the text.
+    /// Decodes the text.
     ///
     /// # Errors
     /// [`MessageError::Malformed`].
@@ -220,7 +220,7 @@ impl Drop for WireGrant {
 }
 
 impl Grant {
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let wire = WireGrant { log: self.log.clone(), card_secret: self.card_secret.to_vec() };
         // Of its size from the start, so that no part stays behind where it grew.
@@ -229,7 +229,7 @@ impl Grant {
         out
     }
 
-    /// Reads the text; the log is as it came.
+    /// Decodes the text; the log is not checked.
     ///
     /// # Errors
     /// [`MessageError::Malformed`].
@@ -272,12 +272,12 @@ fn some_bytes(text: &[u8]) -> Result<Vec<u8>, MessageError> {
 }
 
 impl Arrival {
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Vec<u8> {
         WireBytes { bytes: self.key_package.clone() }.encode_to_vec()
     }
 
-    /// Reads the text.
+    /// Decodes the text.
     ///
     /// # Errors
     /// [`MessageError::Malformed`].
@@ -287,12 +287,12 @@ impl Arrival {
 }
 
 impl Admission {
-    /// The text of the message.
+    /// Encodes the text of the message.
     pub fn encode(&self) -> Vec<u8> {
         WireBytes { bytes: self.invitation.clone() }.encode_to_vec()
     }
 
-    /// Reads the text.
+    /// Decodes the text.
     ///
     /// # Errors
     /// [`MessageError::Malformed`].

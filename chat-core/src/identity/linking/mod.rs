@@ -1,9 +1,9 @@
 //! Linking: how a new installation joins an account.
 //!
-//! The new installation (the *newcomer*) shows a code, which the user enters into an installation of
-//! the account (the *grantor*). Both meet on topics that follow from the code and exchange seven
-//! messages, each sealed to its receiver's key and bound to all messages before it. The user types a
-//! short string from the newcomer into the grantor before anything is granted. The format is in
+//! The new installation (the *newcomer*) shows a code, which the user enters into an installation
+//! of the account (the *grantor*). Both meet on topics that follow from the code and exchange seven
+//! messages, each sealed to its receiver's key and bound to all messages before it. The user types
+//! a short string from the newcomer into the grantor before anything is granted. The format is in
 //! `docs/protocol/linking.md`.
 //!
 //! Only pure parts are here; the machine decides which message is sent when.

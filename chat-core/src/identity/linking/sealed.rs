@@ -33,7 +33,7 @@ pub const MAX_MESSAGE_TEXT: usize = max_frame() - ENC - TAG - ALLOWANCE;
 pub struct LinkingKey(<X25519HkdfSha256 as Kem>::PrivateKey);
 
 impl LinkingKey {
-    /// A new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self(X25519HkdfSha256::gen_keypair_with_rng(rng).0)
     }
@@ -53,7 +53,7 @@ impl LinkingKey {
         out
     }
 
-    /// The public key.
+    /// The X25519 public key.
     pub fn public(&self) -> [u8; 32] {
         X25519HkdfSha256::sk_to_pk(&self.0).to_bytes().into()
     }
@@ -72,7 +72,8 @@ pub fn info(step: Step, before: &Transcript, network: &NetworkId) -> Vec<u8> {
 
 /// Seals a message to the receiver's key: the body of a Linking frame.
 ///
-/// `before` is the transcript up to this message; for an [`Ending`](super::Ending) that of the code alone.
+/// `before` is the transcript up to this message; for an [`Ending`](super::Ending) that of the code
+/// alone.
 ///
 /// # Errors
 /// [`MessageError::TooLarge`], [`MessageError::Key`].
@@ -111,10 +112,10 @@ struct WireSealed {
     sealed: Vec<u8>,
 }
 
-/// A message as it came.
+/// A message as it was received, still sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// Which it claims to be; true if it opens.
+    /// The step that it claims to be; proven if it opens.
     pub step: Step,
     enc: [u8; ENC],
     sealed: Vec<u8>,
@@ -138,7 +139,7 @@ impl Sealed {
         Ok(Self { step, enc, sealed: wire.sealed })
     }
 
-    /// The text.
+    /// Opens the message and gives its text.
     ///
     /// # Errors
     /// [`MessageError::Sealed`] if it was made for another key, step, network, or after something

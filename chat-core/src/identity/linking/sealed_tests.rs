@@ -42,7 +42,7 @@ fn what_cannot_be_sealed_is_refused() {
     let to = key(4).public();
     let seal =
         |to: &[u8; 32], text: &[u8]| seal(&mut rng(1), to, Step::Grant, &begin(), text, &NETWORK);
-    // A point of small order: everybody would know the shared secret.
+    // A point of small order: everyone would know the shared secret.
     assert_eq!(seal(&[0; 32], b"x"), Err(MessageError::Key));
     let large = vec![0; MAX_MESSAGE_TEXT + 1];
     assert_eq!(seal(&to, &large), Err(MessageError::TooLarge(large.len())));

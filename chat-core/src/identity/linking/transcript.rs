@@ -32,7 +32,7 @@ impl Transcript {
         Self(labels::hash(Label::LinkingTranscript, network, &parts))
     }
 
-    /// The hash.
+    /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

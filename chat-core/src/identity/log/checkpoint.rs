@@ -31,7 +31,7 @@ enum Custody {
 impl Log {
     /// Whether the log has grown so that a [`checkpoint`](Self::checkpoint) is due.
     ///
-    /// Whoever signs with the account key makes one afterwards whatever this says: its entries then
+    /// After signing with the account key, make one whatever this says: entries of that key then
     /// hold against all that is side by side with them.
     pub fn needs_compaction(&self) -> bool {
         let kept = self.base.map_or_else(|| self.state().active.len(), |base| base + 1);
@@ -60,10 +60,10 @@ impl Log {
     /// of least depth, then least hash, which becomes senior to all.
     ///
     /// # Errors
-    /// [`LogError::NoCustody`], [`LogError::NotActive`] if nobody is active or `signer` is not;
-    /// [`LogError::NotSenior`] if somebody active is not junior to `signer`; [`LogError::Full`] if
-    /// even so the log would be too large, which takes chains of dozens of devices that each added
-    /// the next and are gone.
+    /// [`LogError::NoCustody`], [`LogError::NotActive`] if no installation is active or `signer` is
+    /// not; [`LogError::NotSenior`] if an active installation is not junior to `signer`;
+    /// [`LogError::Full`] if even so the log would be too large, which takes chains of dozens of
+    /// devices that each added the next and are gone.
     pub fn checkpoint(&self, signer: EntrySigner<'_>, now: Timestamp) -> Result<Entry, LogError> {
         self.make_checkpoint(signer, Custody::Stays, now)
     }
@@ -71,7 +71,7 @@ impl Log {
     /// Makes the Checkpoint by which the installation with custody takes itself out and hands
     /// custody to `heir`, which becomes senior to all others. The entry is not inserted.
     ///
-    /// It must destroy its key afterwards: whoever has that can take custody back.
+    /// It must destroy its key afterwards: a holder of that key can take custody back.
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint); [`LogError::UnknownInstallation`] if the heir is not
@@ -203,7 +203,7 @@ impl Log {
         &self,
         active: &[(u32, EntryHash, InstallationId)],
     ) -> Result<InstallationId, LogError> {
-        // Whoever is senior to all others is the least deep.
+        // An installation that is senior to all others is the least deep.
         active.first().map(|(_, _, id)| *id).ok_or(LogError::NotActive)
     }
 

@@ -1,4 +1,4 @@
-//! What compaction keeps, and what nobody gains by it.
+//! What compaction keeps, and what no one gains by it.
 
 use proptest::prelude::*;
 
@@ -236,7 +236,7 @@ fn two_checkpoints_side_by_side_give_one_log() {
 #[test]
 fn the_account_key_undoes_a_false_checkpoint() {
     let (person, [first, second, third, fourth]) = family();
-    // A thief has the first device: everybody else is out, and a device of the thief's is in.
+    // A thief has the first device: everyone else is out, and a device of the thief's is in.
     let mut stolen = person.log.clone();
     for key in [&second, &third, &fourth] {
         let entry = stolen.revoke(by(&first), key.id(), None, NOW).unwrap();
@@ -371,8 +371,8 @@ fn years_of_use_fit_a_card() {
     assert!(person.log.size() >= bytes.len() && person.log.size() <= MAX_LOG);
 }
 
-/// A log as large as a log can be, of devices that revoke one another in all ways, is judged at once:
-/// each question about an entry and an enrolment is answered a single time.
+/// A log as large as a log can be, of devices that revoke one another in all ways, is judged at
+/// once: each question about an entry and an enrolment is answered a single time.
 #[test]
 fn the_worst_log_is_judged_in_bounded_time() {
     let mut person = Person::new(1);
@@ -451,8 +451,8 @@ proptest! {
                     let last = |log: &Log| log.last_entry_of(&target).filter(|_| keep);
                     let a = whole.revoke(signer, target, last(&whole), NOW);
                     let b = short.revoke(signer, target, last(&short), NOW);
-                    // Whom a Checkpoint left out is not known any more, where the whole log may know
-                    // it and repeat itself.
+                    // Whom a Checkpoint left out is not known any more, where the whole log may
+                    // know it and repeat itself.
                     let gone = !ids(&whole).contains(&target);
                     prop_assert!(gone || a.as_ref().err() == b.as_ref().err());
                     if !gone && let (Ok(a), Ok(b)) = (a, b) {
@@ -469,8 +469,8 @@ proptest! {
                     }
                 }
             }
-            // Where a Revoke that a Checkpoint covers turns out void, the whole log revives whom it took
-            // out; the Checkpoint keeps them out. From there on the two differ rightly.
+            // Where a Revoke that a Checkpoint covers turns out void, the whole log revives whom it
+            // took out; the Checkpoint keeps them out. From there on the two differ rightly.
             if ids(&whole).iter().any(|id| left_out.contains(id)) {
                 break;
             }
@@ -582,7 +582,7 @@ proptest! {
         prop_assert_eq!(of_honest(&log), was);
         prop_assert_eq!(log.custodian(), Some(first.id()));
         for (a, b) in relation(&log) {
-            // Nobody that it brought in has power over those that were there.
+            // No one that it brought in has power over those that were there.
             prop_assert!(honest.contains(&a) || !honest.contains(&b));
         }
         if when > 0 {

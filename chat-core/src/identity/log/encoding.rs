@@ -52,7 +52,8 @@ impl Log {
             entry.verify()?;
             entries.push(entry);
         }
-        // All of it has room: it is as large as a log may be, and who wrote it judged what came when.
+        // All of it has room: it is as large as a log may be, and who wrote it judged what came
+        // when.
         let kept = entries.iter().map(Entry::hash).collect();
         let rejected = log.rebuild_keeping(entries, &kept);
         // Nothing is in a log that is not part of it.

@@ -10,7 +10,7 @@ use crate::wire::labels::{self, Label};
 /// First part of what an entry's author signs.
 pub(super) const ROLE_AUTHOR: &[u8] = b"author";
 
-/// Why bytes are no entry, or one that does not hold.
+/// Why bytes are not a log entry, or its signatures do not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// More bytes than an entry can have.
@@ -67,17 +67,17 @@ impl EntrySigner<'_> {
 pub enum EntryBody {
     /// Enrols a first installation. By the account key, without parents.
     Create {
-        /// The installation.
+        /// The installation that is enrolled.
         installation: InstallationId,
     },
     /// Enrols a further installation.
     Add {
-        /// The installation.
+        /// The installation that is enrolled.
         installation: InstallationId,
     },
     /// Takes an installation out.
     Revoke {
-        /// The installation.
+        /// The installation that is taken out.
         installation: InstallationId,
         /// Its last entry that still counts; none of them if absent.
         last_valid: Option<EntryHash>,
@@ -138,7 +138,7 @@ pub(in crate::identity) struct Ground {
 
 /// A signed entry of an account's installation log.
 ///
-/// The account and the network are no part of the encoding: both are known wherever an entry is
+/// The account and the network are not part of the encoding: both are known wherever an entry is
 /// read, and both go into the signatures and the hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -167,7 +167,7 @@ impl Entry {
         &self.network
     }
 
-    /// Who signed it.
+    /// The key that signed it.
     pub fn author(&self) -> Author {
         self.author
     }

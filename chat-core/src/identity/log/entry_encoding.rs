@@ -131,7 +131,7 @@ impl Entry {
     }
 
     /// Reads an entry. Signatures are not checked: [`verify`](Self::verify) does that, and a
-    /// [`Log`](super::log::Log) does it on insertion.
+    /// [`Log`](super::Log) does it on insertion.
     ///
     /// # Errors
     /// [`EntryError::TooLarge`] or [`EntryError::Malformed`].

@@ -28,7 +28,7 @@ pub enum LogError {
     #[error("the entry names a wrong depth")]
     Depth,
     /// The author was not enrolled in anything that the entry knows of.
-    #[error("the author of the entry is no installation of the account")]
+    #[error("the author of the entry is not an installation of the account")]
     UnknownAuthor,
     /// A Revoke of an installation that was never enrolled, as far as the entry knows.
     #[error("the installation to revoke is not in the log")]
@@ -66,7 +66,7 @@ pub enum LogError {
     /// By the log of a warrant the leaf in question may stay.
     #[error("the log does not revoke this enrolment")]
     NotRevoked,
-    /// The bytes are no encoded log.
+    /// The bytes are not an encoded log.
     #[error("not an installation log")]
     Malformed,
 }

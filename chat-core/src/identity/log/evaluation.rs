@@ -15,9 +15,9 @@ type Verdict = Result<(), usize>;
 ///
 /// What counts is defined by recursion. An entry by an installation X counts if it counts *through*
 /// some enrolment `a` of X: `a` is among its ancestors, `a` itself counts, and no Revoke that
-/// strikes `a` cuts the entry off. A Revoke by an installation Z strikes `a` if it counts through an
-/// enrolment of Z that is an ancestor of `a`. So each question leads to questions about enrolments
-/// further up only, and the recursion ends.
+/// strikes `a` cuts the entry off. A Revoke by an installation Z strikes `a` if it counts through
+/// an enrolment of Z that is an ancestor of `a`. So each question leads to questions about
+/// enrolments further up only, and the recursion ends.
 struct Evaluation<'a> {
     log: &'a Log,
     enrolments: BTreeMap<InstallationId, Vec<usize>>,
@@ -57,7 +57,7 @@ impl<'a> Evaluation<'a> {
     fn new(log: &'a Log) -> Self {
         let mut enrolments: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let mut revokes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        // In an order that is the same for everybody, so that of several causes all name the same.
+        // In an order that is the same for everyone, so that of several causes all name the same.
         for entry in log.entries() {
             let Some(place) = log.place(&entry.hash()) else {
                 continue;
@@ -135,8 +135,8 @@ impl Evaluation<'_> {
         };
         let mut cause = None;
         let enrolments = self.enrolments.get(&author).cloned().unwrap_or_default();
-        // What a Checkpoint lists counts by its word, unless it lists the author too, or whoever
-        // enrolled the author: then it falls with what that one did.
+        // What a Checkpoint lists counts by its word, unless it lists the author too, or the one
+        // that enrolled the author: then it falls with what that one did.
         if self.log.is_listed(entry) {
             return match self.log.hangs_on(entry) {
                 Some(enrolment) => self.through(entry, enrolment),
@@ -151,7 +151,8 @@ impl Evaluation<'_> {
                 }
             }
         }
-        // A log takes no entry whose author is not enrolled among its ancestors, so there is a cause.
+        // A log takes no entry whose author is not enrolled among its ancestors, so there is a
+        // cause.
         Err(cause.unwrap_or(entry))
     }
 

@@ -19,7 +19,8 @@ const _: () = assert!(MAX_LOG_ENTRIES <= Mask::BITS as usize);
 pub struct Log {
     pub(super) account: AccountId,
     pub(super) network: NetworkId,
-    /// Parents before children. Where there is a Checkpoint, what it lists comes first, then itself.
+    /// Parents before children. Where there is a Checkpoint, what it lists comes first, then
+    /// itself.
     pub(super) entries: Vec<Entry>,
     /// For each entry, all its ancestors.
     pub(super) ancestors: Vec<Mask>,
@@ -60,12 +61,12 @@ impl Log {
         }
     }
 
-    /// The account.
+    /// The account whose log this is.
     pub fn account(&self) -> AccountId {
         self.account
     }
 
-    /// The network.
+    /// The network for which its entries are signed.
     pub fn network(&self) -> &NetworkId {
         &self.network
     }
@@ -90,7 +91,7 @@ impl Log {
         self.index.get(hash).map(|i| &self.entries[*i])
     }
 
-    /// All entries, by depth and then by hash: parents before children, the same for everybody.
+    /// All entries, by depth and then by hash: parents before children, the same for everyone.
     pub fn entries(&self) -> Vec<&Entry> {
         let mut out: Vec<&Entry> = self.entries.iter().collect();
         out.sort_unstable_by_key(|e| (e.depth(), e.hash()));

@@ -8,7 +8,7 @@ use crate::ids::InstallationId;
 use crate::params::MAX_LOG_ENTRIES;
 
 impl Log {
-    /// Judges an entry by its ancestors alone, so that everybody who has them agrees. Gives the set
+    /// Judges an entry by its ancestors alone, so that all holders of those agree. Gives the set
     /// of its ancestors.
     pub(super) fn admit(&self, entry: &Entry) -> Result<Mask, LogError> {
         let mut mask: Mask = 0;
@@ -69,8 +69,8 @@ impl Log {
         Ok(mask)
     }
 
-    /// Whether a further entry has room. What was part of the log before has. Entries by the account
-    /// key and by installations are counted apart, so that their order makes no difference.
+    /// Whether a further entry has room. What was part of the log before has. Entries by the
+    /// account key and by installations are counted apart, so that their order makes no difference.
     pub(super) fn room_for(&self, entry: &Entry, was_there: bool) -> Result<(), LogError> {
         let by_account = entry.author() == Author::Account;
         let installations = self.entries.iter().filter(|e| e.author() != Author::Account).count();

@@ -3,8 +3,8 @@
 use crate::params::{MAX_INSTALLATIONS, MAX_LOG_ENTRIES};
 use crate::wire::header::MAX_LOG_SUFFIX;
 
-/// How many of [`MAX_LOG_ENTRIES`] only the account key can use: a thief with an installation cannot
-/// fill the log and so keep the account key from revoking it.
+/// How many of [`MAX_LOG_ENTRIES`] only the account key can use: a thief with an installation
+/// cannot fill the log and so keep the account key from revoking it.
 pub const RESERVED_ENTRIES: usize = 32;
 
 /// Bytes that an encoded log may have: as many as a warrant.
@@ -19,8 +19,8 @@ pub(super) const ROOM: usize = MAX_LOG - RESERVED_BYTES;
 /// Bytes before each entry of an encoded log, at most.
 pub(super) const ENTRY_HEAD: usize = 4;
 
-/// Parents that an entry by an installation may name. Only a device that breaks the rules makes more
-/// tips than this, and such a device must not make the entries of others large.
+/// Parents that an entry by an installation may name. Only a device that breaks the rules makes
+/// more tips than this, and such a device must not make the entries of others large.
 pub(super) const MAX_PARENTS: usize = 16;
 
 /// Parents that an entry by the account key may name: it can build on everything.

@@ -378,7 +378,7 @@ fn entries_that_come_early_wait() {
     let stranger = Person::new(9);
     let mut log = Log::new(person.account.id(), NETWORK);
     let entries: Vec<Entry> = person.log.entries().into_iter().cloned().collect();
-    // An entry by somebody who is not enrolled waits too, and is found out when its parent comes.
+    // An entry by someone who is not enrolled waits too, and is found out when its parent comes.
     let late = InstallationKey::generate(&mut rng(5));
     let body = EntryBody::Add { installation: late.id() };
     let tips = person.log.tips();
@@ -506,8 +506,8 @@ proptest! {
         prop_assert!(ab.covers(&a) && ab.covers(&b));
     }
 
-    /// By the definition alone: whoever is not active has been struck by the account key, by itself,
-    /// or by somebody from whose enrolment its own descends.
+    /// By the definition alone: whoever is not active has been struck by the account key, by
+    /// itself, or by someone from whose enrolment its own descends.
     #[test]
     fn nobody_falls_but_by_the_account_itself_or_a_senior(steps in prop::collection::vec(step(), 0..20)) {
         let (_, log) = play(&steps);
