@@ -75,12 +75,12 @@ pub const MAX_WARRANTS: usize = 1024;
 /// Members that one commit may add or remove.
 pub const MAX_PROPOSALS: usize = 1024;
 
-/// Group states (tips and parents on branches) whose roots are watched at once, best first.
+/// Group epochs (tips and parents on branches) whose roots are watched at once, best first.
 pub const MAX_WATCHED_STATES: usize = 8;
 /// Commits that members can go back when a branch wins; also the count of epochs whose late
 /// messages stay readable. The price in forward secrecy is written in the threat model.
 pub const HORIZON_COMMITS: u64 = 32;
-/// Online time after which a state is dropped, whichever of the two ends first.
+/// Online time after which an epoch is dropped, whichever of the two ends first.
 pub const HORIZON_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Commits whose public part is kept for `choose`.
 pub const PUBLIC_COMMITS: usize = 1000;

@@ -32,10 +32,10 @@ pub struct CommitPlan {
     pub join_info: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// A commit that was made, with the state that it leads to.
+/// A commit that was made, with the epoch that it leads to.
 #[derive(Debug)]
 pub struct BuiltCommit {
-    /// The state after it.
+    /// The epoch after it.
     pub mls: Mls,
     /// The `MLSMessage` with the commit.
     pub message: Vec<u8>,

@@ -348,7 +348,7 @@ fn encapsulated(bytes: &[u8]) -> Result<<Kem as hpke::Kem>::EncappedKey, CryptoE
     <Kem as hpke::Kem>::EncappedKey::from_bytes(bytes).map_err(|_| CryptoError::HpkeDecryptionError)
 }
 
-/// Cryptography, randomness and the rows of one state, as openmls wants them together.
+/// Cryptography, randomness and the rows of one epoch, as openmls wants them together.
 #[derive(Debug)]
 pub struct Provider {
     crypto: Crypto,
@@ -356,7 +356,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider over the rows of one state.
+    /// A provider over the rows of one epoch.
     pub fn new(rng: &SharedRng, rows: Rows) -> Self {
         Self { crypto: Crypto { rng: rng.clone() }, rows }
     }

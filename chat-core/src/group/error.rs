@@ -22,7 +22,7 @@ pub enum GroupError {
     /// What is inside cannot be read.
     #[error("the content cannot be read: {0}")]
     Content(String),
-    /// What was sent in this state is not what the mark outside of it says: sending again could
+    /// What was sent in this epoch is not what the mark outside of it says: sending again could
     /// use a key twice.
     #[error("this state must not be used to send")]
     ReadOnly,

@@ -1,4 +1,4 @@
-//! One state of a group: an openmls group on the rows of one epoch id.
+//! One epoch of a group: an openmls group on the rows of one epoch id.
 
 use openmls::group::{MlsGroup, StagedCommit};
 use openmls::prelude::{
@@ -73,7 +73,7 @@ impl Mls {
         Ok(Self { provider, group })
     }
 
-    /// Loads a group from the rows of one of its states.
+    /// Loads a group from the rows of one of its epochs.
     ///
     /// # Errors
     /// [`GroupError::Load`] where rows are missing or damaged.
@@ -89,7 +89,7 @@ impl Mls {
         Ok(Self { provider, group })
     }
 
-    /// A copy on rows of its own, on which a commit is built or staged: never on the state itself.
+    /// A copy on rows of its own, on which a commit is built or staged: never on the original.
     ///
     /// # Errors
     /// Those of [`Mls::load`].
@@ -158,7 +158,7 @@ impl Mls {
             .collect()
     }
 
-    /// A secret that all members of this state share, for a root.
+    /// A secret that all members of this epoch share, for a root.
     ///
     /// # Errors
     /// Any error of openmls.
@@ -200,7 +200,7 @@ impl Mls {
             .map_err(GroupError::mls)
     }
 
-    /// Opens an application message. On an error, drop this state and load it again.
+    /// Opens an application message. On an error, drop this value and load the epoch again.
     ///
     /// # Errors
     /// [`GroupError::Mls`] where it does not open, [`GroupError::Format`] where it is no

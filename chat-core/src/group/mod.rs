@@ -1,4 +1,4 @@
-//! One MLS group: its states, commits and messages. Nothing here decides which commits count; that
+//! One MLS group: its epochs, commits and messages. Nothing here decides which commits count; that
 //! is `convergence`.
 
 pub mod commit;

@@ -1,4 +1,4 @@
-//! openmls's storage for one state of one group: a set of rows in memory, written to the database
+//! openmls's storage for one epoch of one group: a set of rows in memory, written to the database
 //! by the step that changed them. `storage` is the interface that openmls sees.
 //!
 //! openmls keys its rows by group and epoch number, which is ambiguous where commits met. Here each
@@ -57,7 +57,7 @@ pub(super) enum Row {
     Sent = 19,
 }
 
-/// The rows of one state. What changed since the last [`Rows::take_changes`] is remembered.
+/// The rows of one epoch. What changed since the last [`Rows::take_changes`] is remembered.
 #[derive(Default)]
 pub struct Rows {
     rows: RefCell<RawRows>,
@@ -76,7 +76,7 @@ impl Rows {
         Self { rows: RefCell::new(rows), changed: RefCell::default() }
     }
 
-    /// A copy of which every row counts as changed: the beginning of a state of its own, in which
+    /// A copy of which every row counts as changed: the beginning of an epoch of its own, in which
     /// nothing was sent yet.
     pub fn fork(&self) -> Self {
         let fork = Self::default();

@@ -137,7 +137,7 @@ fn policy_after(
 }
 
 impl Staged {
-    /// Merges it; the state after it.
+    /// Merges it; the epoch after it.
     ///
     /// # Errors
     /// Any error of openmls.

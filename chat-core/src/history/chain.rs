@@ -5,7 +5,7 @@
 //! author's previous item in the same epoch. A receiver counts as missing only what was sent in
 //! epochs that it was a member of, so it has to know which numbers those are:
 //!
-//! - An installation that was added while we were a member can only have sent in states that we
+//! - An installation that was added while we were a member can only have sent in epochs that we
 //!   were members of: all its numbers count ([`Chain::from_start`]).
 //! - Of an installation that was there before us, the first number that counts is the lowest one
 //!   that is known to be of an epoch of ours: received, or named as `prev_in_epoch` by an item that

@@ -53,7 +53,7 @@ pub enum GapState {
 /// Numbers whose state changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GapChange {
-    /// The numbers that are missing.
+    /// The numbers that changed, of one installation.
     pub span: Span,
     /// Since when they were missed, if they were: tells whether the user was bothered with it.
     pub missed_since: Option<Timestamp>,

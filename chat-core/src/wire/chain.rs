@@ -29,7 +29,7 @@ pub enum ChainError {
 /// The last item that the sender has of another installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeadRef {
-    /// Leaf index of that installation, in the tree of the state that the carrying item was sent
+    /// Leaf index of that installation, in the tree of the epoch that the carrying item was sent
     /// in.
     pub leaf: u32,
     /// First bytes of the id of the epoch that the item was sent in; absent: the epoch of the item

@@ -94,8 +94,8 @@ pub struct Segment {
 pub struct Frame {
     /// What the body is.
     pub kind: FrameKind,
-    /// Commits only: the first bytes of the parent's epoch id. A hint for choosing the state to
-    /// try; what a commit really is follows from its signature and the state that accepts it.
+    /// Commits only: the first bytes of the parent's epoch id. A hint for choosing the epoch to
+    /// try; what a commit really is follows from its signature and the epoch that accepts it.
     pub parent: Option<[u8; 8]>,
     /// The MLS message, or what the kind says.
     pub body: Vec<u8>,

@@ -1,6 +1,6 @@
 //! The rules that make a commit valid.
 //!
-//! Whether a commit is valid is a function of its parent's state and its bytes: no clock, and
+//! Whether a commit is valid is a function of its parent epoch and its bytes: no clock, and
 //! nothing else that a member happens to know. Every member adds members and renames; admins remove
 //! others and name admins; an installation of one's own account goes only with a warrant. A warrant
 //! (a wish to leave, or a Revoke of the account's log) lets every member remove exactly the
@@ -16,7 +16,7 @@ use crate::params::{
 };
 use crate::time::Slot;
 
-/// A member of the parent's state.
+/// A member of the parent epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberView {
     /// Leaf index in the ratchet tree.
@@ -40,7 +40,7 @@ pub struct AddedView {
     pub seniority: u32,
 }
 
-/// The state that a commit was made on.
+/// The epoch that a commit was made on.
 #[derive(Debug, Clone, Copy)]
 pub struct ParentView<'a> {
     /// The policy of the parent epoch.
@@ -82,7 +82,7 @@ pub struct CommitFacts {
     pub policy_after: Option<GroupPolicy>,
     /// The slot that the commit names.
     pub slot: Slot,
-    /// Whether new roots are exported from the state that it leads to.
+    /// Whether new roots are exported from the epoch that it leads to.
     pub rotate: bool,
     /// Wishes to leave that it carries.
     pub leave_warrants: Vec<LeaveFact>,
@@ -97,7 +97,7 @@ pub struct CommitFacts {
 /// Why a commit is not valid. The list is closed; codes never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// The author, or a leaf that is to be removed, is not in the parent's state.
+    /// The author, or a leaf that is to be removed, is not in the parent epoch.
     #[error("a leaf is not in the group")]
     UnknownLeaf,
     /// There are more proposals, warrants or cuts than one commit may carry.
@@ -202,9 +202,9 @@ impl Refusal {
 /// What a valid commit changes: what the commit tree needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
-    /// The author, as a member of the parent's state.
+    /// The author, as a member of the parent epoch.
     pub author: MemberView,
-    /// Admin number of the author's account in the parent's state.
+    /// Admin number of the author's account in the parent epoch.
     pub author_admin: Option<u32>,
     /// Installations that were members before and are not after.
     pub removed: Vec<InstallationId>,
@@ -240,7 +240,7 @@ pub fn admins_after(
     (admins, next)
 }
 
-/// Checks a commit against the state that it was made on.
+/// Checks a commit against the epoch that it was made on.
 ///
 /// # Errors
 /// The first rule that it breaks, in the order of [`Refusal`]'s list.

@@ -234,3 +234,7 @@ impl Log {
 #[cfg(test)]
 #[path = "checkpoint_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "checkpoint_property_tests.rs"]
+mod property_tests;
