@@ -46,7 +46,7 @@ macro_rules! id {
             /// The human-readable prefix of the bech32m form.
             pub const PREFIX: &'static str = $hrp;
 
-            /// The bytes.
+            /// The bytes of the identifier.
             pub fn as_bytes(&self) -> &[u8; $len] {
                 &self.0
             }
@@ -161,7 +161,7 @@ id!(
     GroupId, 32, "wkg"
 );
 id!(
-    /// One state of a group: a hash of its epoch authenticator (RFC 9420 §8.7), printed as `wke1…`.
+    /// One epoch of a group: a hash of its epoch authenticator (RFC 9420 §8.7), printed as `wke1…`.
     /// The epoch number is ambiguous where commits met; this is not.
     EpochId, 32, "wke"
 );

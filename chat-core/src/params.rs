@@ -23,7 +23,8 @@ pub const APPLICATION_VERSION: &str = "1";
 /// Encoding part of content topics.
 pub const TOPIC_ENCODING: &str = "proto";
 
-/// Bytes of a topic's derived part: 128 bits do not collide by chance, and 26 characters stay short.
+/// Bytes of a topic's derived part: 128 bits do not collide by chance, and 26 characters stay
+/// short.
 pub const TOPIC_LEN: usize = 16;
 /// Topics of a root in one slot. Spreads a group's messages, so that the count on one topic is not
 /// the group's rate; each lane costs every member a subscription, so few.
@@ -64,7 +65,8 @@ pub const MAX_DESCRIPTION: usize = 1024;
 pub const MAX_ADMINS: usize = 256;
 /// Longest text of one message in bytes of UTF-8; fits one envelope with its surroundings.
 pub const MAX_TEXT: usize = 100 * 1024;
-/// Heads that one message carries: acknowledges a busy group in a few messages at some 12 bytes each.
+/// Heads that one message carries: acknowledges a busy group in a few messages at some 12 bytes
+/// each.
 pub const MAX_HEADS: usize = 8;
 /// Intents named by one commit.
 pub const MAX_INTENTS: usize = 256;
@@ -73,12 +75,12 @@ pub const MAX_WARRANTS: usize = 1024;
 /// Members that one commit may add or remove.
 pub const MAX_PROPOSALS: usize = 1024;
 
-/// Group states (tips and parents on branches) whose roots are watched at once, best first.
+/// Group epochs (tips and parents on branches) whose roots are watched at once, best first.
 pub const MAX_WATCHED_STATES: usize = 8;
 /// Commits that members can go back when a branch wins; also the count of epochs whose late
 /// messages stay readable. The price in forward secrecy is written in the threat model.
 pub const HORIZON_COMMITS: u64 = 32;
-/// Online time after which a state is dropped, whichever of the two ends first.
+/// Online time after which an epoch is dropped, whichever of the two ends first.
 pub const HORIZON_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Commits whose public part is kept for `choose`.
 pub const PUBLIC_COMMITS: usize = 1000;
@@ -99,10 +101,11 @@ pub const KEY_PACKAGE_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Time that one card stands for: an account publishes one in each. A card's counter is the number
 /// of whole periods since the unix epoch.
 pub const CARD_PERIOD: Duration = Duration::from_secs(24 * 3600);
-/// Size in bytes of every card's envelope, whatever the account has: fixed, so that it tells nothing
-/// of how many devices somebody has. The smallest class that holds the largest honest card: a log that
-/// installations filled to its limit (20 KiB) and [`MAX_INSTALLATIONS`] key packages of some 480
-/// bytes, whose credentials are left out since the log has all of them but a hash.
+/// Size in bytes of every card's envelope, whatever the account has: fixed, so that it tells
+/// nothing of how many devices an account has. The smallest class that holds the largest honest
+/// card: a log that installations filled to its limit (20 KiB) and [`MAX_INSTALLATIONS`] key
+/// packages of some 480 bytes, whose credentials are left out since the log has all of them but a
+/// hash.
 pub const CARD_SIZE: usize = 32 * 1024;
 /// Last part of a period in which no card is due: installations that wait for one another are done
 /// before it ends.
@@ -131,8 +134,8 @@ pub const INBOX_KEY_KEEP: Duration = Duration::from_secs(28 * 24 * 3600);
 /// Over how much of a slot, in thousandths, the commits are spread that add a new installation to
 /// its account's groups: ten minutes of an hour, so that a new device is of use soon.
 pub const ENROL_SPREAD: u64 = 167;
-/// Over how much of a slot, in thousandths, the commits are spread that remove a revoked one: all of
-/// it, since every group changes its topics at the same boundary.
+/// Over how much of a slot, in thousandths, the commits are spread that remove a revoked one: all
+/// of it, since every group changes its topics at the same boundary.
 pub const EVICT_SPREAD: u64 = 1000;
 /// Room for each commit, in thousandths of a slot, where there are so many groups that the spreads
 /// above would be too dense: eleven seconds of an hour, half of what a network with RLN allows.
@@ -142,12 +145,13 @@ pub const COMMIT_PACE: u64 = 3;
 pub const MAX_DEFERRED_PER_GROUP: usize = 1024;
 /// Bytes of deferred frames kept per group.
 pub const MAX_DEFERRED_BYTES: usize = 8 * 1024 * 1024;
-/// Envelopes kept per group that no root opens. Anybody who sees a topic can make them, so they have
+/// Envelopes kept per group that no root opens. Anyone who sees a topic can make them, so they have
 /// a room of their own, and the oldest goes first.
 pub const MAX_UNOPENED_PER_GROUP: usize = 256;
 /// Bytes of envelopes kept per group that no root opens.
 pub const MAX_UNOPENED_BYTES: usize = 2 * 1024 * 1024;
-/// Requests (unanswered invitations) kept; the oldest makes room, so that strangers cannot fill a disk.
+/// Requests (unanswered invitations) kept; the oldest makes room, so that strangers cannot fill a
+/// disk.
 pub const MAX_REQUESTS: usize = 256;
 /// Commands with a payload that wait in the outbox; further ones are refused with back-pressure.
 pub const MAX_OUTBOX: usize = 10_000;
@@ -168,19 +172,19 @@ pub const RATCHET_FORWARD: u32 = 10_000;
 pub const HISTORY_PAGE: u32 = 100;
 /// Bytes that a catch-up by time range takes before it turns to queries by topic.
 pub const CATCH_UP_BUDGET: usize = 64 * 1024 * 1024;
-/// Bytes that one query by topic may bring before its Store is taken to go on for ever. A slot of
+/// Bytes that one query by topic may bring before its Store is taken to go on forever. A slot of
 /// an account's topics, the inbox among them, is far below.
 pub const TOPIC_QUERY_BUDGET: usize = 64 * 1024 * 1024;
 /// What each message of a Store counts at least against the budgets, so that empty ones end too.
 pub const HISTORY_MESSAGE_COST: usize = 512;
-/// How far behind the own clock may be for Store to tell: history is asked for up to then, and
+/// How far behind the local clock may be for Store to tell: history is asked for up to then, and
 /// messages from after our present are samples of the right time.
 pub const CLOCK_PROBE: Duration = Duration::from_secs(24 * 3600);
 /// Time around a range within which other clocks may have put a message.
 pub const CATCH_UP_MARGIN: Duration = Duration::from_secs(30);
 
 /// Time for which a linking code can be answered, and the string typed: enough to walk from one
-/// device to the other, and short for whoever saw the code over a shoulder.
+/// device to the other, and short for someone who saw the code over a shoulder.
 pub const LINKING_CODE: Duration = Duration::from_secs(10 * 60);
 /// Time for which both devices keep what a linking needs once its string was shown or typed: either
 /// may be off for a night in the middle of it.
@@ -192,10 +196,10 @@ pub const LINKING_REPEAT_MIN: Duration = Duration::from_secs(5);
 pub const LINKING_REPEAT_MAX: Duration = Duration::from_secs(15 * 60);
 /// Bytes that a device's name may have: a line on a screen.
 pub const MAX_DEVICE_NAME: usize = 64;
-/// Codes that a device answers at one time, so that nobody fills its memory through its user.
+/// Codes that a device answers at one time, so that no one fills its memory through its user.
 pub const MAX_LINKINGS: usize = 4;
 
-/// Difference between the own clock and those of others above which the user is warned: Store
+/// Difference between the local clock and those of others above which the user is warned: Store
 /// drops what is more than 20 s off, and topics stop to match soon after.
 pub const CLOCK_WARNING: Duration = Duration::from_secs(20);
 
@@ -204,7 +208,7 @@ pub const CLOCK_WARNING: Duration = Duration::from_secs(20);
 pub struct NetworkId(pub [u8; 32]);
 
 impl NetworkId {
-    /// The bytes.
+    /// The bytes of the network id.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -250,7 +254,7 @@ pub enum ParamsError {
 pub struct NetworkParams {
     /// Name, 1 to 64 bytes.
     pub name: String,
-    /// Waku cluster.
+    /// The number of the Waku cluster.
     pub cluster: u32,
     /// Shards of the cluster, for autosharding.
     pub shards: u32,

@@ -300,7 +300,7 @@ fn the_checkpoints_compact_the_log() {
     let network = NetworkId(array_of(&all["network"]));
     let account = AccountId(array_of(&all["phrase"]["account_hex"]));
     let mut log = Log::decode(&hex_of(&all["log"]["encoded"]), &network).unwrap();
-    let active = log.state().active;
+    let active = log.state().active.clone();
     for step in all["log"]["compacted"].as_array().unwrap() {
         let checkpoint = hex_of(&step["checkpoint"]["encoded"]);
         let checkpoint = Entry::decode(&checkpoint, &account, &network).unwrap();

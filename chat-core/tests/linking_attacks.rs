@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use chat_core::contact::ContactLink;
 use chat_core::identity::linking::{
-    EndCode, LinkAnswer, Reveal, Sealed, Step, Transcript, commitment, seal,
+    EndCode, LinkingAnswer, Reveal, Sealed, Step, Transcript, commitment, seal,
 };
 use chat_core::ids::{AccountId, InstallationId};
 use chat_core::machine::{Answer, Command, CommandError, Event, Inbound, LinkState, NewcomerState};
@@ -247,8 +247,8 @@ fn who_answers_with_another_account_is_named() {
         .filter(|sent| sent.from == tablet)
         .find_map(|sent| frame_of(&world, &code, &sent.message))
         .unwrap();
-    let begin = Transcript::begin(&code, &network);
-    let answer = LinkAnswer {
+    let begin = code.transcript(&network);
+    let answer = LinkingAnswer {
         key: key.public(),
         account: AccountId([9; 32]),
         installation: InstallationId([8; 32]),

@@ -8,10 +8,10 @@
 use std::path::PathBuf;
 
 use chat_core::contact::CardSecret;
-use chat_core::identity::linking::message::info;
+use chat_core::identity::linking::info;
 use chat_core::identity::linking::{
-    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkAnswer, LinkingCode, LinkingKey,
-    LinkingString, Reveal, Sealed, Step, Transcript, commitment, seal,
+    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkingAnswer, LinkingCode,
+    LinkingKey, LinkingString, Reveal, Sealed, Step, Transcript, commitment, seal,
 };
 use chat_core::identity::log::EntrySigner;
 use chat_core::identity::{InstallationKey, Log, RecoveryPhrase};
@@ -66,7 +66,7 @@ fn build() -> Value {
     log.insert(added).unwrap();
 
     let nonce = [0x64; 32];
-    let answer = LinkAnswer {
+    let answer = LinkingAnswer {
         key: grantor.public(),
         account: account.id(),
         installation: old.id(),
@@ -85,7 +85,7 @@ fn build() -> Value {
         (Step::Admission, Admission { invitation: b"an invitation".to_vec() }.encode()),
         (Step::Done, Vec::new()),
     ];
-    let begin = Transcript::begin(&code, &network);
+    let begin = code.transcript(&network);
     let mut so_far = begin;
     let mut string = None;
     let mut messages = Vec::new();
@@ -215,7 +215,7 @@ fn the_messages_open_and_give_the_string() {
     let code = LinkingCode::parse(file["code"]["text"].as_str().unwrap(), &network).unwrap();
     let newcomer = LinkingKey::from_secret(&array_of(&file["code"]["newcomer_secret_key"]));
     let grantor = LinkingKey::from_secret(&array_of(&file["grantor_secret_key"]));
-    let begin = Transcript::begin(&code, &network);
+    let begin = code.transcript(&network);
     let mut so_far = begin;
     let mut introduced = begin;
     let mut answer = None;
@@ -235,7 +235,7 @@ fn the_messages_open_and_give_the_string() {
         }
         so_far = so_far.then(sealed.step, &text, &network);
         match sealed.step {
-            Step::Answer => answer = Some((LinkAnswer::decode(&text).unwrap(), so_far)),
+            Step::Answer => answer = Some((LinkingAnswer::decode(&text).unwrap(), so_far)),
             Step::Introduction => {
                 let account = answer.as_ref().unwrap().0.account;
                 Introduction::decode_and_verify(&text, &account, &network).unwrap();

@@ -51,7 +51,7 @@ fn reference(log: &Log) -> (Vec<InstallationId>, Vec<(InstallationId, Installati
 
 /// The same by the log itself.
 fn by_itself(log: &Log) -> (Vec<InstallationId>, Vec<(InstallationId, InstallationId)>) {
-    let active: Vec<InstallationId> = log.state().active.into_keys().collect();
+    let active: Vec<InstallationId> = log.state().active.keys().copied().collect();
     let pairs = active.iter().flat_map(|a| active.iter().map(move |b| (*a, *b)));
     let senior =
         pairs.filter(|(a, b)| a != b && log.may_revoke(Author::Installation(*a), b)).collect();
@@ -150,7 +150,7 @@ proptest! {
                 if let Ok(entry) = short.checkpoint(signer, NOW) {
                     prop_assert_eq!(short.insert(entry), Ok(Inserted::New));
                     compactions += 1;
-                    let now = short.state().active;
+                    let now = &short.state().active;
                     left_out.extend(run.keys.iter().map(InstallationKey::id).filter(|id| !now.contains_key(id)));
                 }
             }

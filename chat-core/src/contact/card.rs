@@ -18,8 +18,8 @@ use crate::wire::labels::Label;
 /// it.
 pub const MAX_KEY_PACKAGE: usize = MAX_CREDENTIAL + 1024;
 
-/// Bytes that an encoded card may have: what its envelope of [`CARD_SIZE`] holds, nonce, length, tag
-/// and frame taken off.
+/// Bytes that an encoded card may have: what its envelope of [`CARD_SIZE`] holds, nonce, length,
+/// tag and frame taken off.
 pub const MAX_CARD: usize = CARD_SIZE - 64;
 
 /// Why a card is refused, or cannot be made.
@@ -37,7 +37,7 @@ pub enum CardError {
     /// The card is that of another account.
     #[error("the card is that of another account")]
     OtherAccount,
-    /// It is signed by, or has a key package for, a key that is no active installation.
+    /// It is signed by, or has a key package for, a key that is not an active installation.
     #[error("the card names an installation that is not active")]
     NotActive,
     /// The signature does not hold.
@@ -75,11 +75,11 @@ impl InboxPublic {
 /// A last-resort key package of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardKeyPackage {
-    /// Whose it is.
+    /// The installation that the key package is of.
     pub installation: InstallationId,
     /// The owner is not to be added with it after this.
     pub usable_until: Timestamp,
-    /// The MLS key package, whole, at most [`MAX_KEY_PACKAGE`] bytes. Whoever uses it checks that its
+    /// The MLS key package, whole, at most [`MAX_KEY_PACKAGE`] bytes. Its user checks that its
     /// leaf is that of the installation.
     pub bytes: Vec<u8>,
 }
@@ -92,7 +92,7 @@ pub struct CardContent {
     /// The period in which the card was made: whole [`CARD_PERIOD`]s since the unix epoch. Of two
     /// cards, the higher counter wins.
     pub counter: u64,
-    /// Where doorbells go.
+    /// The public key that doorbells to this account are sealed to.
     pub inbox: InboxPublic,
     /// At most one for each active installation.
     pub key_packages: Vec<CardKeyPackage>,
@@ -212,8 +212,8 @@ impl Card {
     /// Makes and signs a card.
     ///
     /// # Errors
-    /// [`CardError`] if the content is one that would be refused; [`CardError::TooLarge`] if it does
-    /// not fit the one size that all cards have.
+    /// [`CardError`] if the content is one that would be refused; [`CardError::TooLarge`] if it
+    /// does not fit the one size that all cards have.
     pub fn sign(content: CardContent, key: &InstallationKey) -> Result<Card, CardError> {
         check(&content, &key.id())?;
         let wire = WireContent {
@@ -357,9 +357,9 @@ impl Card {
     }
 }
 
-/// Checks what must hold in any card, whoever reads it and when.
+/// Checks what must hold in any card, for any reader at any time.
 fn check(content: &CardContent, signer: &InstallationId) -> Result<(), CardError> {
-    let active = content.log.state().active;
+    let active = &content.log.state().active;
     if !active.contains_key(signer) {
         return Err(CardError::NotActive);
     }

@@ -135,8 +135,8 @@ proptest! {
 }
 
 /// What the largest honest account has in its card: a log that its installations have filled, since
-/// nobody compacted it, and a device that added a device that added a device, so that credentials are
-/// as long as they get.
+/// no one compacted it, and a device that added a device that added a device, so that credentials
+/// are as long as they get.
 fn largest() -> (Person, Vec<CardKeyPackage>) {
     use crate::params::MAX_INSTALLATIONS;
 

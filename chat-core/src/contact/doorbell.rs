@@ -1,7 +1,7 @@
-//! The doorbell: tells somebody that an invitation waits, and tells nobody else anything.
+//! The doorbell: tells an account that an invitation waits, and tells no one else anything.
 //!
 //! Every doorbell has the same size and [`DOORBELL_WRAPS`] wraps, of which decoys fill those not
-//! used. It names nobody; all accounts try to open it, with a fixed amount of work.
+//! used. It does not name its receiver; all accounts try to open it, with a fixed amount of work.
 //!
 //! # What is bound to what
 //!
@@ -10,8 +10,8 @@
 //! - The body holds the inviter's credential, the offer, and the inviter's signature over both *and
 //!   over the encapsulated keys of all wraps*, in their order.
 //!
-//! The second point keeps a recipient R from handing the signed content on to somebody else, V, as
-//! if the inviter had invited V (whom R would then meet on a topic that R knows). R knows the
+//! The second point keeps a recipient R from handing the signed content on to another account, V,
+//! as if the inviter had invited V (whom R would then meet on a topic that R knows). R knows the
 //! content key and can seal the body again, but V only takes a content key from a wrap whose
 //! encapsulated key the inviter signed. To make one that opens for V, R would need the shared
 //! secret of that encapsulated key and V's inbox key. Its private part was thrown away by the
@@ -129,9 +129,9 @@ pub enum Purpose {
 /// What the inviter puts into a doorbell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorbellContent {
-    /// Who rings.
+    /// Credential of the installation that invites.
     pub inviter: Credential,
-    /// What for.
+    /// What the invitation is to.
     pub purpose: Purpose,
 }
 
@@ -140,9 +140,9 @@ pub struct DoorbellContent {
 pub struct Doorbell {
     /// Its name; the same for all recipients, and each time the same bytes come.
     pub id: RequestId,
-    /// Who rang.
+    /// The installation that invites, with its account.
     pub inviter: Member,
-    /// What for.
+    /// What the invitation is to.
     pub purpose: Purpose,
 }
 
@@ -233,7 +233,7 @@ pub fn ring(
 }
 
 /// A wrap before its text is known: its encapsulated key, and for whom it is, with the seed of the
-/// ephemeral key pair. Nobody, for a decoy.
+/// ephemeral key pair. For a decoy, no one has it.
 struct WrapSlot {
     enc: [u8; ENC],
     recipient: Option<([u8; 32], Zeroizing<[u8; 32]>)>,
@@ -319,8 +319,8 @@ fn wrap(
 /// [`DOORBELL_WRAPS`] openings for each key, and signature checks only if one succeeds.
 ///
 /// # Errors
-/// [`DoorbellError::Length`] for bytes that are no doorbell; others for one that was for us but
-/// does not hold.
+/// [`DoorbellError::Length`] for bytes that are not a doorbell; other errors for a doorbell that
+/// was for us but does not hold.
 pub fn answer(
     bytes: &[u8],
     keys: &[InboxKey],

@@ -126,7 +126,7 @@ fn long_chains_shorten_the_name_first() {
     assert_eq!(names[..5], [MAX_NAME; 5]);
 }
 
-/// Opens a doorbell as its recipient and hands the signed content on to somebody else.
+/// Opens a doorbell as its recipient and hands the signed content on to someone else.
 #[test]
 fn a_recipient_cannot_hand_it_on() {
     let keys = inboxes(2);
@@ -245,7 +245,7 @@ proptest! {
         let at = at % bytes.len();
         match answer(&flip(&bytes, at, bit), &keys, &NETWORK) {
             Ok(None) | Err(DoorbellError::Signature(_)) => {}
-            // The text of a wrap for somebody else is no business of ours.
+            // The text of a wrap for someone else is no business of ours.
             Ok(Some(_)) => prop_assert!(at < WRAPS && at % (ENC + WRAPPED) >= ENC),
             Err(error) => prop_assert!(false, "{}", error),
         }

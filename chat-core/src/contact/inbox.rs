@@ -18,7 +18,7 @@ pub struct InboxKey {
 }
 
 impl InboxKey {
-    /// A new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut impl CryptoRng, now: Timestamp) -> Self {
         let (secret, _) = X25519HkdfSha256::gen_keypair_with_rng(rng);
         Self::new(secret, now)

@@ -7,7 +7,7 @@ use crate::params::ENVELOPE_MAX;
 /// Bytes that an encoded invitation may have: what fits into one envelope.
 pub const MAX_INVITATION: usize = ENVELOPE_MAX;
 
-/// Why bytes are no invitation, or one cannot be made.
+/// Why bytes are not an invitation, or one cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvitationError {
     /// More bytes than an invitation can have.
@@ -53,7 +53,7 @@ impl Invitation {
         }
     }
 
-    /// Reads an invitation.
+    /// Decodes an invitation.
     ///
     /// # Errors
     /// [`InvitationError`].

@@ -9,13 +9,11 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::card::{Card, CardError};
-use crate::identity::linking::code as linking;
 use crate::ids::AccountId;
 use crate::params::NetworkId;
 use crate::time::Timestamp;
+use crate::wire::scheme::{CONTACT_LINK as SCHEME, LINKING_CODE};
 
-/// What every version of the text begins with.
-pub(crate) const SCHEME: &str = "waku-chat:contact/";
 /// What this version's text begins with.
 const PREFIX: &str = "waku-chat:contact/1/";
 /// Bytes that the text may have.
@@ -23,13 +21,13 @@ pub const MAX_LINK: usize = 16 * 1024;
 /// Bytes of the checksum behind the content.
 const CHECKSUM: usize = 4;
 
-/// The secret from which topics and keys of an account's cards are derived. Who has it can find
-/// and read the cards, and learns no message by it.
+/// The secret from which topics and keys of an account's cards are derived. Its holder can find
+/// and read the cards; it opens no message.
 #[derive(Clone)]
 pub struct CardSecret(Zeroizing<[u8; 32]>);
 
 impl CardSecret {
-    /// A new secret.
+    /// Generates a new secret.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         rng.fill_bytes(bytes.as_mut_slice());
@@ -62,7 +60,7 @@ impl fmt::Debug for CardSecret {
     }
 }
 
-/// Why a text is not a contact link that can be used.
+/// Why a text is not a usable contact link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The text does not begin as a contact link does.
@@ -97,7 +95,7 @@ pub enum LinkError {
 /// Whom to write to: an account, the secret that finds its cards, and perhaps a card already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactLink {
-    /// The account.
+    /// The account to write to.
     pub account: AccountId,
     /// The secret of its cards.
     pub secret: CardSecret,
@@ -170,7 +168,7 @@ impl ContactLink {
                 // Too short to tell the version: cut off.
                 true if !plain[SCHEME.len()..].contains('/') => LinkError::Damaged,
                 true => LinkError::Version,
-                false if starts(linking::SCHEME) => LinkError::LinkingCode,
+                false if starts(LINKING_CODE) => LinkError::LinkingCode,
                 false => LinkError::NotALink,
             });
         }
@@ -208,7 +206,7 @@ impl ContactLink {
     }
 }
 
-/// Four bytes that tell a damaged link; no protection against anybody.
+/// Four bytes that show damage to a link; they protect against no attacker.
 fn checksum(content: &[u8]) -> [u8; CHECKSUM] {
     let mut hash = Sha256::new();
     hash.update(PREFIX.as_bytes());

@@ -11,7 +11,7 @@ use crate::wire::roots::{Roots, card_roots};
 use crate::wire::topic::ContentTopic;
 
 /// The lane of every card. Lanes spread what is sent on one root; here that is one envelope, and
-/// whoever looks for it asks for one topic instead of four.
+/// a reader asks for one topic instead of four.
 pub const CARD_LANE: u8 = 0;
 
 /// When a period begins.
@@ -23,7 +23,7 @@ pub fn period_start(period: u64) -> Timestamp {
 /// [`CARD_MARGIN`].
 ///
 /// Every installation of the account derives the same time, whatever its user does; and so does
-/// everybody else who has the contact link. To others it is a random time.
+/// everyone else who has the contact link. To others it is a random time.
 pub fn card_time(secret: &CardSecret, period: u64, network: &NetworkId) -> Timestamp {
     let bytes = expand::<8>(secret.as_bytes(), Label::CardTime, network, &[&period.to_be_bytes()]);
     let window = (CARD_PERIOD - CARD_MARGIN).as_secs();

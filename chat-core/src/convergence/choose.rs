@@ -4,7 +4,7 @@
 //! with the most authority down. One that is accepted strikes what the removed did on branches
 //! that do not contain it, with all that was built on that; so a removed member cannot undo its
 //! removal by a longer branch, and where two remove one another the one with more authority
-//! stays. Of what is left alive the deepest state wins.
+//! stays. Of what is left alive the deepest epoch wins.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use crate::wire::labels::{self, Label};
 /// What `choose` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The state to follow.
+    /// The epoch to follow.
     pub tip: EpochId,
     /// Commits that do not count, whatever branch they are on. With a commit all that is built on
     /// it is in here.
@@ -27,9 +27,9 @@ pub struct Choice {
     pub accepted: Vec<CommitId>,
 }
 
-/// Which state of the tree all members follow.
+/// Which epoch of the tree all members follow.
 ///
-/// "Live tip" means a live state that no live commit was made on: a commit that is struck does not
+/// "Live tip" means a live epoch that no live commit was made on: a commit that is struck does not
 /// keep its parent from winning. The root is never struck, so there is always an answer.
 pub fn choose(tree: &CommitTree, network: &NetworkId) -> Choice {
     let order = Preorder::of(tree);
@@ -159,7 +159,7 @@ impl<'a> Preorder<'a> {
     }
 
     fn winner(&self, tree: &CommitTree, struck: &[bool], network: &NetworkId) -> EpochId {
-        // For each live commit, the depth of the deepest live state on it; children come after
+        // For each live commit, the depth of the deepest live epoch on it; children come after
         // their parents, so one pass from the end sees them first.
         let mut reach: BTreeMap<EpochId, u64> = BTreeMap::new();
         for at in (0..self.nodes.len()).rev().filter(|at| !struck[*at]) {
@@ -187,7 +187,7 @@ impl<'a> Preorder<'a> {
 }
 
 /// The order of commits on one parent whose branches reach equally deep: removals first, then an
-/// order that nobody can choose for more than their own installation, then the id.
+/// order that an installation can choose only for itself, then the id.
 fn tie_break(node: &CommitNode, network: &NetworkId) -> (bool, [u8; 32], CommitId) {
     let parts: [&[u8]; 2] = [node.parent.as_bytes(), node.author.as_bytes()];
     (!node.removes(), labels::hash(Label::ChooseTie, network, &parts), node.id)

@@ -12,7 +12,7 @@ pub struct Switch {
     pub applied: Vec<CommitId>,
 }
 
-/// The way between two states of a tree, through the last one that they have in common; `None` if
+/// The way between two epochs of a tree, through the last one that they have in common; `None` if
 /// the tree does not know one of them. Both lists are empty where nothing changes.
 pub fn switch(tree: &CommitTree, from: EpochId, to: EpochId) -> Option<Switch> {
     let common = tree.divergence(&from, &to)?;

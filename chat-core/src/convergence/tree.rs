@@ -6,23 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, CommitId, EpochId, InstallationId};
 
-/// What `choose` knows of a commit. Every field follows from the parent's state and the bytes of
+/// What `choose` knows of a commit. Every field follows from the parent epoch and the bytes of
 /// the commit, so all members fill it in alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitNode {
-    /// The commit.
+    /// Id of the commit.
     pub id: CommitId,
-    /// The state that it leads to.
+    /// The epoch that it leads to.
     pub epoch: EpochId,
-    /// The state that it was made on.
+    /// The epoch that it was made on.
     pub parent: EpochId,
     /// The installation that made it.
     pub author: InstallationId,
-    /// The state in which the author's membership began.
+    /// The epoch in which the author's membership began.
     pub author_since: EpochId,
     /// The account of that installation.
     pub author_account: AccountId,
-    /// Admin number of that account in the parent's state; `None` for an account that was no admin.
+    /// Admin number of that account in the parent epoch; `None` for an account that was not an
+    /// admin.
     pub author_admin: Option<u32>,
     /// Seniority of the author in its account's log; lower is more senior.
     pub author_seniority: u32,
@@ -38,9 +39,9 @@ pub struct CommitNode {
 /// decided about the first says nothing about the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Membership {
-    /// The installation.
+    /// The installation that is cut.
     pub installation: InstallationId,
-    /// The state in which it began.
+    /// The epoch in which it began.
     pub since: EpochId,
 }
 
@@ -50,7 +51,7 @@ impl CommitNode {
         Membership { installation: self.author, since: self.author_since }
     }
 
-    /// Whether the commit takes something from somebody: a membership, or the admin's role, which
+    /// Whether the commit takes away a membership or the role of an admin, which
     /// counts alike.
     pub fn removes(&self) -> bool {
         !self.removed.is_empty() || !self.demoted.is_empty()
@@ -60,14 +61,14 @@ impl CommitNode {
 /// Why a commit does not go into the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
-    /// The state that it was made on is not in the tree. It may be once its parent arrives, or
+    /// The epoch that it was made on is not in the tree. It may be once its parent arrives, or
     /// never, if it lies before the root.
     #[error("the parent state {0} is not known")]
     Orphan(EpochId),
     /// The same commit is known with other contents: one of the two was filled in wrongly.
     #[error("the commit {0} is known with other contents")]
     CommitClash(CommitId),
-    /// Another commit, or the root, has this state already.
+    /// Another commit, or the root, has this epoch already.
     #[error("the state {0} belongs to another commit")]
     EpochClash(EpochId),
     /// The depth is not its parent's and one.
@@ -78,12 +79,12 @@ pub enum TreeError {
         /// What the commit says.
         found: u64,
     },
-    /// The tree has no such state to be cut back to.
+    /// The tree has no such epoch to be cut back to.
     #[error("the state {0} is not in the tree")]
     Unknown(EpochId),
 }
 
-/// The known commits of a group from one state on: the state in which this member joined, or to
+/// The known commits of a group from one epoch on: the epoch in which this member joined, or to
 /// which it pruned.
 ///
 /// The tree itself has no limit; its owner keeps it at [`crate::params::PUBLIC_COMMITS`] with
@@ -98,7 +99,7 @@ pub struct CommitTree {
 }
 
 impl CommitTree {
-    /// A tree of one state, `depth` commits after the group's creation.
+    /// A tree of one epoch, `depth` commits after the group's creation.
     pub fn new(root: EpochId, depth: u64) -> Self {
         Self {
             root,
@@ -109,7 +110,7 @@ impl CommitTree {
         }
     }
 
-    /// The state that the tree starts from.
+    /// The epoch that the tree starts from.
     pub fn root(&self) -> EpochId {
         self.root
     }
@@ -119,7 +120,7 @@ impl CommitTree {
         self.root_depth
     }
 
-    /// Number of commits.
+    /// How many commits the tree has.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -129,7 +130,7 @@ impl CommitTree {
         self.nodes.is_empty()
     }
 
-    /// Adds a commit. One that is known already, with the same contents, is no error.
+    /// Adds a commit. One that is known already, with the same contents, is not an error.
     ///
     /// # Errors
     /// See [`TreeError`]; the tree is unchanged.
@@ -156,17 +157,17 @@ impl CommitTree {
         self.nodes.get(id)
     }
 
-    /// The commit that leads to a state; none leads to the root.
+    /// The commit that leads to an epoch; none leads to the root.
     pub fn by_epoch(&self, epoch: &EpochId) -> Option<&CommitNode> {
         self.by_epoch.get(epoch).and_then(|id| self.nodes.get(id))
     }
 
-    /// Whether a state is in the tree.
+    /// Whether an epoch is in the tree.
     pub fn contains(&self, epoch: &EpochId) -> bool {
         *epoch == self.root || self.by_epoch.contains_key(epoch)
     }
 
-    /// Commits between the group's creation and a state.
+    /// Commits between the group's creation and an epoch.
     pub fn depth(&self, epoch: &EpochId) -> Option<u64> {
         if *epoch == self.root {
             return Some(self.root_depth);
@@ -179,12 +180,12 @@ impl CommitTree {
         self.nodes.values()
     }
 
-    /// The commits made on a state, by id.
+    /// The commits made on an epoch, by id.
     pub fn children(&self, epoch: &EpochId) -> impl Iterator<Item = &CommitNode> {
         self.children.get(epoch).into_iter().flatten().filter_map(|id| self.nodes.get(id))
     }
 
-    /// The states that no commit was made on, in no particular order; the root if it is alone.
+    /// The epochs that no commit was made on, in no particular order; the root if it is alone.
     pub fn tips(&self) -> Vec<EpochId> {
         if self.nodes.is_empty() {
             return vec![self.root];
@@ -193,8 +194,8 @@ impl CommitTree {
         self.by_epoch.keys().filter(is_tip).copied().collect()
     }
 
-    /// Whether `above` lies on the way from the root to `below`. A state is its own ancestor;
-    /// unknown states have none and are none.
+    /// Whether `above` lies on the way from the root to `below`. An epoch is its own ancestor;
+    /// unknown epochs have none and are none.
     pub fn is_ancestor(&self, above: &EpochId, below: &EpochId) -> bool {
         let Some(depth) = self.depth(above) else {
             return false;
@@ -202,7 +203,7 @@ impl CommitTree {
         self.up(below).take_while(|(_, d)| *d >= depth).any(|(epoch, _)| epoch == *above)
     }
 
-    /// The commits that lead from a state down to another, the first one first; `None` unless
+    /// The commits that lead from an epoch down to another, the first one first; `None` unless
     /// `from` is an ancestor of `to`.
     pub fn path(&self, from: &EpochId, to: &EpochId) -> Option<Vec<CommitId>> {
         if !self.is_ancestor(from, to) {
@@ -217,7 +218,7 @@ impl CommitTree {
         Some(path)
     }
 
-    /// The last state that two states have in common; `None` if one of them is unknown.
+    /// The last epoch that two epochs have in common; `None` if one of them is unknown.
     pub fn divergence(&self, a: &EpochId, b: &EpochId) -> Option<EpochId> {
         let (mut left, mut right) = (self.up(a).peekable(), self.up(b).peekable());
         loop {
@@ -234,12 +235,12 @@ impl CommitTree {
         }
     }
 
-    /// Makes a state the root: it and what was built on it stays. Returns what went, by id.
+    /// Makes an epoch the root: it and what was built on it stays. Returns what went, by id.
     ///
     /// Branches that go take their removals with them, so prune where `choose` is settled.
     ///
     /// # Errors
-    /// [`TreeError::Unknown`] if there is no such state; the tree is unchanged.
+    /// [`TreeError::Unknown`] if there is no such epoch; the tree is unchanged.
     pub fn prune_to(&mut self, root: &EpochId) -> Result<Vec<CommitNode>, TreeError> {
         let depth = self.depth(root).ok_or(TreeError::Unknown(*root))?;
         let mut kept = CommitTree::new(*root, depth);
@@ -275,7 +276,7 @@ impl CommitTree {
         Some(node)
     }
 
-    /// The states from `epoch` up to the root, both included, with their depths.
+    /// The epochs from `epoch` up to the root, both included, with their depths.
     fn up(&self, epoch: &EpochId) -> impl Iterator<Item = (EpochId, u64)> + '_ {
         let first = self.depth(epoch).map(|depth| (*epoch, depth));
         std::iter::successors(first, |(epoch, depth)| {

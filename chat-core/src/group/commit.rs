@@ -20,28 +20,28 @@ use crate::wire::item::commit_id;
 pub struct CommitPlan {
     /// Key packages to add, validated.
     pub adds: Vec<KeyPackage>,
-    /// Leaves to remove.
+    /// Indices of the leaves to remove.
     pub removes: Vec<u32>,
     /// The policy afterwards, if it changes.
     pub policy: Option<GroupPolicy>,
-    /// Whether the own path is to be renewed though nothing else asks for it.
+    /// Whether to renew the committer's path though nothing else asks for it.
     pub self_update: bool,
     /// The encoded header: the commit's authenticated data.
     pub header: Vec<u8>,
-    /// The encoded join info, where somebody is added.
+    /// The encoded join info, where a member is added.
     pub join_info: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// A commit that was made, with the state that it leads to.
+/// A commit that was made, with the epoch that it leads to.
 #[derive(Debug)]
 pub struct BuiltCommit {
-    /// The state after it.
+    /// The epoch after it.
     pub mls: Mls,
     /// The `MLSMessage` with the commit.
     pub message: Vec<u8>,
-    /// Its id.
+    /// The commit id.
     pub id: CommitId,
-    /// The `MLSMessage` with the Welcome, where somebody was added.
+    /// The `MLSMessage` with the Welcome, where a member was added.
     pub welcome: Option<Vec<u8>>,
 }
 
@@ -50,7 +50,7 @@ pub struct BuiltCommit {
 /// Adds alone carry no path; whatever removes, changes the policy or updates does.
 ///
 /// # Errors
-/// Those of openmls.
+/// Any error of openmls.
 pub fn build(
     parent: &Mls,
     rng: &SharedRng,

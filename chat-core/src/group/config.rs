@@ -1,4 +1,4 @@
-//! How MLS is set up: extension types, capabilities, wire formats, ratchets (DESIGN §5, §7, §9).
+//! How MLS is set up: extension types, capabilities, wire formats, ratchets.
 
 use openmls::extensions::{
     Extension, ExtensionType, Extensions, RequiredCapabilitiesExtension, UnknownExtension,

@@ -26,7 +26,7 @@ use tls_codec::SecretVLBytes;
 
 use super::rows::Rows;
 
-/// The ciphersuite of every group (DESIGN §2).
+/// The ciphersuite of every group (see `docs/PROTOCOL.md`).
 pub const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
 
@@ -348,7 +348,7 @@ fn encapsulated(bytes: &[u8]) -> Result<<Kem as hpke::Kem>::EncappedKey, CryptoE
     <Kem as hpke::Kem>::EncappedKey::from_bytes(bytes).map_err(|_| CryptoError::HpkeDecryptionError)
 }
 
-/// Cryptography, randomness and the rows of one state, as openmls wants them together.
+/// Cryptography, randomness and the rows of one epoch, as openmls wants them together.
 #[derive(Debug)]
 pub struct Provider {
     crypto: Crypto,
@@ -356,12 +356,12 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider over the rows of one state.
+    /// A provider over the rows of one epoch.
     pub fn new(rng: &SharedRng, rows: Rows) -> Self {
         Self { crypto: Crypto { rng: rng.clone() }, rows }
     }
 
-    /// The rows.
+    /// The rows of openmls's storage.
     pub fn rows(&self) -> &Rows {
         &self.rows
     }

@@ -15,14 +15,14 @@ pub enum GroupError {
     /// A leaf's credential, key, lifetime or extensions are not as they must be.
     #[error("a leaf is not valid: {0}")]
     Leaf(String),
-    /// A message claims to come from the own leaf, and is none that was sent from here. Anybody in
-    /// the group can make that claim; it is not signed.
+    /// A message claims to come from this installation's own leaf, and was not sent from here.
+    /// Anyone in the group can make that claim; it is not signed.
     #[error("a message in the name of this device")]
     OwnLeaf,
     /// What is inside cannot be read.
     #[error("the content cannot be read: {0}")]
     Content(String),
-    /// What was sent in this state is not what the mark outside of it says: sending again could
+    /// What was sent in this epoch is not what the mark outside of it says: sending again could
     /// use a key twice.
     #[error("this state must not be used to send")]
     ReadOnly,

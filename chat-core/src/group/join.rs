@@ -18,7 +18,7 @@ use crate::params::NetworkId;
 /// A group that was joined.
 #[derive(Debug)]
 pub struct Joined {
-    /// Its state.
+    /// The MLS state of the group.
     pub mls: Mls,
     /// What the inviter said beyond MLS, signed by its leaf.
     pub info: JoinInfo,
@@ -26,7 +26,7 @@ pub struct Joined {
     pub leaves: Vec<Leaf>,
     /// The leaf that invited.
     pub inviter: u32,
-    /// The policy.
+    /// Who may do what in the group.
     pub policy: GroupPolicy,
     /// The reference of the key package that was used.
     pub reference: Vec<u8>,
@@ -76,7 +76,7 @@ pub fn join(
     let info = JoinInfo::decode(&info)?;
     let inviter = staged.welcome_sender_index().u32();
     let group = staged.into_group(&provider).map_err(GroupError::mls)?;
-    // The private part of the key package stays where it is kept; it is no part of the state.
+    // The private part of the key package stays where it is kept; it is not part of the state.
     provider.rows().forget(rows.keys());
     let mls = Mls { provider, group };
     let leaves = mls.verified_leaves(network)?;

@@ -1,5 +1,5 @@
 //! What a joiner needs beyond MLS: roots, slot, the beginnings of memberships and the heads of
-//! chains. It travels in a GroupInfo extension, so that the inviter's leaf signs it (DESIGN §4).
+//! chains. It travels in a GroupInfo extension, so that the inviter's leaf signs it.
 
 use prost::Message;
 use zeroize::{Zeroize, Zeroizing};
@@ -60,7 +60,7 @@ struct JoinInfoProto {
 pub struct JoinHead {
     /// The installation's leaf.
     pub leaf: u32,
-    /// Its number.
+    /// Number of the item.
     pub seq: u64,
     /// The first eight bytes of its hash.
     pub hash: [u8; 8],
@@ -83,7 +83,7 @@ pub struct JoinInfo {
 }
 
 impl JoinInfo {
-    /// The bytes.
+    /// Encodes the join info.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut proto = JoinInfoProto {
             slot: self.slot.0,
@@ -113,7 +113,7 @@ impl JoinInfo {
         out
     }
 
-    /// Reads the bytes.
+    /// Decodes join info.
     ///
     /// # Errors
     /// [`GroupError::Content`] for anything that [`JoinInfo::encode`] does not write.

@@ -1,4 +1,4 @@
-//! One state of a group: an openmls group on the rows of one epoch id.
+//! One epoch of a group: an openmls group on the rows of one epoch id.
 
 use openmls::group::{MlsGroup, StagedCommit};
 use openmls::prelude::{
@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 use super::config::{capabilities, create_config, leaf_inbox};
 use super::crypto::{Provider, SharedRng};
 use super::error::GroupError;
+use super::pages::RawRows;
 use super::policy::{GroupPolicy, POLICY_EXTENSION};
-use super::rows::{RawRows, Rows};
+use super::rows::Rows;
 use super::state::Leaf;
 use crate::identity::Enrolment;
 use crate::identity::credential::{CREDENTIAL_TYPE, Credential as AccountCredential};
@@ -43,15 +44,15 @@ impl std::fmt::Debug for Mls {
 pub struct Opened {
     /// The leaf that sent it.
     pub leaf: u32,
-    /// What it says.
+    /// The decrypted application data.
     pub plaintext: Zeroizing<Vec<u8>>,
 }
 
 impl Mls {
-    /// Makes a new group with the own leaf in it.
+    /// Makes a new group whose only member is this installation.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn create(
         rng: &SharedRng,
         id: &GroupId,
@@ -72,7 +73,7 @@ impl Mls {
         Ok(Self { provider, group })
     }
 
-    /// Loads a group from the rows of one of its states.
+    /// Loads a group from the rows of one of its epochs.
     ///
     /// # Errors
     /// [`GroupError::Load`] where rows are missing or damaged.
@@ -88,7 +89,7 @@ impl Mls {
         Ok(Self { provider, group })
     }
 
-    /// A copy on rows of its own, on which a commit is built or staged: never on the state itself.
+    /// A copy on rows of its own, on which a commit is built or staged: never on the original.
     ///
     /// # Errors
     /// Those of [`Mls::load`].
@@ -116,12 +117,12 @@ impl Mls {
         self.group.epoch().as_u64()
     }
 
-    /// The epoch id.
+    /// The id of this epoch.
     pub fn epoch_id(&self, network: &NetworkId) -> EpochId {
         epoch_id(self.group.epoch_authenticator().as_slice(), network)
     }
 
-    /// The own leaf.
+    /// This installation's leaf index.
     pub fn own_leaf(&self) -> u32 {
         self.group.own_leaf_index().u32()
     }
@@ -157,10 +158,10 @@ impl Mls {
             .collect()
     }
 
-    /// A secret that all members of this state share, for a root.
+    /// A secret that all members of this epoch share, for a root.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn export(
         &self,
         label: Label,
@@ -185,7 +186,7 @@ impl Mls {
     /// Encrypts an application message: an `MLSMessage` with a PrivateMessage.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn encrypt(
         &mut self,
         key: &InstallationKey,
@@ -199,7 +200,7 @@ impl Mls {
             .map_err(GroupError::mls)
     }
 
-    /// Opens an application message. On an error, drop this state and load it again.
+    /// Opens an application message. On an error, drop this value and load the epoch again.
     ///
     /// # Errors
     /// [`GroupError::Mls`] where it does not open, [`GroupError::Format`] where it is no

@@ -1,4 +1,4 @@
-//! One MLS group: its states, commits and messages. Nothing here decides which commits count; that
+//! One MLS group: its epochs, commits and messages. Nothing here decides which commits count; that
 //! is `convergence`.
 
 pub mod commit;
@@ -12,7 +12,9 @@ pub mod mls;
 #[doc(hidden)]
 pub mod observe;
 pub mod package;
+pub mod pages;
 pub mod policy;
 pub mod rows;
 pub mod stage;
 pub mod state;
+mod storage;

@@ -1,5 +1,5 @@
-//! Which keys sealed what, for simulations: the AEAD key of a private message belongs to one (epoch,
-//! leaf, generation), so two plaintexts under one key are two plaintexts of one generation.
+//! Which keys sealed what, for simulations: the AEAD key of a private message belongs to one
+//! (epoch, leaf, generation), so two plaintexts under one key are two plaintexts of one generation.
 //!
 //! This looks at openmls where it meets the cryptography, and shares nothing with the books that
 //! `machine` keeps of generations. Nothing is recorded on a thread that has not asked for it.

@@ -11,7 +11,8 @@ use super::config::{capabilities, endless, leaf_extensions};
 use super::crypto::{CIPHERSUITE, Provider, SharedRng};
 use super::error::GroupError;
 use super::mls::{credential_with_key, verify_leaf};
-use super::rows::{RawRows, Rows};
+use super::pages::RawRows;
+use super::rows::Rows;
 use super::state::Leaf;
 use crate::identity::installation::InstallationKey;
 use crate::params::NetworkId;
@@ -22,7 +23,7 @@ use crate::time::Timestamp;
 pub struct OwnPackage {
     /// Its reference (RFC 9420 §5.2).
     pub reference: Vec<u8>,
-    /// What others get.
+    /// The key package as others receive it.
     pub public: Vec<u8>,
     /// When it was made.
     pub made_at: Timestamp,
@@ -36,10 +37,10 @@ impl std::fmt::Debug for OwnPackage {
 }
 
 impl OwnPackage {
-    /// Makes one.
+    /// Makes a key package with its private part.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn make(
         rng: &SharedRng,
         key: &InstallationKey,
@@ -71,7 +72,7 @@ impl OwnPackage {
     }
 }
 
-/// Reads and checks a key package of somebody else.
+/// Reads and checks a key package of another installation.
 ///
 /// # Errors
 /// [`GroupError::Format`] or [`GroupError::Leaf`].
@@ -92,10 +93,10 @@ pub fn read_package(
     Ok((package, leaf))
 }
 
-/// The reference of a key package of somebody else.
+/// The reference of a key package of another installation.
 ///
 /// # Errors
-/// Those of openmls.
+/// Any error of openmls.
 pub fn reference(package: &KeyPackage, rng: &SharedRng) -> Result<Vec<u8>, GroupError> {
     let provider = Provider::new(rng, Rows::default());
     Ok(package.hash_ref(provider.crypto()).map_err(GroupError::mls)?.as_slice().to_vec())

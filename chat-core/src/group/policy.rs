@@ -21,7 +21,7 @@ pub use rules::{
 /// Type of the GroupContext extension that holds a [`GroupPolicy`] (RFC 9420 §17.3, private use).
 pub const POLICY_EXTENSION: u16 = 0xF001;
 
-/// Why bytes are no policy.
+/// Why bytes are not a valid policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// The bytes end too early.
@@ -42,7 +42,7 @@ pub enum PolicyError {
     /// A text is not UTF-8.
     #[error("a text of the group policy is not UTF-8")]
     NotText,
-    /// There are no admins, or more than [`MAX_ADMINS`].
+    /// There is no admin, or more than [`MAX_ADMINS`].
     #[error("a group has 1 to {MAX_ADMINS} admins, not {0}")]
     AdminCount(usize),
     /// The admins are not in ascending order, or one is there twice.

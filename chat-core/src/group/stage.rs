@@ -1,5 +1,5 @@
-//! Judging a commit of somebody else: staged on a copy of its parent's rows, read wholly, and
-//! merged there once it is found valid.
+//! Judging a commit of another installation: staged on a copy of its parent's rows, read wholly,
+//! and merged there once it is found valid.
 
 use openmls::extensions::ExtensionType;
 use openmls::group::StagedCommit;
@@ -20,7 +20,7 @@ pub struct Staged {
     staged: Box<StagedCommit>,
     /// The leaf that made it.
     pub author: u32,
-    /// Its authenticated data.
+    /// The header in its authenticated data.
     pub header: CommitHeader,
     /// Leaves that it adds, verified; their index is not known before the merge.
     pub added: Vec<Leaf>,
@@ -137,10 +137,10 @@ fn policy_after(
 }
 
 impl Staged {
-    /// Merges it; the state after it.
+    /// Merges it; the epoch after it.
     ///
     /// # Errors
-    /// Those of openmls.
+    /// Any error of openmls.
     pub fn merge(mut self) -> Result<Mls, GroupError> {
         self.child.merge(*self.staged)?;
         Ok(self.child)

@@ -1,4 +1,4 @@
-//! What is known of one state of a group besides its MLS rows, and the roots that it uses.
+//! What is known of one epoch of a group besides its MLS rows, and the roots that it uses.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,9 +20,9 @@ pub type LineId = [u8; 16];
 /// A leaf of the tree, its credential verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaf {
-    /// Its index.
+    /// Leaf index in the ratchet tree.
     pub leaf: u32,
-    /// Whose it is.
+    /// The account of the leaf.
     pub account: AccountId,
     /// Which installation it is.
     pub installation: InstallationId,
@@ -34,18 +34,18 @@ pub struct Leaf {
     pub chain: Vec<Enrolment>,
     /// The installation's inbox key.
     pub inbox: [u8; 32],
-    /// The state in which this membership began; none: the one that is described.
+    /// The epoch in which this membership began; none: the one that is described.
     pub since: Option<EpochId>,
 }
 
-/// One state of a group.
+/// One epoch of a group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StateInfo {
-    /// Its id.
+    /// The epoch id.
     pub epoch: EpochId,
     /// Its MLS epoch number; also its depth in the tree of commits.
     pub number: u64,
-    /// The state that its commit was made on; none: where this device came in.
+    /// The epoch that its commit was made on; none: where this device came in.
     pub parent: Option<EpochId>,
     /// The commit that led here; none: where this device came in.
     pub commit: Option<CommitId>,
@@ -57,21 +57,21 @@ pub struct StateInfo {
     policy: Vec<u8>,
     /// Topic roots: each holds from its slot on, until that of the next.
     pub topics: Vec<(Slot, LineId)>,
-    /// The sealing root.
+    /// Which root seals envelopes.
     pub seal: LineId,
-    /// When this device came to know the state.
+    /// When this device came to know the epoch.
     pub created_at: Timestamp,
-    /// When it came to know the state that the roots come from.
+    /// When it came to know the epoch that the roots come from.
     pub rooted_at: Timestamp,
     /// The last number that counts of each membership that its commit ended: whose it was, and the
-    /// state in which it began.
+    /// epoch in which it began.
     pub cuts: Vec<(InstallationId, EpochId, u64)>,
-    /// Whether its commit removed somebody who had asked for it.
+    /// Whether its commit removed an installation that had asked to leave.
     pub left: bool,
 }
 
 impl StateInfo {
-    /// Describes a state.
+    /// Describes an epoch.
     ///
     /// # Errors
     /// [`GroupError::Content`] for a policy that is not valid.
@@ -170,7 +170,7 @@ impl StateInfo {
             .map_or(self.seal, |(_, line)| *line)
     }
 
-    /// The topic roots of a state that follows this one. A commit that rotates gives a new one,
+    /// The topic roots of an epoch that follows this one. A commit that rotates gives a new one,
     /// which holds from the boundary after the commit's slot.
     pub fn topics_after(&self, commit_slot: Slot, rotated: Option<LineId>) -> Vec<(Slot, LineId)> {
         let mut topics = self.topics.clone();
@@ -179,7 +179,7 @@ impl StateInfo {
             topics.retain(|(start, _)| *start < from);
             topics.push((from, line));
         }
-        // Those that were superseded before the last commit's slot are of no use to later states.
+        // Those that were superseded before the last commit's slot are of no use to later epochs.
         while topics.len() > 1 && topics[1].0 < commit_slot.back(1) {
             topics.remove(0);
         }
@@ -246,7 +246,7 @@ impl RootLines {
         )
     }
 
-    /// Adds a root.
+    /// Adds a root or replaces the one with this id.
     pub fn insert(&mut self, id: LineId, root: Root) {
         self.0.insert(id, Line::new(root));
     }
@@ -256,12 +256,12 @@ impl RootLines {
         self.0.get(id).map(|line| &line.root)
     }
 
-    /// All roots.
+    /// All roots, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&LineId, &Root)> {
         self.0.iter().map(|(id, line)| (id, &line.root))
     }
 
-    /// Forgets roots that no state uses; which.
+    /// Forgets roots that no epoch uses; which.
     pub fn retain(&mut self, used: impl Fn(&LineId) -> bool) -> Vec<LineId> {
         let gone: Vec<LineId> = self.0.keys().filter(|id| !used(id)).copied().collect();
         for id in &gone {
@@ -282,7 +282,7 @@ impl RootLines {
         moved
     }
 
-    /// The root that a state seals with in a slot. In a slot before the one that it begins in, its
+    /// The root that an epoch seals with in a slot. In a slot before the one that it begins in, its
     /// first value: a commit that rotates may be of a clock that is ahead of ours, and what is sent
     /// after it must not go out under the old root.
     ///
@@ -302,7 +302,7 @@ impl RootLines {
         line.at(slot, network)
     }
 
-    /// The roots under which a state sends in a slot.
+    /// The roots under which an epoch sends in a slot.
     ///
     /// # Errors
     /// [`RootError::Past`] where the topics of the slot cannot be had: the value was deleted, or
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(early.seal.expose(), &[7; 32]);
         let later = lines.roots(&state, Slot(11), &network).unwrap();
         assert_ne!(later.seal.expose(), &[7; 32]);
-        // Topics are not to be had early: they would be others than everybody's.
+        // No topics of a later slot: they would differ from everyone else's.
         assert!(lines.roots(&state, Slot(2), &network).is_err());
     }
 

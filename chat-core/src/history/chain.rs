@@ -5,12 +5,12 @@
 //! author's previous item in the same epoch. A receiver counts as missing only what was sent in
 //! epochs that it was a member of, so it has to know which numbers those are:
 //!
-//! - An installation that was added while we were a member can only have sent in states that we
+//! - An installation that was added while we were a member can only have sent in epochs that we
 //!   were members of: all its numbers count ([`Chain::from_start`]).
 //! - Of an installation that was there before us, the first number that counts is the lowest one
 //!   that is known to be of an epoch of ours: received, or named as `prev_in_epoch` by an item that
 //!   was received. From there on numbers count too, except those that an item leaps over inside its
-//!   own epoch: these were sent in other epochs, perhaps not ours, and are missing only if somebody
+//!   own epoch: these were sent in other epochs, perhaps not ours, and are missing only if someone
 //!   names them ([`Chain::joined`]).
 //!
 //! What counts is a function of the set of items received, not of their order.
@@ -56,7 +56,7 @@ pub struct Received {
 pub enum Observed {
     /// Seen for the first time.
     New,
-    /// Seen before.
+    /// The item was received before.
     Duplicate,
     /// So far back that it is not known whether it was seen.
     Stale,
@@ -261,7 +261,7 @@ impl Chain {
         self.cut
     }
 
-    /// The latest item received: what the own heads say.
+    /// The latest item received: what this installation announces as the head.
     pub fn tip(&self) -> Option<Tip> {
         self.tip
     }

@@ -169,7 +169,7 @@ proptest! {
         prop_assert_eq!(rmp_serde::from_slice::<Chain>(&bytes).unwrap(), chain);
     }
 
-    /// Of somebody who came after us, exactly what was lost before the last that came is missing.
+    /// Of someone who came after us, exactly what was lost before the last that came is missing.
     #[test]
     fn losses_of_a_newcomer_are_found_exactly(
         epochs in prop::collection::vec(0usize..3, 1..40),
@@ -189,7 +189,7 @@ proptest! {
         prop_assert_eq!(numbers(&chain.missing()), expected);
     }
 
-    /// Of somebody who was there before us: what we join into makes no gap, in whatever order its
+    /// Of someone who was there before us: what we join into makes no gap, in whatever order its
     /// items come, and what is lost after that is found.
     #[test]
     fn joining_makes_no_gap(
@@ -223,7 +223,7 @@ proptest! {
         }
     }
 
-    /// Somebody who goes to and fro between an epoch of ours and a branch that we never were on
+    /// Someone who goes to and fro between an epoch of ours and a branch that we never were on
     /// leaves no gap there. (With losses on top, what lies between two of them cannot be told
     /// apart; but what an item names is always found.)
     #[test]

@@ -15,7 +15,7 @@ use crate::history::ranges::Ranges;
 use crate::ids::{AccountId, EpochId, InstallationId};
 use crate::time::Timestamp;
 
-/// Claims of one account that nobody else supports and that are looked into at once; further ones
+/// Claims of one account that no one else supports and that are looked into at once; further ones
 /// wait until some of these are settled.
 pub const CLAIM_BUDGET: usize = 64;
 
@@ -53,7 +53,7 @@ pub enum GapState {
 /// Numbers whose state changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GapChange {
-    /// The numbers.
+    /// The numbers that changed, of one installation.
     pub span: Span,
     /// Since when they were missed, if they were: tells whether the user was bothered with it.
     pub missed_since: Option<Timestamp>,
@@ -75,7 +75,7 @@ pub struct Missing {
 /// What another member's head says, with what its receiver knows about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    /// The head.
+    /// The head that was claimed.
     pub head: Head,
     /// The account of the installation that the head names.
     pub account: AccountId,
@@ -88,7 +88,7 @@ pub struct Claim<'a> {
 /// How a search ended without the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nobody has it any more.
+    /// No one has the item any more.
     Lost,
     /// It is here, and cannot be read.
     Undecryptable,
@@ -232,7 +232,7 @@ impl Gaps {
         out
     }
 
-    /// How many numbers nobody but this account says are missing.
+    /// How many numbers no one but this account says are missing.
     fn lone_claims(&self, claimant: &AccountId) -> usize {
         let of = |track: &Track| {
             let alone = |(seq, by): (u64, &BTreeSet<AccountId>)| {

@@ -161,7 +161,7 @@ fn a_search_ends_and_may_still_be_proved_wrong() {
         assert_eq!(gaps.state(&FROM, first, &chain), Some(state));
     }
     assert_eq!(spans(&gaps.missing()), [(6, 7)]);
-    // Nobody brings them up again.
+    // No one brings them up again.
     for n in 1..4 {
         assert_eq!(gaps.claims(account(n), &[claim(&chain, 3, OURS[0])], LATER), []);
     }
@@ -268,7 +268,7 @@ proptest! {
         let sent = Author::history(epochs.iter().map(|e| all[*e]));
         let items = picks.iter().filter_map(|at| sent.get(*at)).filter(|i| OURS.contains(&i.epoch));
         let mut events: Vec<Event> = items.map(|i| Event::Item(*i)).collect();
-        // Everybody tells the truth, as far as it was told.
+        // Everyone tells the truth, as far as it was told.
         events.extend(claims.iter().filter_map(|(by, at)| {
             let item = sent.get(*at)?;
             Some(Event::Claim { by: *by, seq: item.seq, epoch: item.epoch })

@@ -1,8 +1,8 @@
 //! Heads: what a message says about the messages of others.
 //!
 //! They acknowledge, and they tell others that something exists. Each message carries the latest
-//! item of those installations that sent something since the own last message, a few at a time;
-//! in a busy group those that had to wait are first the next time.
+//! item of those installations that sent something since this installation's last message, a few at
+//! a time; in a busy group those that had to wait are first the next time.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::history::chain::Tip;
 use crate::ids::{EpochId, InstallationId, ItemHash};
 use crate::params::MAX_HEADS;
 
-/// The latest item that somebody has from an installation.
+/// The latest item that an installation has from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Whose item.
+    /// The author of the item.
     pub installation: InstallationId,
     /// The epoch that it was sent in.
     pub epoch: EpochId,
@@ -25,7 +25,7 @@ pub struct Head {
     pub hash: ItemHash,
 }
 
-/// Which heads were sent already, and who is next.
+/// Which heads were announced already, and whose is next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HeadRotation {
     said: BTreeMap<InstallationId, (u64, ItemHash)>,

@@ -2,7 +2,7 @@
 //!
 //! Each installation numbers what it sends to a group. [`chain`] keeps what was received from one
 //! installation and what its own signature proves about the rest; [`gaps`] adds what others claim
-//! and says what is missing from whom; [`heads`] picks what the own next message says about
+//! and says what is missing from whom; [`heads`] picks what the next message says about
 //! others. All of it is pure state: no database, no clock.
 
 pub mod chain;

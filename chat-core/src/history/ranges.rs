@@ -53,12 +53,12 @@ impl Ranges {
         self.0.iter().map(|(first, last)| (*first, *last))
     }
 
-    /// The lowest number.
+    /// The lowest number, if there is one.
     pub fn first(&self) -> Option<u64> {
         self.0.first_key_value().map(|(first, _)| *first)
     }
 
-    /// The highest number.
+    /// The highest number, if there is one.
     pub fn last(&self) -> Option<u64> {
         self.0.last_key_value().map(|(_, last)| *last)
     }

@@ -10,7 +10,7 @@ use crate::ids::{EpochId, ItemHash};
 
 /// Epochs that the receiver is a member of; the first is its first.
 pub(super) const OURS: [EpochId; 3] = [EpochId([1; 32]), EpochId([2; 32]), EpochId([3; 32])];
-/// Epochs that it is no member of.
+/// Epochs that it is not a member of.
 pub(super) const THEIRS: [EpochId; 2] = [EpochId([101; 32]), EpochId([102; 32])];
 
 /// An honest author.

@@ -1,9 +1,8 @@
-//! The leaf credential: why a leaf belongs to an account, checkable by anybody offline.
+//! The leaf credential: why a leaf belongs to an account, checkable by anyone offline.
 
 use prost::Message;
 
-use super::entry::{Author, Entry, EntryBody, EntryError};
-use super::log::{Log, LogState};
+use super::log::{Author, Entry, EntryBody, EntryError, Log};
 use crate::ids::{AccountId, EntryHash, IdError, InstallationId};
 use crate::params::{MAX_LOG_ENTRIES, NetworkId};
 
@@ -47,7 +46,7 @@ pub enum CredentialError {
 /// A credential says that the leaf was authorised. That it still is only a log can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// The account.
+    /// The account that the leaf belongs to.
     pub account: AccountId,
     /// Entries from the account key to the leaf.
     pub chain: Vec<Entry>,
@@ -58,12 +57,12 @@ pub struct Credential {
 /// What a verified credential says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// The account.
+    /// The account that the leaf belongs to.
     pub account: AccountId,
     /// The installation: the leaf's signature key.
     pub installation: InstallationId,
-    /// Depth of its enrolment in the account's log; lower is more senior. It is claimed by whoever
-    /// enrolled the installation, and always greater than that one's own, so nobody can make a
+    /// Depth of its enrolment in the account's log; lower is more senior. It is claimed by the key
+    /// that enrolled the installation, and always greater than that one's own, so no one can make a
     /// device that is more senior than the one that made it.
     pub seniority: u32,
     /// Entries from the account key to the leaf, without proofs of possession.
@@ -95,7 +94,7 @@ impl Credential {
         let mut next = log.get(&info.entry);
         while let Some(entry) = next {
             chain.push(entry.without_possession());
-            next = log.link_above(entry, &state);
+            next = log.link_above(entry, state);
         }
         chain.reverse();
         let credential = Self { account: log.account(), chain, log_head: log.head() };
@@ -169,30 +168,6 @@ impl Credential {
     }
 }
 
-impl Log {
-    /// The enrolment of an entry's author through which it was made: the latest on which it builds
-    /// and that counts. The latest, since a Revoke that the account key undid is no warrant against
-    /// what its author enrolled afterwards. For what a Checkpoint lists, whose own parents may be
-    /// forgotten: the one that was kept.
-    fn link_above(&self, entry: &Entry, state: &LogState) -> Option<&Entry> {
-        let Author::Installation(author) = entry.author() else {
-            return None;
-        };
-        let of_author = |e: &&Entry| {
-            e.body().enrols() && e.body().installation() == author && e.depth() < entry.depth()
-        };
-        let mut placed = self.entries();
-        placed.retain(|e| of_author(e) && self.is_senior(&e.hash(), &entry.hash()));
-        placed.retain(|e| !state.void.contains(&e.hash()));
-        let kept = || {
-            let listed = self.entries().into_iter().filter(|e| self.lists(&e.hash()));
-            let all = listed.chain(self.evidence.values());
-            all.filter(of_author).max_by_key(|e| (e.depth(), e.hash()))
-        };
-        placed.pop().or_else(kept)
-    }
-}
-
 impl Member {
     /// Checks the signatures of the chain.
     pub(crate) fn verify_chain(&self) -> Result<(), CredentialError> {
@@ -209,8 +184,8 @@ impl Member {
 mod tests {
     use super::*;
     use crate::identity::InstallationKey;
-    use crate::identity::entry::Draft;
     use crate::identity::log::EntrySigner;
+    use crate::identity::log::{Draft, Ground};
     use crate::identity::testing::{NETWORK, NOW, OTHER_NETWORK, Person, flip, revoke};
     use proptest::prelude::*;
 
@@ -300,7 +275,7 @@ mod tests {
             body: EntryBody::Add { installation: third.id() },
             issued_at: NOW,
             possession: None,
-            ground: crate::identity::entry::Ground::default(),
+            ground: Ground::default(),
         }
         .sign(EntrySigner::Installation(&second));
         let chain = vec![good.chain[0].clone(), good.chain[1].clone(), forged];

@@ -8,11 +8,13 @@ use openmls_traits::types::SignatureScheme;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::entry::ROLE_HOLDER;
 use super::keys::KeyPair;
 use crate::ids::{AccountId, InstallationId};
 use crate::params::NetworkId;
 use crate::wire::labels::{self, Label};
+
+/// First part of what an installation signs to belong to an account.
+const ROLE_HOLDER: &[u8] = b"holder";
 
 /// Why a signature does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +36,7 @@ pub enum SignatureError {
 pub struct InstallationKey(KeyPair);
 
 impl InstallationKey {
-    /// A new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self(KeyPair::generate(rng))
     }
@@ -84,7 +86,7 @@ impl fmt::Debug for InstallationKey {
 
 /// An identifier that is an Ed25519 public key.
 pub trait PublicId {
-    /// The public key.
+    /// The bytes of the Ed25519 public key.
     fn public_key(&self) -> &[u8; 32];
 }
 
@@ -102,11 +104,11 @@ impl PublicId for InstallationId {
 
 /// Checks a signature by `id` over `parts`, under a label and a network.
 ///
-/// Strict: keys of small order and encodings that are not canonical are refused, so that everybody
+/// Strict: keys of small order and encodings that are not canonical are refused, so that everyone
 /// comes to the same answer.
 ///
 /// # Errors
-/// [`SignatureError`] if `id` is no usable key or the signature does not hold.
+/// [`SignatureError`] if `id` is not a usable key or the signature does not hold.
 pub fn verify(
     id: &impl PublicId,
     label: Label,
@@ -121,6 +123,20 @@ pub fn verify(
     let signature = Signature::from_slice(signature).map_err(|_| SignatureError::Signature)?;
     key.verify_strict(&labels::encode(label, network, parts), &signature)
         .map_err(|_| SignatureError::Signature)
+}
+
+/// Checks what [`InstallationKey::prove_possession`] gave.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_possession(
+    installation: &InstallationId,
+    account: &AccountId,
+    network: &NetworkId,
+    signature: &[u8],
+) -> Result<(), SignatureError> {
+    let parts: [&[u8]; 2] = [ROLE_HOLDER, account.as_bytes()];
+    verify(installation, Label::LogEntrySignature, network, &parts, signature)
 }
 
 #[cfg(test)]

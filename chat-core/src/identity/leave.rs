@@ -10,7 +10,7 @@ use crate::wire::labels::Label;
 /// Bytes that an encoded wish may have.
 const MAX_WISH: usize = 512;
 
-/// Why bytes are no wish to leave.
+/// Why bytes are not a valid wish to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LeaveError {
     /// Not the encoding of a wish.
@@ -27,7 +27,7 @@ pub enum LeaveError {
 /// installation came back; and the last item it sent, above which the removal cuts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaveWish {
-    /// The group.
+    /// The group that the installation leaves.
     pub group: GroupId,
     /// Who wants to leave.
     pub installation: InstallationId,

@@ -4,32 +4,23 @@
 //! in. Formats are written down in `docs/protocol/identity.md`.
 
 pub mod account;
-mod checkpoint;
 pub mod credential;
-mod enrolment;
-mod entry;
-mod ground;
 pub mod installation;
 mod keys;
 pub mod leave;
 pub mod linking;
 pub mod log;
 pub mod phrase;
-mod rebuild;
-mod state;
-mod warrant;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use account::AccountKey;
 pub use credential::{CREDENTIAL_TYPE, Credential, CredentialError, Member};
-pub use enrolment::Enrolment;
 pub use installation::{InstallationKey, SignatureError, verify};
 pub use leave::{LeaveError, LeaveWish};
 pub use log::{
-    Author, Entry, EntryBody, EntryError, EntrySigner, Inserted, InstallationInfo, Log, LogError,
-    LogState, Revocation,
+    Author, Enrolment, Entry, EntryBody, EntryError, EntrySigner, Inserted, InstallationInfo,
+    InstallationRecord, Log, LogError, LogState, Revocation, Standing,
 };
 pub use phrase::{PhraseError, RecoveryPhrase};
-pub use warrant::{InstallationRecord, Standing};

@@ -5,13 +5,15 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::tables::{MessageRow, int, message_rows, uint};
-use super::{Store, StoreError, encode};
+use super::connection::Store;
+use super::encoding::{encode, int, uint};
+use super::error::StoreError;
+use super::messages::{MessageRow, message};
 use crate::ids::{GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 
-/// Where the ids of messages begin on an installation that may be handed older ones: those go below,
-/// so that the history stays in order. No account sends so many messages.
+/// Where the ids of messages begin on an installation that may be handed older ones: those go
+/// below, so that the history stays in order. No account sends so many messages.
 const FIRST_ID: i64 = 1 << 40;
 
 /// Messages to be handed over.
@@ -35,9 +37,8 @@ impl Store {
     /// The id after the last message that is there, and how many there are that were sent since.
     pub(crate) fn stretch_end(&self, since: Timestamp) -> Result<(u64, u64), StoreError> {
         let sql = "SELECT COALESCE(MAX(id), 0) + 1, COUNT(*) FROM message WHERE sent_at >= ?1";
-        let mut statement = self.conn.prepare_cached(sql)?;
         let read = |row: &rusqlite::Row<'_>| Ok((uint(row.get(0)?), uint(row.get(1)?)));
-        Ok(statement.query_row(params![int(since.0)], read)?)
+        Ok(self.read_one(sql, params![since], read)?.unwrap_or_default())
     }
 
     /// The newest messages of a stretch, of all groups, with their groups.
@@ -46,19 +47,10 @@ impl Store {
         stretch: Stretch,
         limit: u32,
     ) -> Result<Vec<(GroupId, MessageRow<T>)>, StoreError> {
-        let bounds = params![int(stretch.since.0), int(stretch.below), limit];
-        let sql = "SELECT grp FROM message WHERE sent_at >= ?1 AND id < ?2
-                   ORDER BY id DESC LIMIT ?3";
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let mut rows = statement.query(bounds)?;
-        let mut groups = Vec::new();
-        while let Some(row) = rows.next()? {
-            groups.push(GroupId(row.get(0)?));
-        }
-        let sql = "SELECT id, message, flagged, data FROM message WHERE sent_at >= ?1 AND id < ?2
-                   ORDER BY id DESC LIMIT ?3";
-        let messages = message_rows(self.conn.prepare_cached(sql)?.query(bounds)?)?;
-        Ok(groups.into_iter().zip(messages).collect())
+        let sql = "SELECT id, message, flagged, data, grp FROM message
+                   WHERE sent_at >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        let params = params![stretch.since, int(stretch.below), limit];
+        self.read(sql, params, |row| Ok((row.get(4)?, message(row)?)))
     }
 
     /// Adds a message before all others; false if it is there.
@@ -73,21 +65,15 @@ impl Store {
         flagged: bool,
         value: &impl Serialize,
     ) -> Result<bool, StoreError> {
-        let added = self.write(
+        let sql =
             "INSERT OR IGNORE INTO message (id, grp, message, sent_at, installation, seq, flagged, data)
              SELECT MIN(COALESCE((SELECT MIN(id) FROM message), ?8), ?8) - 1,
-                    ?1, ?2, ?3, ?4, ?5, ?6, ?7",
-            params![
-                group.0,
-                message.0,
-                int(sent_at.0),
-                installation.0,
-                seq.map(int),
-                flagged,
-                encode(value)?.as_slice(),
-                FIRST_ID,
-            ],
-        )?;
+                    ?1, ?2, ?3, ?4, ?5, ?6, ?7";
+        let data = encode(value)?;
+        let data = data.as_slice();
+        let params =
+            params![group, message, sent_at, installation, seq.map(int), flagged, data, FIRST_ID];
+        let added = self.write(sql, params)?;
         Ok(added == 1)
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Argon2id memory in KiB: 64 MiB, the second recommendation of RFC 9106 §4.
 const ARGON_MEMORY_KIB: u32 = 64 * 1024;
@@ -38,12 +38,12 @@ impl fmt::Debug for DatabaseKey {
 }
 
 impl DatabaseKey {
-    /// A passphrase.
+    /// The key that a passphrase gives.
     pub fn passphrase(text: impl Into<String>) -> Self {
         Self::Passphrase(Zeroizing::new(text.into()))
     }
 
-    /// A raw key.
+    /// The key with these 32 bytes.
     pub fn raw(bytes: [u8; 32]) -> Self {
         Self::Raw(Zeroizing::new(bytes))
     }

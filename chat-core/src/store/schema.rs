@@ -14,7 +14,7 @@ CREATE TABLE inbox_key (public BLOB PRIMARY KEY, made_at INTEGER NOT NULL, data 
 CREATE TABLE key_package (reference BLOB PRIMARY KEY, made_at INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE used_package (mark BLOB PRIMARY KEY, used_at INTEGER NOT NULL) WITHOUT ROWID;
 
--- Groups. A state is what an epoch id names; its MLS rows are its own (DESIGN 7).
+-- Groups. An epoch is what an epoch id names; its MLS rows are its own.
 CREATE TABLE grp (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE state (grp BLOB NOT NULL, epoch BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (grp, epoch)) WITHOUT ROWID;
 -- When a state ceased to be the one that is followed: from then on its age counts.
@@ -79,5 +79,5 @@ CREATE TABLE account_log (account BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT 
 CREATE TABLE own_installation (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE read_mark (grp BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE self_welcome (installation BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE handover (installation BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE transfer (installation BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 "];

@@ -1,9 +1,11 @@
 //! What the database costs: room on disk, and work for a question.
 
 use rusqlite::params;
+use zeroize::Zeroizing;
 
 use super::*;
-use crate::group::rows::{RawRows, Rows};
+use crate::group::pages::RawRows;
+use crate::group::rows::Rows;
 use crate::ids::{EpochId, GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 
@@ -46,7 +48,9 @@ fn a_screen_of_history_is_read_without_sorting_the_rest() {
         hash[..8].copy_from_slice(&n.to_be_bytes());
         let group = GroupId([(n % 2) as u8; 32]);
         let from = InstallationId([(n % 3) as u8; 32]);
-        store.add_message(&group, &MessageId(hash), Timestamp(n), &from, Some(n), false, &n).unwrap();
+        store
+            .add_message(&group, &MessageId(hash), Timestamp(n), &from, Some(n), false, &n)
+            .unwrap();
     }
     store.commit().unwrap();
     let read: Vec<u64> = store
@@ -58,7 +62,7 @@ fn a_screen_of_history_is_read_without_sorting_the_rest() {
     assert_eq!(read, [395, 397, 399]);
     let plan: Vec<String> = store
         .conn
-        .prepare(&format!("EXPLAIN QUERY PLAN {}", tables::MESSAGES))
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", messages::MESSAGES))
         .unwrap()
         .query_map(params![[1u8; 32], i64::MAX, 3], |row| row.get(3))
         .unwrap()

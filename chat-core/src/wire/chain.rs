@@ -9,7 +9,7 @@ use super::proto::{self, ProtoError};
 use crate::ids::ItemHash;
 use crate::params::MAX_HEADS;
 
-/// Why bytes are no chain link.
+/// Why bytes are not a valid chain link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// Numbers begin at 1, and a predecessor has a lower one.
@@ -29,7 +29,8 @@ pub enum ChainError {
 /// The last item that the sender has of another installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeadRef {
-    /// Leaf index of that installation, in the tree of the state that the carrying item was sent in.
+    /// Leaf index of that installation, in the tree of the epoch that the carrying item was sent
+    /// in.
     pub leaf: u32,
     /// First bytes of the id of the epoch that the item was sent in; absent: the epoch of the item
     /// that carries this.
@@ -82,7 +83,7 @@ impl ChainLink {
         .encode_to_vec()
     }
 
-    /// Reads the bytes.
+    /// Decodes a chain link.
     ///
     /// # Errors
     /// [`ChainError`]: malformed, or numbers that cannot follow one another.
@@ -112,11 +113,12 @@ const EPOCH_WRITTEN: u16 = 2;
 /// Bytes that the largest heads take: the codes, and of each leaf, epoch, seq and hash.
 const MAX_HEADS_LEN: usize = 2 + MAX_HEADS * (5 + 8 + 10 + 8);
 
-/// `codes (u16, big-endian; bits 2i and 2i+1 for head i) ‖ for each: leaf (varint) ‖ epoch (8, where
-/// its code says so) ‖ seq (varint) ‖ hash (8)`; nothing for no heads. Varints are LEB128, minimal.
+/// `codes (u16, big-endian; bits 2i and 2i+1 for head i) ‖ for each: leaf (varint) ‖ epoch (8,
+/// where its code says so) ‖ seq (varint) ‖ hash (8)`; nothing for no heads. Varints are LEB128,
+/// minimal.
 ///
-/// More than [`MAX_HEADS`] are cut off: heads are a report of what was seen, and the rest rotates in
-/// with the next item.
+/// More than [`MAX_HEADS`] are cut off: heads are a report of what was seen, and the rest rotates
+/// in with the next item.
 fn encode_heads(heads: &[HeadRef]) -> Vec<u8> {
     const { assert!(MAX_HEADS * 2 <= u16::BITS as usize) };
     let heads = &heads[..heads.len().min(MAX_HEADS)];

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// Largest signed statement (a wish to leave) in bytes: a few ids, numbers and a signature.
 pub const MAX_STATEMENT: usize = 1024;
 
-/// Why a plaintext is no content.
+/// Why a plaintext is not valid content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
     /// The kind is missing.
@@ -31,7 +31,7 @@ pub enum ContentError {
     Malformed(#[from] ProtoError),
 }
 
-/// What is said.
+/// What an application message says.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
     /// A text for people, at most [`MAX_TEXT`] bytes.
@@ -77,7 +77,7 @@ pub struct Content {
     pub salt: [u8; 16],
     /// When its sender says that it was written. Shown, and used for nothing else.
     pub sent_at: Timestamp,
-    /// What it says.
+    /// The body.
     pub body: Body,
 }
 
@@ -97,7 +97,7 @@ struct ContentProto {
 }
 
 impl Content {
-    /// The plaintext.
+    /// Encodes the plaintext.
     pub fn encode(&self) -> Vec<u8> {
         let (kind, body) = match &self.body {
             Body::Text(text) => (TEXT, text.as_bytes().to_vec()),
@@ -116,7 +116,7 @@ impl Content {
         .encode_to_vec()
     }
 
-    /// Reads a plaintext.
+    /// Decodes a plaintext.
     ///
     /// # Errors
     /// [`ContentError`]: malformed, or something in it is too large.

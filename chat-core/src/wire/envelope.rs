@@ -27,7 +27,7 @@ const OVERHEAD: usize = ENVELOPE_NONCE + PADDING_PREFIX + ENVELOPE_TAG;
 /// What is published: one Waku message, whose other fields are unset.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Content topic.
+    /// The content topic to publish on.
     pub topic: ContentTopic,
     /// Payload; its length is a size class.
     pub payload: Vec<u8>,
@@ -64,7 +64,7 @@ pub enum SealError {
     TooLarge {
         /// Bytes of the frame.
         size: usize,
-        /// Bytes that fit.
+        /// How many bytes fit.
         max: usize,
     },
     /// The roots are of another slot than the time: members would not find or not open it.
@@ -77,16 +77,16 @@ pub enum SealError {
         /// Slot of the sealing root.
         seal: Slot,
     },
-    /// There is no such lane.
+    /// The lane does not exist.
     #[error("lane {0} does not exist; there are {LANES}")]
     Lane(u8),
 }
 
-/// Why a payload is no envelope of this root. Everybody can publish on a topic once seen, so each
-/// of these is ordinary, and a counted drop.
+/// Why a payload is not an envelope of this root. Everyone can publish on a topic once seen, so
+/// each of these is ordinary, and a counted drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// The size is no class.
+    /// The size is not that of a size class.
     #[error("a payload of {0} bytes is of no size class")]
     Size(usize),
     /// It was not sealed under this key and topic, or was changed since.

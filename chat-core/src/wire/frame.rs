@@ -11,7 +11,7 @@ use super::envelope::max_frame;
 use super::proto::{self, ProtoError};
 use crate::params::PROTOCOL_VERSION;
 
-/// Why bytes are no frame that this version reads.
+/// Why bytes are not a valid frame that this version reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Another version of the protocol.
@@ -44,9 +44,9 @@ pub enum FrameKind {
     Message = 2,
     /// An invitation: Welcome and tree.
     Invitation = 3,
-    /// A card.
+    /// A contact card.
     Card = 4,
-    /// A doorbell.
+    /// A doorbell, which tells of an invitation.
     Doorbell = 5,
     /// A part of something larger.
     Segment = 6,
@@ -94,8 +94,8 @@ pub struct Segment {
 pub struct Frame {
     /// What the body is.
     pub kind: FrameKind,
-    /// Commits only: the first bytes of the parent's epoch id. A hint for choosing the state to
-    /// try; what a commit really is follows from its signature and the state that accepts it.
+    /// Commits only: the first bytes of the parent's epoch id. A hint for choosing the epoch to
+    /// try; what a commit really is follows from its signature and the epoch that accepts it.
     pub parent: Option<[u8; 8]>,
     /// The MLS message, or what the kind says.
     pub body: Vec<u8>,
@@ -174,7 +174,7 @@ impl Frame {
         .encode_to_vec()
     }
 
-    /// Reads a frame.
+    /// Decodes a frame.
     ///
     /// # Errors
     /// [`FrameError`]: another version or kind, a segment, or malformed.

@@ -18,7 +18,7 @@ use crate::time::Slot;
 /// Largest log suffix in a warrant, in bytes.
 pub const MAX_LOG_SUFFIX: usize = 32 * 1024;
 
-/// Why authenticated data are no commit header.
+/// Why authenticated data are not a valid commit header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// The link to the author's other items is missing.
@@ -30,7 +30,7 @@ pub enum HeaderError {
     /// A warrant of a kind that this version cannot judge.
     #[error("a warrant of the unknown kind {0}")]
     WarrantKind(u32),
-    /// The intents are no list of ids that all differ.
+    /// The intents are not a list of distinct ids.
     #[error("malformed intents")]
     Intents,
     /// The cuts do not name each installation once, or a cut has a number without a hash.
@@ -118,7 +118,7 @@ struct CutProto {
 }
 
 impl CommitHeader {
-    /// The authenticated data.
+    /// Encodes the authenticated data.
     pub fn encode(&self) -> Vec<u8> {
         HeaderProto {
             chain: Some(self.chain.encode()),
@@ -131,7 +131,7 @@ impl CommitHeader {
         .encode_to_vec()
     }
 
-    /// Reads authenticated data.
+    /// Decodes authenticated data.
     ///
     /// # Errors
     /// [`HeaderError`]: malformed, too many of something, or a warrant that cannot be judged.

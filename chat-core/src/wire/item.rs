@@ -12,7 +12,7 @@ use super::labels::{Label, hash};
 use crate::ids::{CommitId, EpochId, InstallationId, ItemHash, MessageId};
 use crate::params::NetworkId;
 
-/// Why bytes are no commit or message of this protocol.
+/// Why bytes are not a valid commit or message of this protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
     /// The bytes end too early, or a length is not in its shortest form.
@@ -58,7 +58,7 @@ const TAG_LEN: usize = 32;
 /// What the outside of a commit says, before anything is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommitView<'a> {
-    /// MLS group id.
+    /// The MLS group id.
     pub group_id: &'a [u8],
     /// Epoch number of the parent.
     pub epoch: u64,
@@ -68,7 +68,7 @@ pub struct CommitView<'a> {
     pub authenticated_data: &'a [u8],
     /// Framed content and signature: what the commit id is made of.
     pub signed: &'a [u8],
-    /// Confirmation tag.
+    /// The confirmation tag (RFC 9420 §8.1).
     pub confirmation_tag: &'a [u8],
 }
 
@@ -116,9 +116,9 @@ impl<'a> CommitView<'a> {
 /// What the outside of an application message says, before anything is decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageView<'a> {
-    /// MLS group id.
+    /// The MLS group id.
     pub group_id: &'a [u8],
-    /// Epoch number.
+    /// The epoch number, which is ambiguous where commits met.
     pub epoch: u64,
     /// Authenticated data; empty in this protocol.
     pub authenticated_data: &'a [u8],

@@ -7,7 +7,7 @@
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// Why bytes are no protobuf message of the expected shape.
+/// Why bytes are not a valid protobuf message of the expected shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtoError {
     /// More bytes than such a message may have.

@@ -1,6 +1,6 @@
 //! Roots: the secrets from which topics and envelope keys of a slot are derived.
 //!
-//! A root belongs to a slot and ratchets forward, one HKDF step for each slot. From a root nobody
+//! A root belongs to a slot and ratchets forward, one HKDF step for each slot. From a root no one
 //! gets back to an earlier one: who deletes the old value cannot open what was sealed before, and
 //! who is invited now learns nothing of the time before. What shares a secret has two roots, one
 //! for topics and one for sealing, since they may change at different times.
@@ -126,7 +126,7 @@ impl Roots {
 
 /// The roots of the network's inbox (doorbells) in `slot`.
 ///
-/// Everybody knows them: their input is the network id. So each slot's are derived directly and
+/// Everyone knows them: their input is the network id. So each slot's are derived directly and
 /// not ratcheted: deleting a public value protects nothing, and a ratchet from the beginning of
 /// time would only cost. (Hence [`Roots::at`] on these does *not* lead to another slot's inbox:
 /// call this function for each slot.)
@@ -161,7 +161,7 @@ pub fn linking_roots(secret: &[u8; 32], slot: Slot, network: &NetworkId) -> Root
 
 /// The roots of an account's card of `period`, for use in `slot`.
 ///
-/// They do not ratchet: there is one card in a period, and whoever looks for it does not know in
+/// They do not ratchet: there is one card in a period, and a reader does not know in
 /// which slot it was published. So they are the same in all slots of a period, and others in each
 /// period.
 pub fn card_roots(secret: &[u8; 32], period: u64, slot: Slot, network: &NetworkId) -> Roots {

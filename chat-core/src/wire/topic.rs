@@ -15,8 +15,8 @@ use crate::params::{
     APPLICATION, APPLICATION_VERSION, LANES, NetworkId, TOPIC_ENCODING, TOPIC_LEN,
 };
 
-/// Why a text is no content topic of this protocol. Other applications share the network, so this
-/// is ordinary.
+/// Why a text is not a content topic of this protocol. Other applications share the network, so
+/// this is ordinary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// It belongs to another application, version or encoding.
@@ -35,8 +35,8 @@ const DERIVED_CHARS: usize = (TOPIC_LEN * 8).div_ceil(5);
 pub struct ContentTopic(String);
 
 impl ContentTopic {
-    /// The topic of `lane` in the slot of `root`, a topic root. Lanes run from 0 to [`LANES`]` - 1`;
-    /// others give topics that nobody watches.
+    /// The topic of `lane` in the slot of `root`, a topic root. Lanes run from 0 to [`LANES`]` -
+    /// 1`; others give topics that no one watches.
     pub fn derive(root: &Root, lane: u8, network: &NetworkId) -> Self {
         let id = expand::<TOPIC_LEN>(root.expose(), Label::Topic, network, &[&[lane]]);
         let mut text = BASE32_NOPAD.encode(id.as_slice());

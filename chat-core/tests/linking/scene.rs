@@ -1,8 +1,7 @@
 //! What the tests of linking begin with and look at.
 
 use chat_core::identity::linking::{
-    EndCode, LinkAnswer, LinkingCode, LinkingCodeError, LinkingKey, Step, Transcript, commitment,
-    seal,
+    EndCode, LinkingAnswer, LinkingCode, LinkingCodeError, LinkingKey, Step, commitment, seal,
 };
 use chat_core::ids::LinkingId;
 use chat_core::machine::{CommandError, Event, Inbound, LinkState, NewcomerState};
@@ -110,13 +109,13 @@ pub(crate) fn foreign_answer(world: &mut World, code: &LinkingCode) -> (LinkingK
     let network = world.params.id();
     let mut rng = ChaCha20Rng::from_seed(world.seed());
     let key = LinkingKey::generate(&mut rng);
-    let answer = LinkAnswer {
+    let answer = LinkingAnswer {
         key: key.public(),
         account: chat_core::ids::AccountId([9; 32]),
         installation: chat_core::ids::InstallationId([8; 32]),
         commitment: commitment(&[7; 32], &network),
     };
-    let begin = Transcript::begin(code, &network);
+    let begin = code.transcript(&network);
     let body =
         seal(&mut rng, code.key(), Step::Answer, &begin, &answer.encode(), &network).unwrap();
     (key, body)

@@ -1,10 +1,10 @@
 //! The rules that make a commit valid.
 //!
-//! Whether a commit is valid is a function of its parent's state and its bytes: no clock, and
-//! nothing else that one happens to know. Everybody adds members and renames; admins remove others
-//! and name admins; an installation of one's own account goes only with a warrant. A warrant (a
-//! wish to leave, or a Revoke of the account's log) lets anybody remove exactly the installation
-//! that it names.
+//! Whether a commit is valid is a function of its parent epoch and its bytes: no clock, and
+//! nothing else that a member happens to know. Every member adds members and renames; admins remove
+//! others and name admins; an installation of one's own account goes only with a warrant. A warrant
+//! (a wish to leave, or a Revoke of the account's log) lets every member remove exactly the
+//! installation that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +16,14 @@ use crate::params::{
 };
 use crate::time::Slot;
 
-/// A member of the parent's state.
+/// A member of the parent epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberView {
-    /// Its leaf index.
+    /// Leaf index in the ratchet tree.
     pub leaf: u32,
-    /// Its account.
+    /// The account of the leaf.
     pub account: AccountId,
-    /// Its installation.
+    /// The installation of the leaf.
     pub installation: InstallationId,
     /// Its seniority in the account's log; lower is more senior.
     pub seniority: u32,
@@ -32,18 +32,18 @@ pub struct MemberView {
 /// An installation that a commit adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddedView {
-    /// Its account.
+    /// The account of the leaf.
     pub account: AccountId,
-    /// Its installation.
+    /// The installation of the leaf.
     pub installation: InstallationId,
     /// Its seniority in the account's log; lower is more senior.
     pub seniority: u32,
 }
 
-/// The state that a commit was made on.
+/// The epoch that a commit was made on.
 #[derive(Debug, Clone, Copy)]
 pub struct ParentView<'a> {
-    /// Its policy.
+    /// The policy of the parent epoch.
     pub policy: &'a GroupPolicy,
     /// Its members; a leaf and an installation each at most once.
     pub members: &'a [MemberView],
@@ -80,9 +80,9 @@ pub struct CommitFacts {
     pub removed: Vec<u32>,
     /// The policy that it sets, if it sets one.
     pub policy_after: Option<GroupPolicy>,
-    /// Its slot.
+    /// The slot that the commit names.
     pub slot: Slot,
-    /// Whether new roots are exported from the state that it leads to.
+    /// Whether new roots are exported from the epoch that it leads to.
     pub rotate: bool,
     /// Wishes to leave that it carries.
     pub leave_warrants: Vec<LeaveFact>,
@@ -97,7 +97,7 @@ pub struct CommitFacts {
 /// Why a commit is not valid. The list is closed; codes never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// The author, or a leaf that is to be removed, is not in the parent's state.
+    /// The author, or a leaf that is to be removed, is not in the parent epoch.
     #[error("a leaf is not in the group")]
     UnknownLeaf,
     /// There are more proposals, warrants or cuts than one commit may carry.
@@ -124,7 +124,7 @@ pub enum Refusal {
     /// A cut is not the last number that the wish to leave names.
     #[error("the cut is not what the leaver signed")]
     CutMismatch,
-    /// Somebody is removed without new roots.
+    /// A member is removed without new roots.
     #[error("a removal must rotate")]
     RotateMismatch,
     /// Roots are to be renewed, but the commit has no path to renew them with.
@@ -151,13 +151,13 @@ pub enum Refusal {
     /// The description is too long.
     #[error("the description is too long")]
     DescriptionTooLong,
-    /// An account that is no member any more would stay admin, or its successor is not named.
+    /// An account that is no longer a member would stay admin, or its successor is not named.
     #[error("the admins do not follow from who left")]
     AdminsOutdated,
     /// An admin's number would change, or is not the next one that is free.
     #[error("an admin's number is not the next free one")]
     AdminNumberReused,
-    /// An account that is no member would become admin.
+    /// An account that is not a member would become admin.
     #[error("an admin must be a member")]
     AdminNotMember,
     /// There would be more than [`MAX_ADMINS`] admins.
@@ -202,9 +202,9 @@ impl Refusal {
 /// What a valid commit changes: what the commit tree needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
-    /// The author, as a member of the parent's state.
+    /// The author, as a member of the parent epoch.
     pub author: MemberView,
-    /// Admin number of the author's account in the parent's state.
+    /// Admin number of the author's account in the parent epoch.
     pub author_admin: Option<u32>,
     /// Installations that were members before and are not after.
     pub removed: Vec<InstallationId>,
@@ -219,8 +219,9 @@ pub struct Effect {
 }
 
 /// The admins that follow by themselves from removing leaves, and the number that the next admin
-/// gets then: an account without a member left is no admin any more, and when no admin is left, the
-/// account with the lowest leaf becomes one. Leaves that are added in the same commit do not count.
+/// gets then: an account without a member left is no longer an admin, and when no admin is left,
+/// the account with the lowest leaf becomes one. Leaves that are added in the same commit do not
+/// count.
 pub fn admins_after(
     parent: &ParentView<'_>,
     removed: &BTreeSet<u32>,
@@ -239,7 +240,7 @@ pub fn admins_after(
     (admins, next)
 }
 
-/// Checks a commit against the state that it was made on.
+/// Checks a commit against the epoch that it was made on.
 ///
 /// # Errors
 /// The first rule that it breaks, in the order of [`Refusal`]'s list.
@@ -325,7 +326,7 @@ fn check_targets(
     if facts.cuts.len() != removed.len() {
         return Err(Refusal::ExtraCut);
     }
-    // Who leaves says how far its messages count; whoever carries the wish cannot shorten that.
+    // The leaving installation says how far its messages count; the committer cannot shorten that.
     if facts
         .leave_warrants
         .iter()
@@ -337,7 +338,7 @@ fn check_targets(
 }
 
 /// Whether the author may take out each leaf. A resync takes a leaf out too, and without a request
-/// for it nobody should be thrown back to another state: it needs the same authority.
+/// no member should be thrown back to another epoch for it: it needs the same authority.
 fn check_authority(
     parent: &ParentView<'_>,
     author: &MemberView,
@@ -419,7 +420,7 @@ fn check_policy(
         return Ok(due);
     }
     if !before.is_admin(&author.account) {
-        // Only what follows by itself is open to everybody; who did not touch the list forgot it.
+        // Only what follows by itself is open to everyone; who did not touch the list forgot it.
         let untouched = (&after.admins, after.next_admin) == (&before.admins, before.next_admin);
         return Err(if untouched { Refusal::AdminsOutdated } else { Refusal::NotAdmin });
     }

@@ -269,7 +269,7 @@ fn admins_name_admins() {
         p.next_admin = 7;
     };
     assert_eq!(refused(stranger), Refusal::AdminNotMember);
-    // Somebody who is added in the same commit may be one.
+    // Someone who is added in the same commit may be one.
     let mut facts = group.setting(0, stranger);
     facts.added = vec![added(99, 0)];
     assert_eq!(group.check(&facts).unwrap().promoted, [account(99)]);
@@ -302,11 +302,11 @@ fn when_the_last_admin_leaves_the_lowest_leaf_follows() {
     facts.policy_after = Some(policy.clone());
     let effect = group.check(&facts).unwrap();
     assert_eq!((effect.demoted, effect.promoted), (vec![account(2)], vec![account(1)]));
-    // Nobody else follows, not even who carries the wish.
+    // No one else follows, not even who carries the wish.
     policy.admins = BTreeMap::from([(account(4), 6)]);
     facts.policy_after = Some(policy);
     assert_eq!(group.check(&facts), Err(Refusal::NotAdmin));
-    // With nobody left there is no admin to find.
+    // With no one left there is no admin to find.
     let everybody = group.members.iter().map(|m| m.leaf).collect();
     assert!(admins_after(&group.view(), &everybody).0.is_empty());
 }
@@ -437,7 +437,7 @@ proptest! {
         }
         prop_assert!(effect.removed.is_empty() || facts.rotate);
 
-        // Nobody without the authority took anything away.
+        // No one without the authority took anything away.
         let admin = group.policy.is_admin(&effect.author.account);
         for leaf in &facts.removed {
             let target = group.at(*leaf);

@@ -10,14 +10,12 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::transcript::Transcript;
-use crate::contact::link::SCHEME as CONTACT_SCHEME;
 use crate::ids::LinkingId;
 use crate::params::{LINKING_CODE, NetworkId};
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Roots, linking_roots};
+use crate::wire::scheme::{CONTACT_LINK, LINKING_CODE as SCHEME};
 
-/// What every version of the text begins with, in any case.
-pub(crate) const SCHEME: &str = "waku-chat:link/";
 /// What this version's text begins with, as it is written: capitals, digits and `-:/` are the
 /// alphabet that QR codes hold in half the space.
 const PREFIX: &str = "WAKU-CHAT:LINK/1/";
@@ -29,7 +27,7 @@ const CHECKSUM: usize = 4;
 const CONTENT: usize = TAG + 8 + 32 + 32;
 /// Characters of the text. The 80 bytes are 128 characters of base32, with no bits left over.
 pub const CODE_LEN: usize = PREFIX.len() + (CONTENT + CHECKSUM) * 8 / 5;
-/// How far ahead of the own clock a code may have been made. Devices whose clocks differ by more
+/// How far ahead of the local clock a code may have been made. Devices whose clocks differ by more
 /// would not find each other's topics for long.
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -69,12 +67,12 @@ pub enum LinkingCodeError {
     Clock,
 }
 
-/// A text that holds a secret: not shown by `Debug`, and zeroized.
+/// A text that holds a secret: `Debug` does not show it, and it is zeroized when dropped.
 #[derive(Clone)]
 pub struct LinkingText(Zeroizing<String>);
 
 impl LinkingText {
-    /// The text.
+    /// The secret text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -165,11 +163,16 @@ impl LinkingCode {
         &self.key
     }
 
-    /// The linking's name on both sides.
+    /// The transcript before any message. Only a holder of the code's secret can compute it.
+    pub fn transcript(&self, network: &NetworkId) -> Transcript {
+        Transcript::begin(self.made_at, &self.secret, &self.key, network)
+    }
+
+    /// The id of the linking, the same on both sides.
     pub fn id(&self, network: &NetworkId) -> LinkingId {
-        let begin = Transcript::begin(self, network);
+        let transcript = self.transcript(network);
         let mut id = [0; LinkingId::LEN];
-        id.copy_from_slice(&begin.as_bytes()[..LinkingId::LEN]);
+        id.copy_from_slice(&transcript.as_bytes()[..LinkingId::LEN]);
         LinkingId(id)
     }
 
@@ -179,7 +182,7 @@ impl LinkingCode {
         linking_roots(&self.secret, slot, network)
     }
 
-    /// Whether the code can be answered at a moment, for who takes it in.
+    /// Whether an installation that takes the code in at this time can answer it.
     ///
     /// # Errors
     /// [`LinkingCodeError::Expired`], [`LinkingCodeError::Clock`].
@@ -227,7 +230,7 @@ impl LinkingCode {
             return Err(match starts(SCHEME) {
                 true if plain[SCHEME.len()..].contains('/') => LinkingCodeError::Version,
                 true => LinkingCodeError::Mistyped,
-                false if starts(CONTACT_SCHEME) => LinkingCodeError::ContactLink,
+                false if starts(CONTACT_LINK) => LinkingCodeError::ContactLink,
                 false => LinkingCodeError::NotACode,
             });
         }
@@ -258,7 +261,7 @@ impl LinkingCode {
     }
 }
 
-/// Four bytes that tell a mistyped code; no protection against anybody.
+/// Four bytes that show a typing error; they protect against no attacker.
 fn checksum(content: &[u8]) -> [u8; CHECKSUM] {
     let mut hash = Sha256::new();
     hash.update(PREFIX.as_bytes());

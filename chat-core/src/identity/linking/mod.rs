@@ -1,22 +1,29 @@
-//! Linking: how a new device becomes an installation of an account.
+//! Linking: how a new installation joins an account.
 //!
-//! The new device (the *newcomer*) shows a code; an installation of the account (the *grantor*)
-//! takes it in. Both meet on topics that follow from the code, exchange seven messages, each sealed
-//! to its receiver's key and bound to all that was said before, and the user types a short string
-//! from the newcomer into the grantor before anything is granted. `docs/protocol/linking.md` has
-//! the whole.
+//! The new installation (the *newcomer*) shows a code, which the user enters into an installation
+//! of the account (the *grantor*). Both meet on topics that follow from the code and exchange seven
+//! messages, each sealed to its receiver's key and bound to all messages before it. The user types
+//! a short string from the newcomer into the grantor before anything is granted. The format is in
+//! `docs/protocol/linking.md`.
 //!
-//! Pure parts only; who says what when is in `machine::link`.
+//! Only pure parts are here; the machine decides which message is sent when.
 
 pub mod code;
+mod ending;
+mod error;
 pub mod message;
+mod name;
 pub mod sas;
-pub mod transcript;
+mod sealed;
+mod step;
+mod transcript;
 
 pub use code::{LinkingCode, LinkingCodeError, LinkingText};
-pub use message::{
-    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkAnswer, LinkingKey, MessageError,
-    Reveal, Sealed, Step, check_name, seal,
-};
+pub use ending::{EndCode, Ending};
+pub use error::MessageError;
+pub use message::{Admission, Arrival, Grant, Introduction, LinkingAnswer, Reveal};
+pub use name::check_name;
 pub use sas::{LinkingString, LinkingStringError};
+pub use sealed::{LinkingKey, MAX_MESSAGE_TEXT, Sealed, info, seal};
+pub use step::Step;
 pub use transcript::{Transcript, commitment};

@@ -1,11 +1,11 @@
 //! The short authentication string: shown by the newcomer, typed into the grantor.
 //!
-//! Nine digits: eight from the hash of all that was said, and one that checks them. Who stands in
-//! the middle with keys of its own gets two devices whose strings differ but for one chance in
-//! 10⁸, and one guess: a wrong string ends the linking on both sides. Six digits would give him
-//! 100 times that, and save two keystrokes. The check digit tells the user's slip apart from a
-//! wrong string, so that a slip need not cost the one guess; it follows from the other eight, so it
-//! tells nobody anything.
+//! Nine digits: eight from the hash of all that was said, and one that checks them. An attacker in
+//! the middle with keys of its own gets two installations whose strings differ, except with a
+//! chance of one in 10⁸, and it gets one guess: a wrong string ends the linking on both sides. Six
+//! digits would give it 100 times that chance, and save two keystrokes. The check digit tells the
+//! user's slip apart from a wrong string, so that a slip need not cost the one guess; it follows
+//! from the other eight, so it tells no one anything.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ const DAMM: [[u8; 10]; 10] = [
     [2, 5, 8, 1, 4, 3, 6, 7, 9, 0],
 ];
 
-/// Why a text is no linking string: the user's slip, which ends nothing.
+/// Why a text is not a linking string: a slip of the user, which does not end the linking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkingStringError {
@@ -87,7 +87,7 @@ impl LinkingString {
     /// The string of a linking: from what was said up to the newcomer's introduction, and from the
     /// nonce that the grantor had bound itself to.
     ///
-    /// The nonce goes in and not the message that reveals it: in that message somebody could try
+    /// The nonce goes in and not the message that reveals it: in that message someone could try
     /// other bytes around the same nonce until the string suits him.
     pub fn derive(introduced: &Transcript, nonce: &[u8; 32], network: &NetworkId) -> Self {
         let parts: [&[u8]; 2] = [introduced.as_bytes(), nonce];

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::code::LinkingCode;
-use super::message::Step;
+use super::step::Step;
 use crate::params::NetworkId;
+use crate::time::Timestamp;
 use crate::wire::labels::{self, Label};
 
 /// Hash over the code and the messages so far, each with its step, in the order of the steps.
@@ -12,10 +12,16 @@ use crate::wire::labels::{self, Label};
 pub struct Transcript([u8; 32]);
 
 impl Transcript {
-    /// The code alone. Only who knows the code's secret can compute it.
-    pub fn begin(code: &LinkingCode, network: &NetworkId) -> Self {
-        let made_at = code.made_at().secs().to_be_bytes();
-        let parts: [&[u8]; 3] = [&made_at, code.secret(), code.key()];
+    /// The transcript of a linking code alone, by its parts; see
+    /// [`LinkingCode::transcript`](super::LinkingCode::transcript).
+    pub(super) fn begin(
+        made_at: Timestamp,
+        secret: &[u8; 32],
+        key: &[u8; 32],
+        network: &NetworkId,
+    ) -> Self {
+        let made_at = made_at.secs().to_be_bytes();
+        let parts: [&[u8]; 3] = [&made_at, secret, key];
         Self(labels::hash(Label::LinkingTranscript, network, &parts))
     }
 
@@ -26,7 +32,7 @@ impl Transcript {
         Self(labels::hash(Label::LinkingTranscript, network, &parts))
     }
 
-    /// The hash.
+    /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -46,14 +52,15 @@ pub fn commitment(nonce: &[u8; 32], network: &NetworkId) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::linking::LinkingCode;
     use crate::identity::testing::{NETWORK, NOW, OTHER_NETWORK, rng};
     use std::collections::BTreeSet;
 
     #[test]
     fn everything_counts() {
         let code = LinkingCode::new(&mut rng(1), [7; 32], NOW);
-        let begin = Transcript::begin(&code, &NETWORK);
-        let mut all = BTreeSet::from([begin, Transcript::begin(&code, &OTHER_NETWORK)]);
+        let begin = code.transcript(&NETWORK);
+        let mut all = BTreeSet::from([begin, code.transcript(&OTHER_NETWORK)]);
         for step in [Step::Answer, Step::Introduction] {
             for text in [b"".as_slice(), b"a"] {
                 let next = begin.then(step, text, &NETWORK);

@@ -86,7 +86,7 @@ impl Machine {
             let usable_until = record.usable_until.filter(|until| *until > self.cx.now)?;
             Some(CardKeyPackage { installation: record.id, usable_until, bytes: record.package })
         }));
-        let active = self.me.log().state().active;
+        let active = &self.me.log().state().active;
         packages.retain(|package| active.contains_key(&package.installation));
         Ok(packages)
     }

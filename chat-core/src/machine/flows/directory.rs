@@ -72,7 +72,7 @@ impl Directory for Known<'_> {
         let contact = Contact::find(cx, account).ok().flatten();
         let card = contact.filter(|it| it.secret.is_some()).and_then(|it| it.card(&cx.network));
         card.is_some_and(|card| {
-            let active = log.state().active;
+            let active = &log.state().active;
             card.content().inbox.usable_until > cx.now
                 && card.key_packages_at(cx.now).any(|it| active.contains_key(&it.installation))
         })

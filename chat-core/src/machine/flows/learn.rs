@@ -20,14 +20,14 @@ impl Machine {
         let account = log.account();
         let known = self.who().log_of(&account).cloned();
         let mut known = known.unwrap_or_else(|| Log::new(account, self.cx.network));
-        let (before, had) = (known.state(), known.head());
+        let (before, had) = (known.state().clone(), known.head());
         if let Err(error) = known.merge(log) {
             tracing::warn!(%error, "a log is not taken in wholly");
         }
         if known.head() == had {
             return Ok(false);
         }
-        let after = known.state();
+        let after = known.state().clone();
         if account == self.me.account {
             self.me.set_log(&self.cx, known)?;
             // Which installation's turn it is to publish the card follows from the log.

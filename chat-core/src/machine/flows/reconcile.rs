@@ -33,7 +33,7 @@ impl Machine {
         }
         let groups: Vec<GroupId> =
             self.groups.values().filter(|group| group.is_active()).map(Conversation::id).collect();
-        let active = self.me.log().state().active;
+        let active = &self.me.log().state().active;
         let others: Vec<OwnInstallation> = OwnInstallation::others(&self.cx, &self.me)?
             .into_iter()
             .filter(|it| active.contains_key(&it.id) && it.usable_until > Some(self.cx.now))

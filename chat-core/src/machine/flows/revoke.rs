@@ -210,7 +210,7 @@ pub(in crate::machine) fn revoke_all_but(
 
 /// The most senior of the others.
 fn heir(log: &Log, own: &InstallationId) -> Option<InstallationId> {
-    let active = log.state().active;
+    let active = &log.state().active;
     let others = active.iter().filter(|(id, _)| *id != own);
     others.min_by_key(|(id, info)| (info.seniority, **id)).map(|(id, _)| *id)
 }

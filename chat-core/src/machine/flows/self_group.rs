@@ -192,7 +192,7 @@ impl Machine {
     /// where it was let in by one of its account, as long as the way in is within the horizon. Else a
     /// stolen device could take the others out of their groups.
     fn may_be_moved(&self, group: &Conversation, by: Option<InstallationId>) -> bool {
-        let active = self.me.log().state().active;
+        let active = &self.me.log().state().active;
         let entry = |id: &InstallationId| active.get(id).map(|info| info.entry);
         let junior = match (entry(&self.me.id()), by.and_then(|by| entry(&by))) {
             (Some(own), Some(by)) => self.me.log().is_senior(&own, &by),

@@ -8,7 +8,7 @@ use super::repeated::Repeated;
 use crate::group::crypto::SharedRng;
 use crate::identity::installation::InstallationKey;
 use crate::identity::linking::{
-    EndCode, Ending, LinkAnswer, LinkingCode, LinkingKey, LinkingString, Step, Transcript, seal,
+    EndCode, Ending, LinkingAnswer, LinkingCode, LinkingKey, LinkingString, Step, Transcript, seal,
 };
 use crate::ids::{AccountId, InstallationId, LinkingId};
 use crate::machine::account::me::Identity;
@@ -113,7 +113,7 @@ impl NewcomerRecord {
             code_until: code.until(),
             until: code.until(),
             open: Some(Open {
-                so_far: Transcript::begin(&code, &network),
+                so_far: code.transcript(&network),
                 code,
                 key: key.secret(),
                 installation: Some(installation.to_bytes()),
@@ -229,7 +229,7 @@ impl NewcomerRecord {
     /// Whether the text of an answer is that of the one that counts.
     pub(in crate::machine) fn is_the_answer(&self, text: &[u8], network: &NetworkId) -> bool {
         let Some(open) = &self.open else { return false };
-        let begin = Transcript::begin(&open.code, network);
+        let begin = open.code.transcript(network);
         self.is_answered_by(&begin.then(Step::Answer, text, network))
     }
 
@@ -251,7 +251,7 @@ impl NewcomerRecord {
     /// Takes in the text of the first answer; why it is over already, if it is.
     pub(in crate::machine) fn take_answer(
         &mut self,
-        answer: &LinkAnswer,
+        answer: &LinkingAnswer,
         text: &[u8],
         network: &NetworkId,
     ) -> Option<EndCode> {
@@ -327,7 +327,7 @@ impl NewcomerRecord {
         params: &NetworkParams,
     ) -> Option<Parcel> {
         let open = self.open.as_ref()?;
-        let begin = Transcript::begin(&open.code, &self.network);
+        let begin = open.code.transcript(&self.network);
         let text = Ending { code, answer }.encode();
         let step = Step::EndByNewcomer;
         let body = seal(&mut *rng.lock(), to, step, &begin, &text, &self.network).ok()?;

@@ -3,7 +3,8 @@
 use super::Newcomer;
 use crate::contact::link::CardSecret;
 use crate::identity::linking::{
-    EndCode, Ending, Grant, Introduction, LinkAnswer, Reveal, Sealed, Step, Transcript, commitment,
+    EndCode, Ending, Grant, Introduction, LinkingAnswer, Reveal, Sealed, Step, Transcript,
+    commitment,
 };
 use crate::identity::log::{Author, Log};
 use crate::machine::account::me::Identity;
@@ -29,7 +30,7 @@ impl Newcomer {
         if self.record.failures() >= MAX_FAILURES {
             return refused(Refused::Budget);
         }
-        let begin = self.record.code().map(|code| Transcript::begin(code, &self.cx.network));
+        let begin = self.record.code().map(|code| code.transcript(&self.cx.network));
         let before = match (self.record.state, message.step) {
             (_, Step::Answer | Step::EndByGrantor) => begin,
             (NewcomerState::Answered, Step::Reveal) | (NewcomerState::ShowsString, Step::Grant) => {
@@ -50,7 +51,7 @@ impl Newcomer {
         let linking = Disposition::Linking(self.record.id);
         match message.step {
             Step::Answer => {
-                let Ok(answer) = LinkAnswer::decode(&text) else {
+                let Ok(answer) = LinkingAnswer::decode(&text) else {
                     return refused(Refused::Content);
                 };
                 if self.record.is_the_answer(&text, &self.cx.network) {
@@ -118,7 +119,7 @@ impl Newcomer {
 
     pub(super) fn on_answer(
         &mut self,
-        answer: &LinkAnswer,
+        answer: &LinkingAnswer,
         text: &[u8],
         hash: [u8; 32],
     ) -> Result<(), StepError> {
@@ -191,7 +192,7 @@ impl Newcomer {
         &mut self,
         code: EndCode,
         by_other: bool,
-        other: Option<(&LinkAnswer, Transcript)>,
+        other: Option<(&LinkingAnswer, Transcript)>,
     ) -> Result<(), StepError> {
         self.withdraw()?;
         let (rng, now, params) = (&self.cx.rng, self.cx.now, &self.cx.params);

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::identity::linking::{
-    Admission, Arrival, EndCode, Ending, LinkAnswer, Sealed, Step, Transcript,
-};
+use crate::identity::linking::{Admission, Arrival, EndCode, Ending, LinkingAnswer, Sealed, Step};
 use crate::ids::LinkingId;
 use crate::machine::account::installations::OwnInstallation;
 use crate::machine::api::disposition::{Disposition, Refused};
@@ -109,7 +107,7 @@ impl Machine {
             Step::Admission if linked && record.has_arrived() => record.so_far(),
             Step::EndByGrantor if !linked => return Ok(Disposition::NotForUs),
             Step::Answer | Step::EndByGrantor => {
-                record.code().map(|code| Transcript::begin(code, &network))
+                record.code().map(|code| code.transcript(&network))
             }
             _ => return refused(Refused::Replay),
         };
@@ -156,10 +154,10 @@ impl Machine {
         let Some(record) = self.linkings.arrival.as_mut() else {
             return Ok(Disposition::NotForUs);
         };
-        let (Ok(answer), Some(code)) = (LinkAnswer::decode(text), record.code()) else {
+        let (Ok(answer), Some(code)) = (LinkingAnswer::decode(text), record.code()) else {
             return Ok(Disposition::Refused(Refused::Content));
         };
-        let answered = Transcript::begin(code, &network).then(Step::Answer, text, &network);
+        let answered = code.transcript(&network).then(Step::Answer, text, &network);
         record.heard(hash);
         if !record.warn() {
             self.linkings.save_arrival(&self.cx)?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::identity::linking::{
-    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkAnswer, LinkingCode,
+    Admission, Arrival, EndCode, Ending, Grant, Introduction, LinkingAnswer, LinkingCode,
     LinkingCodeError, LinkingKey, LinkingString, LinkingStringError, Reveal, Sealed, Step,
-    Transcript, commitment, seal,
+    commitment, seal,
 };
 use crate::identity::log::{EntrySigner, Log};
 use crate::ids::{InstallationId, LinkingId};
@@ -105,14 +105,14 @@ impl Machine {
 
         let key = LinkingKey::generate(&mut *self.cx.rng.lock());
         let nonce = Zeroizing::new(self.cx.rng.bytes());
-        let answer = LinkAnswer {
+        let answer = LinkingAnswer {
             key: key.public(),
             account: self.me.account,
             installation: self.me.id(),
             commitment: commitment(&nonce, &self.cx.network),
         }
         .encode();
-        let begin = Transcript::begin(&code, &self.cx.network);
+        let begin = code.transcript(&self.cx.network);
         let body = {
             let mut rng = self.cx.rng.lock();
             seal(&mut *rng, code.key(), Step::Answer, &begin, &answer, &self.cx.network)
@@ -278,7 +278,7 @@ impl Machine {
             (LinkState::Answered, Step::Introduction)
             | (LinkState::Granted, Step::Arrival)
             | (LinkState::Admitted, Step::Done) => open.so_far,
-            (_, Step::EndByNewcomer) => Transcript::begin(&open.code, &self.cx.network),
+            (_, Step::EndByNewcomer) => open.code.transcript(&self.cx.network),
             _ => return refused(Refused::Replay),
         };
         let key = LinkingKey::from_secret(&open.key);
@@ -443,7 +443,7 @@ impl Machine {
         self.withdraw_linking(*id)?;
         if let Some(open) = grant.open.as_ref().filter(|_| !by_other) {
             let text = Ending { code, answer: open.answer }.encode();
-            let begin = Transcript::begin(&open.code, &self.cx.network);
+            let begin = open.code.transcript(&self.cx.network);
             let step = Step::EndByGrantor;
             let body = {
                 let mut rng = self.cx.rng.lock();

@@ -73,7 +73,7 @@ fn an_enrolment_that_the_log_lacks_is_judged_by_its_author() {
     let (fifth, entry) = add(&elsewhere, by(&fourth), 5);
     elsewhere.insert(entry).unwrap();
     let (of_fourth, of_fifth) = (chain(&elsewhere, &fourth), chain(&elsewhere, &fifth));
-    // By a log that is merely older nobody falls.
+    // By a log that is merely older no one falls.
     assert_eq!(judged(&person.log, &of_fourth), Err(LogError::NotRevoked));
     let entry = revoke(&person.log, by(&first), second.id());
     person.log.insert(entry).unwrap();

@@ -3,50 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::entry::{Author, EntryBody};
-use super::log::Log;
+use super::graph::Log;
+use super::state::{InstallationInfo, LogState, Revocation};
 use crate::ids::{EntryHash, InstallationId};
 use crate::params::MAX_INSTALLATIONS;
-use crate::time::Timestamp;
-
-/// An installation that is active.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstallationInfo {
-    /// Who enrolled it.
-    pub added_by: Author,
-    /// When, by the clock of who did.
-    pub added_at: Timestamp,
-    /// The entry that did.
-    pub entry: EntryHash,
-    /// Depth of that entry in the graph: lower is more senior. It puts installations in an order;
-    /// the right to revoke asks for descent, which is more ([`Log::is_senior`]).
-    pub seniority: u32,
-}
-
-/// Why an installation is not active any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revocation {
-    /// Who took it out. For an installation that fell with the one that had added it, who took
-    /// that one out.
-    pub by: Author,
-    /// The Revoke.
-    pub entry: EntryHash,
-    /// Whether the Revoke is of another installation, whose entries were voided and this with them.
-    pub inherited: bool,
-}
-
-/// What a log says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogState {
-    /// Installations that belong to the account.
-    pub active: BTreeMap<InstallationId, InstallationInfo>,
-    /// Installations that once were enrolled and are not active.
-    pub revoked: BTreeMap<InstallationId, Revocation>,
-    /// Installations that would be active, were there not [`MAX_INSTALLATIONS`] more senior ones.
-    /// Only adding at the same time on several devices makes any.
-    pub surplus: BTreeSet<InstallationId>,
-    /// Entries that count for nothing: their author was revoked, and not after them.
-    pub void: BTreeSet<EntryHash>,
-}
 
 /// Whether an entry counts, and if not, the Revoke that voids it.
 type Verdict = Result<(), usize>;
@@ -55,9 +15,9 @@ type Verdict = Result<(), usize>;
 ///
 /// What counts is defined by recursion. An entry by an installation X counts if it counts *through*
 /// some enrolment `a` of X: `a` is among its ancestors, `a` itself counts, and no Revoke that
-/// strikes `a` cuts the entry off. A Revoke by an installation Z strikes `a` if it counts through an
-/// enrolment of Z that is an ancestor of `a`. So each question leads to questions about enrolments
-/// further up only, and the recursion ends.
+/// strikes `a` cuts the entry off. A Revoke by an installation Z strikes `a` if it counts through
+/// an enrolment of Z that is an ancestor of `a`. So each question leads to questions about
+/// enrolments further up only, and the recursion ends.
 struct Evaluation<'a> {
     log: &'a Log,
     enrolments: BTreeMap<InstallationId, Vec<usize>>,
@@ -66,25 +26,38 @@ struct Evaluation<'a> {
     strikes: HashMap<(usize, usize), bool>,
 }
 
-pub(super) fn evaluate(log: &Log) -> LogState {
-    Evaluation::new(log).run()
+impl LogState {
+    /// Evaluates a log. It does not depend on the order in which the entries came.
+    pub fn of(log: &Log) -> Self {
+        Evaluation::new(log).run()
+    }
 }
 
-/// The enrolments that count and that nothing strikes.
-pub(super) fn standing(log: &Log) -> BTreeSet<EntryHash> {
-    let mut evaluation = Evaluation::new(log);
-    (0..log.len())
-        .filter(|place| log.at(*place).body().enrols())
-        .filter(|place| evaluation.counts(*place).is_ok() && evaluation.struck(*place).is_none())
-        .map(|place| log.at(place).hash())
-        .collect()
+impl Log {
+    /// Which installations the account has, by all that is known. Evaluated once and kept until the
+    /// log changes.
+    pub fn state(&self) -> &LogState {
+        self.state.get_or_init(|| LogState::of(self))
+    }
+
+    /// The enrolments that count and that nothing strikes, surplus ones among them.
+    pub(super) fn standing(&self) -> BTreeSet<EntryHash> {
+        let mut evaluation = Evaluation::new(self);
+        (0..self.len())
+            .filter(|place| self.at(*place).body().enrols())
+            .filter(|place| {
+                evaluation.counts(*place).is_ok() && evaluation.struck(*place).is_none()
+            })
+            .map(|place| self.at(place).hash())
+            .collect()
+    }
 }
 
 impl<'a> Evaluation<'a> {
     fn new(log: &'a Log) -> Self {
         let mut enrolments: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let mut revokes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        // In an order that is the same for everybody, so that of several causes all name the same.
+        // In an order that is the same for everyone, so that of several causes all name the same.
         for entry in log.entries() {
             let Some(place) = log.place(&entry.hash()) else {
                 continue;
@@ -162,8 +135,8 @@ impl Evaluation<'_> {
         };
         let mut cause = None;
         let enrolments = self.enrolments.get(&author).cloned().unwrap_or_default();
-        // What a Checkpoint lists counts by its word, unless it lists the author too, or whoever
-        // enrolled the author: then it falls with what that one did.
+        // What a Checkpoint lists counts by its word, unless it lists the author too, or the one
+        // that enrolled the author: then it falls with what that one did.
         if self.log.is_listed(entry) {
             return match self.log.hangs_on(entry) {
                 Some(enrolment) => self.through(entry, enrolment),
@@ -178,7 +151,8 @@ impl Evaluation<'_> {
                 }
             }
         }
-        // A log takes no entry whose author is not enrolled among its ancestors, so there is a cause.
+        // A log takes no entry whose author is not enrolled among its ancestors, so there is a
+        // cause.
         Err(cause.unwrap_or(entry))
     }
 

@@ -1,19 +1,13 @@
-//! What the installations of one account tell one another, as the body of messages in their own
-//! group (DESIGN §3: contacts, group list, log, inbox key, key packages, read marks).
-//!
-//! Every item can be taken in twice, late, and in any order: what contradicts is decided by the
-//! time of the change, and of equal times by the greater bytes. So a message that is lost and comes
-//! back later does no harm.
-
-use std::fmt;
+//! A body as bytes.
 
 use prost::Message as _;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::proto::{self, ProtoError};
+use super::item::{HandedOver, RequestAnswer, SyncContact, SyncItem};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, MessageId, RequestId};
 use crate::params::{ENVELOPE_MAX, MAX_NAME, MAX_TEXT};
 use crate::time::Timestamp;
+use crate::wire::proto::{self, ProtoError};
 
 /// Largest body of a message between installations, in bytes: what an envelope holds, with room for
 /// what MLS, chain and frame add.
@@ -22,7 +16,7 @@ pub const MAX_SYNC: usize = ENVELOPE_MAX - 2048;
 /// Items in one body.
 pub const MAX_SYNC_ITEMS: usize = 1024;
 
-/// Why bytes are no such body.
+/// Why bytes are not a valid body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SyncError {
     /// A text is not UTF-8.
@@ -31,135 +25,6 @@ pub enum SyncError {
     /// Not protobuf of the expected shape, or a part is too large.
     #[error("malformed: {0}")]
     Malformed(#[from] ProtoError),
-}
-
-/// How an invitation was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestAnswer {
-    /// Accepted.
-    Accept,
-    /// Declined.
-    Decline,
-}
-
-/// A contact as one installation knows it.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct SyncContact {
-    /// Whose.
-    pub account: Option<AccountId>,
-    /// When it was changed last.
-    pub changed_at: Timestamp,
-    /// Its card secret; none: it is no contact.
-    pub secret: Option<Zeroizing<[u8; 32]>>,
-    /// Its newest card.
-    pub card: Option<Vec<u8>>,
-    /// The name that the user gave it, at most [`MAX_NAME`] bytes.
-    pub name: Option<String>,
-    /// Whether its invitations are ignored.
-    pub blocked: bool,
-}
-
-impl fmt::Debug for SyncContact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SyncContact").field("account", &self.account).finish_non_exhaustive()
-    }
-}
-
-/// One thing that is told.
-#[derive(Clone, PartialEq, Eq)]
-pub enum SyncItem {
-    /// The account's installation log.
-    Log(Vec<u8>),
-    /// A contact was added, changed or removed.
-    Contact(SyncContact),
-    /// An inbox key of the account.
-    InboxKey {
-        /// Its private half.
-        secret: Zeroizing<[u8; 32]>,
-        /// When it was made.
-        made_at: Timestamp,
-    },
-    /// A key package of the sender.
-    KeyPackage {
-        /// Until when it may be used to add the sender.
-        usable_until: Timestamp,
-        /// The MLS key package.
-        bytes: Vec<u8>,
-    },
-    /// What the user calls an installation.
-    Name {
-        /// Which.
-        installation: InstallationId,
-        /// Its name, at most [`MAX_NAME`] bytes.
-        name: String,
-        /// When it was named so.
-        changed_at: Timestamp,
-    },
-    /// How far a group was read.
-    Read {
-        /// The group.
-        group: GroupId,
-        /// The last message that was read.
-        message: MessageId,
-        /// When that was sent, by its sender's clock: the later one counts.
-        sent_at: Timestamp,
-    },
-    /// An invitation of other installations into a group: Welcome and tree.
-    Welcome(Vec<u8>),
-    /// An invitation that was sent before, into the branch that counts: there is another one, and
-    /// whoever entered that is to come over.
-    WelcomeBack(Vec<u8>),
-    /// An invitation was answered.
-    Answer {
-        /// Which.
-        request: RequestId,
-        /// How.
-        answer: RequestAnswer,
-    },
-    /// The account leaves a group.
-    Leave {
-        /// Which.
-        group: GroupId,
-    },
-    /// A message of the history, for an installation that was not there.
-    Message(Box<HandedOver>),
-    /// How far the handing over of messages has come.
-    Progress {
-        /// To whom they go.
-        to: InstallationId,
-        /// How many were sent.
-        sent: u64,
-        /// How many there are.
-        total: u64,
-    },
-    /// Something of a later version; it is passed over.
-    Unknown(u32),
-}
-
-/// A message that one installation hands over to another. That its author wrote it is not signed:
-/// it is as good as the installation that says so.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HandedOver {
-    /// For which installation it is.
-    pub to: InstallationId,
-    /// Its group.
-    pub group: GroupId,
-    /// Its id.
-    pub message: MessageId,
-    /// The account that sent it.
-    pub sender: AccountId,
-    /// The installation that sent it.
-    pub installation: InstallationId,
-    /// Its number among what that installation sent to the group.
-    pub seq: u64,
-    /// The state that it was sent in.
-    pub epoch: EpochId,
-    /// When it was sent, by the sender's clock.
-    pub sent_at: Timestamp,
-    /// The text; none where it was not readable.
-    pub text: Option<String>,
-    /// Whether it lies above its author's cut.
-    pub flagged: bool,
 }
 
 const FLAGGED: u32 = 1;
@@ -180,27 +45,6 @@ const WELCOME_BACK: u32 = 12;
 const BLOCKED: u32 = 1;
 const ACCEPTED: u32 = 1;
 
-impl fmt::Debug for SyncItem {
-    // Keys, names and links stay out of logs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SyncItem::Log(_) => "Log",
-            SyncItem::Contact(_) => "Contact",
-            SyncItem::InboxKey { .. } => "InboxKey",
-            SyncItem::KeyPackage { .. } => "KeyPackage",
-            SyncItem::Name { .. } => "Name",
-            SyncItem::Read { .. } => "Read",
-            SyncItem::Welcome(_) => "Welcome",
-            SyncItem::WelcomeBack(_) => "WelcomeBack",
-            SyncItem::Answer { .. } => "Answer",
-            SyncItem::Leave { .. } => "Leave",
-            SyncItem::Message(_) => "Message",
-            SyncItem::Progress { .. } => "Progress",
-            SyncItem::Unknown(kind) => return write!(f, "Unknown({kind})"),
-        })
-    }
-}
-
 #[derive(Clone, PartialEq, prost::Message)]
 struct SyncProto {
     /// Messages, each read by itself.
@@ -219,7 +63,7 @@ struct ItemProto {
     /// When something was changed, made, or sent.
     #[prost(uint64, tag = "3")]
     at: u64,
-    /// Secret of a contact or an inbox key; hash of a message.
+    /// Secret of a contact or an inbox key; id of a message.
     #[prost(bytes = "vec", tag = "4")]
     value: Vec<u8>,
     /// Log, card, key package, invitation.
@@ -247,10 +91,10 @@ pub fn encode(items: &[SyncItem]) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// Reads a body.
+/// Decodes a body.
 ///
 /// # Errors
-/// [`SyncError`]: malformed, or something in it is too large. Unknown kinds are no error.
+/// [`SyncError`]: malformed, or something in it is too large. Unknown kinds are not an error.
 pub fn decode(bytes: &[u8]) -> Result<Vec<SyncItem>, SyncError> {
     proto::check(bytes, MAX_SYNC, &[(1, MAX_SYNC_ITEMS)])?;
     let mut proto = SyncProto::decode(bytes).map_err(ProtoError::from)?;
@@ -499,7 +343,7 @@ mod tests {
             (any::<[u8; 32]>(), any::<u64>(), any::<u64>()).prop_map(|(to, sent, total)| {
                 SyncItem::Progress { to: InstallationId(to), sent, total }
             }),
-            (12u32..).prop_map(SyncItem::Unknown),
+            (13u32..).prop_map(SyncItem::Unknown),
         ]
     }
 

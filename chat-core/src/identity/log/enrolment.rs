@@ -8,9 +8,9 @@ use crate::ids::{EntryHash, InstallationId};
 /// An entry that enrolled an installation: one of those that lead from the account key to a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
-    /// The entry.
+    /// Hash of the entry.
     pub entry: EntryHash,
-    /// Whom it enrolled.
+    /// The installation that it enrolled.
     pub installation: InstallationId,
     /// Its depth in the log.
     pub depth: u32,

@@ -1,158 +1,17 @@
-//! One entry of an installation log: signed, immutable, kept as the bytes that were signed.
+//! An entry as bytes: made and signed, encoded, read.
 
 use prost::Message;
 
-use super::account::AccountKey;
-use super::installation::{InstallationKey, SignatureError, verify};
+use super::entry::{
+    Author, Entry, EntryBody, EntryError, EntrySigner, Ground, Listed, ROLE_AUTHOR,
+};
+use super::limits::{MAX_ACCOUNT_PARENTS, MAX_ENTRY, MAX_PARENTS};
 use crate::ids::{AccountId, EntryHash, InstallationId};
-use crate::params::{MAX_INSTALLATIONS, MAX_LOG_ENTRIES, NetworkId};
+use crate::params::{MAX_INSTALLATIONS, NetworkId};
 use crate::time::Timestamp;
-use crate::wire::labels::{self, Label};
-
-/// First part of what an entry's author signs.
-const ROLE_AUTHOR: &[u8] = b"author";
-/// First part of what an installation signs to belong to an account.
-pub(super) const ROLE_HOLDER: &[u8] = b"holder";
-
-/// Parents that an entry by an installation may name. More tips than this come from a device that
-/// breaks the rules, and such a device is not to make the entries of others large.
-pub(super) const MAX_PARENTS: usize = 16;
-
-/// Parents that an entry by the account key may name: it can build on all that there is.
-pub(super) const MAX_ACCOUNT_PARENTS: usize = MAX_LOG_ENTRIES - 1;
-
-/// Bytes that an encoded entry may have: one by the account key with all parents, or a Checkpoint
-/// with all installations.
-pub(super) const MAX_ENTRY: usize = 32 * MAX_ACCOUNT_PARENTS + 34 * MAX_INSTALLATIONS + 512;
 
 /// Bytes of an enrolment in a Checkpoint's list: its hash and a set of places in the list.
 const LISTED: usize = 32 + 2;
-
-/// Why bytes are no entry, or one that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EntryError {
-    /// More bytes than an entry can have.
-    #[error("a log entry of {0} bytes is too large")]
-    TooLarge(usize),
-    /// Not the encoding of an entry.
-    #[error("not a log entry: {0}")]
-    Malformed(&'static str),
-    /// The author's signature does not hold.
-    #[error("the author's signature of a log entry: {0}")]
-    Author(SignatureError),
-    /// The new installation's signature does not hold.
-    #[error("the new installation's signature of a log entry: {0}")]
-    Possession(SignatureError),
-}
-
-/// Who signed an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Author {
-    /// The account key itself.
-    Account,
-    /// One of the account's installations.
-    Installation(InstallationId),
-}
-
-/// The key that signs a new entry.
-#[derive(Debug, Clone, Copy)]
-pub enum EntrySigner<'a> {
-    /// The account key itself.
-    Account(&'a AccountKey),
-    /// One of the account's installations.
-    Installation(&'a InstallationKey),
-}
-
-impl EntrySigner<'_> {
-    /// Whom entries signed by this name as their author.
-    pub fn author(&self) -> Author {
-        match self {
-            Self::Account(_) => Author::Account,
-            Self::Installation(key) => Author::Installation(key.id()),
-        }
-    }
-
-    fn sign(&self, network: &NetworkId, parts: &[&[u8]]) -> [u8; 64] {
-        match self {
-            Self::Account(key) => key.sign_entry(network, parts),
-            Self::Installation(key) => key.sign(Label::LogEntrySignature, network, parts),
-        }
-    }
-}
-
-/// What an entry says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EntryBody {
-    /// Enrols a first installation. By the account key, without parents.
-    Create {
-        /// The installation.
-        installation: InstallationId,
-    },
-    /// Enrols a further installation.
-    Add {
-        /// The installation.
-        installation: InstallationId,
-    },
-    /// Takes an installation out.
-    Revoke {
-        /// The installation.
-        installation: InstallationId,
-        /// Its last entry that still counts; none of them if absent.
-        last_valid: Option<EntryHash>,
-    },
-    /// Takes the place of all that was before: names the enrolments that stand.
-    Checkpoint {
-        /// The installation that may make the next one: its author, or the one that takes over.
-        custodian: InstallationId,
-    },
-}
-
-impl EntryBody {
-    /// The installation that the entry is about.
-    pub fn installation(&self) -> InstallationId {
-        match self {
-            Self::Create { installation }
-            | Self::Add { installation }
-            | Self::Revoke { installation, .. } => *installation,
-            Self::Checkpoint { custodian } => *custodian,
-        }
-    }
-
-    /// Whether the entry enrols an installation.
-    pub fn enrols(&self) -> bool {
-        matches!(self, Self::Create { .. } | Self::Add { .. })
-    }
-
-    /// Whether the entry takes an installation out.
-    pub fn revokes(&self) -> bool {
-        matches!(self, Self::Revoke { .. })
-    }
-}
-
-/// An enrolment that stands by a Checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Listed {
-    /// The entry that enrols.
-    pub(super) entry: EntryHash,
-    /// The earlier places of the list whose enrolments are senior to it, a bit for each.
-    pub(super) seniors: u16,
-    /// Whether the Checkpoint covers a Revoke of this installation, which therefore says nothing
-    /// new when it is shown again.
-    pub(super) revoked_before: bool,
-}
-const _: () = assert!(MAX_INSTALLATIONS <= u16::BITS as usize);
-
-/// What compaction adds to an entry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ground {
-    /// In a Checkpoint by an installation: the entry that its custody comes from. In a Revoke by
-    /// the account key: the Checkpoint that it builds on.
-    pub(super) base: Option<EntryHash>,
-    /// In a Checkpoint: which time the account key laid the ground anew; zero if never.
-    pub(super) generation: u64,
-    /// In a Checkpoint: the enrolments that stand, by depth and then by hash.
-    pub(super) listed: Vec<Listed>,
-}
 
 #[derive(Clone, PartialEq, Message)]
 struct WireEntry {
@@ -198,19 +57,19 @@ struct WireContent {
 }
 
 /// What a new entry is made of, apart from its signatures.
-pub(super) struct Draft {
-    pub(super) account: AccountId,
-    pub(super) network: NetworkId,
-    pub(super) parents: Vec<EntryHash>,
-    pub(super) depth: u32,
-    pub(super) body: EntryBody,
-    pub(super) issued_at: Timestamp,
-    pub(super) possession: Option<[u8; 64]>,
-    pub(super) ground: Ground,
+pub(in crate::identity) struct Draft {
+    pub(in crate::identity) account: AccountId,
+    pub(in crate::identity) network: NetworkId,
+    pub(in crate::identity) parents: Vec<EntryHash>,
+    pub(in crate::identity) depth: u32,
+    pub(in crate::identity) body: EntryBody,
+    pub(in crate::identity) issued_at: Timestamp,
+    pub(in crate::identity) possession: Option<[u8; 64]>,
+    pub(in crate::identity) ground: Ground,
 }
 
 impl Draft {
-    pub(super) fn sign(mut self, signer: EntrySigner<'_>) -> Entry {
+    pub(in crate::identity) fn sign(mut self, signer: EntrySigner<'_>) -> Entry {
         self.parents.sort_unstable();
         let author = signer.author();
         let (kind, last_valid) = match &self.body {
@@ -260,92 +119,7 @@ impl Draft {
     }
 }
 
-/// A signed entry of an account's installation log.
-///
-/// The account and the network are no part of the encoding: both are known wherever an entry is
-/// read, and both go into the signatures and the hash.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Entry {
-    account: AccountId,
-    network: NetworkId,
-    author: Author,
-    parents: Vec<EntryHash>,
-    depth: u32,
-    body: EntryBody,
-    issued_at: Timestamp,
-    content: Vec<u8>,
-    signature: [u8; 64],
-    possession: Option<[u8; 64]>,
-    ground: Ground,
-    hash: EntryHash,
-}
-
 impl Entry {
-    /// The account whose log this is an entry of.
-    pub fn account(&self) -> AccountId {
-        self.account
-    }
-
-    /// The network for which it was signed.
-    pub fn network(&self) -> &NetworkId {
-        &self.network
-    }
-
-    /// Who signed it.
-    pub fn author(&self) -> Author {
-        self.author
-    }
-
-    /// The tips that the author knew, ascending. Empty for a Create.
-    pub fn parents(&self) -> &[EntryHash] {
-        &self.parents
-    }
-
-    /// Longest way from an entry without parents: zero for a Create, else one more than the
-    /// greatest depth of its parents. Signed by the author; a log checks it.
-    pub fn depth(&self) -> u32 {
-        self.depth
-    }
-
-    /// What the entry says.
-    pub fn body(&self) -> &EntryBody {
-        &self.body
-    }
-
-    /// The author's clock when it was signed. Shown to people; nothing depends on it.
-    pub fn issued_at(&self) -> Timestamp {
-        self.issued_at
-    }
-
-    pub(super) fn ground(&self) -> &Ground {
-        &self.ground
-    }
-
-    /// Whether this is a Checkpoint.
-    pub fn is_checkpoint(&self) -> bool {
-        matches!(self.body, EntryBody::Checkpoint { .. })
-    }
-
-    /// Whether the new installation's own signature is there. Credentials leave it out.
-    pub fn has_possession(&self) -> bool {
-        self.possession.is_some()
-    }
-
-    /// The entry's name: a hash of account, network and signed content. The signatures are not in
-    /// it, so that there is one entry, however often its author signs it.
-    pub fn hash(&self) -> EntryHash {
-        self.hash
-    }
-
-    fn hash_of(account: &AccountId, network: &NetworkId, content: &[u8]) -> EntryHash {
-        EntryHash(labels::hash(Label::LogEntry, network, &[account.as_bytes(), content]))
-    }
-
-    /// The entry without the new installation's own signature, as credentials carry it.
-    pub fn without_possession(&self) -> Entry {
-        Entry { possession: None, ..self.clone() }
-    }
-
     /// The bytes to send or store: the content as it was signed, and the signatures.
     pub fn encode(&self) -> Vec<u8> {
         WireEntry {
@@ -357,7 +131,7 @@ impl Entry {
     }
 
     /// Reads an entry. Signatures are not checked: [`verify`](Self::verify) does that, and a
-    /// [`Log`](super::log::Log) does it on insertion.
+    /// [`Log`](super::Log) does it on insertion.
     ///
     /// # Errors
     /// [`EntryError::TooLarge`] or [`EntryError::Malformed`].
@@ -398,27 +172,6 @@ impl Entry {
             possession,
             ground,
         })
-    }
-
-    /// Checks the author's signature, and the new installation's where it is there.
-    ///
-    /// # Errors
-    /// [`EntryError::Author`] or [`EntryError::Possession`].
-    pub fn verify(&self) -> Result<(), EntryError> {
-        let label = Label::LogEntrySignature;
-        let account = self.account.as_bytes();
-        let parts: [&[u8]; 3] = [ROLE_AUTHOR, account, &self.content];
-        match &self.author {
-            Author::Account => verify(&self.account, label, &self.network, &parts, &self.signature),
-            Author::Installation(id) => verify(id, label, &self.network, &parts, &self.signature),
-        }
-        .map_err(EntryError::Author)?;
-        if let Some(possession) = &self.possession {
-            let holder = self.body.installation();
-            verify(&holder, label, &self.network, &[ROLE_HOLDER, account], possession)
-                .map_err(EntryError::Possession)?;
-        }
-        Ok(())
     }
 }
 
@@ -514,17 +267,6 @@ fn read_ground(content: &WireContent, author: Author) -> Result<Ground, EntryErr
         _ => ground == Ground::default(),
     };
     if sound { Ok(ground) } else { Err(EntryError::Malformed("ground")) }
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry")
-            .field("hash", &self.hash)
-            .field("author", &self.author)
-            .field("body", &self.body)
-            .field("depth", &self.depth)
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

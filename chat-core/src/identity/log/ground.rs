@@ -4,7 +4,7 @@
 //! The right to make one (*custody*) is handed down: from the account key, by a Create or by a
 //! Checkpoint of its own, to the installation that it names; from there, by a Checkpoint that omits
 //! its author, to the next. So the way from the account key to the Checkpoint in force is a few
-//! entries, which everybody can check, also who has nothing of what they cover.
+//! entries, which everyone can check, even without what they cover.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,7 +109,8 @@ fn continues(checkpoint: &Entry, at: &Entry, root: &Entry, pool: &Pool) -> bool 
         // What the entry that gave custody has left out stays out.
         && checkpoint.ground().listed.iter().all(|l| {
             known.iter().any(|k| k.entry == l.entry)
-                // (Of one that is not at hand it is asked where it matters: in the last of the way.)
+                // (Of one that is not at hand it is asked where it matters: in the last of the
+                // way.)
                 || pool
                     .get(&l.entry)
                     .is_none_or(|e| e.depth() > at.depth() || e.hash() == at.hash())
@@ -129,7 +130,7 @@ fn is_complete(checkpoint: &Entry, pool: &Pool, chained: &BTreeSet<EntryHash>) -
         && who.contains(&custodian)
         && match checkpoint.author() {
             Author::Account => true,
-            // It lists itself, or somebody else takes over.
+            // It lists itself, or another installation takes over.
             Author::Installation(author) => who.contains(&author) == (author == custodian),
         }
 }

@@ -1,8 +1,12 @@
 //! Making Checkpoints: when, by whom, and what they say.
 
-use super::entry::{Author, Draft, EntryBody, EntrySigner, Ground, Listed};
+use super::entry::{Author, Entry, EntryBody, EntrySigner, Ground, Listed};
+use super::entry_encoding::Draft;
+use super::error::LogError;
+use super::graph::Log;
 use super::ground::MAX_CHECKPOINT_DEPTH;
-use super::log::{Entry, Log, LogError, LogState};
+use super::limits::ROOM;
+use super::state::LogState;
 use crate::ids::{EntryHash, InstallationId};
 use crate::time::Timestamp;
 
@@ -27,7 +31,7 @@ enum Custody {
 impl Log {
     /// Whether the log has grown so that a [`checkpoint`](Self::checkpoint) is due.
     ///
-    /// Whoever signs with the account key makes one afterwards whatever this says: its entries then
+    /// After signing with the account key, make one whatever this says: entries of that key then
     /// hold against all that is side by side with them.
     pub fn needs_compaction(&self) -> bool {
         let kept = self.base.map_or_else(|| self.state().active.len(), |base| base + 1);
@@ -56,10 +60,10 @@ impl Log {
     /// of least depth, then least hash, which becomes senior to all.
     ///
     /// # Errors
-    /// [`LogError::NoCustody`], [`LogError::NotActive`] if nobody is active or `signer` is not;
-    /// [`LogError::NotSenior`] if somebody active is not junior to `signer`; [`LogError::Full`] if
-    /// even so the log would be too large, which takes chains of dozens of devices that each added
-    /// the next and are gone.
+    /// [`LogError::NoCustody`], [`LogError::NotActive`] if no installation is active or `signer` is
+    /// not; [`LogError::NotSenior`] if an active installation is not junior to `signer`;
+    /// [`LogError::Full`] if even so the log would be too large, which takes chains of dozens of
+    /// devices that each added the next and are gone.
     pub fn checkpoint(&self, signer: EntrySigner<'_>, now: Timestamp) -> Result<Entry, LogError> {
         self.make_checkpoint(signer, Custody::Stays, now)
     }
@@ -67,7 +71,7 @@ impl Log {
     /// Makes the Checkpoint by which the installation with custody takes itself out and hands
     /// custody to `heir`, which becomes senior to all others. The entry is not inserted.
     ///
-    /// It must destroy its key afterwards: whoever has that can take custody back.
+    /// It must destroy its key afterwards: a holder of that key can take custody back.
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint); [`LogError::UnknownInstallation`] if the heir is not
@@ -127,7 +131,7 @@ impl Log {
             (Custody::Stays, Author::Installation(author)) => author,
             (Custody::Stays, Author::Account) => self.most_senior(&active)?,
         };
-        let listed = self.list(&state, &active, custodian);
+        let listed = self.list(state, &active, custodian);
         let parents = self.parents_for_checkpoint(signer.author());
         let deepest = |floor: u32, hash: &EntryHash| {
             floor.max(self.get(hash).map_or(0, |e| e.depth().saturating_add(1)))
@@ -152,7 +156,7 @@ impl Log {
         let mut after = self.clone();
         after.rebuild(vec![entry.clone()]);
         match after.base_entry().map(Entry::hash) == Some(entry.hash()) {
-            true if after.size() <= super::log::ROOM => Ok(entry),
+            true if after.size() <= ROOM => Ok(entry),
             true => Err(LogError::Full),
             false => Err(LogError::NoCustody),
         }
@@ -199,7 +203,7 @@ impl Log {
         &self,
         active: &[(u32, EntryHash, InstallationId)],
     ) -> Result<InstallationId, LogError> {
-        // Whoever is senior to all others is the least deep.
+        // An installation that is senior to all others is the least deep.
         active.first().map(|(_, _, id)| *id).ok_or(LogError::NotActive)
     }
 
@@ -230,3 +234,7 @@ impl Log {
 #[cfg(test)]
 #[path = "checkpoint_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "checkpoint_property_tests.rs"]
+mod property_tests;

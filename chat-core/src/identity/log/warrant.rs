@@ -3,7 +3,9 @@
 
 use super::enrolment::Enrolment;
 use super::entry::{Author, Entry};
-use super::log::{Log, LogError, Revocation};
+use super::error::LogError;
+use super::graph::Log;
+use super::state::Revocation;
 use crate::ids::{AccountId, EntryHash, InstallationId};
 use crate::params::NetworkId;
 use crate::time::Timestamp;
@@ -11,15 +13,15 @@ use crate::time::Timestamp;
 /// Whether an installation belongs to the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It does.
+    /// It belongs to the account.
     Active,
     /// It would, were there not as many more senior ones as an account may have.
     Surplus,
-    /// It was taken out.
+    /// It was revoked.
     Revoked {
-        /// By whom, and by which entry.
+        /// The key and the entry that revoked it.
         revocation: Revocation,
-        /// When, by the clock of who did.
+        /// When, by the clock of the revoking key.
         at: Timestamp,
     },
 }
@@ -27,11 +29,11 @@ pub enum Standing {
 /// An installation as a list shows it. Names are not in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallationRecord {
-    /// The installation.
+    /// The installation id.
     pub installation: InstallationId,
-    /// Who enrolled it.
+    /// The key that enrolled it.
     pub added_by: Author,
-    /// When, by the clock of who did.
+    /// When it was enrolled, by the clock of the key that did.
     pub added_at: Timestamp,
     /// The entry that did: of several the one through which it is active, else the latest.
     pub entry: EntryHash,
@@ -75,10 +77,10 @@ impl Log {
         out
     }
 
-    /// The warrant to remove the leaves of an installation that is revoked, directly or because what
-    /// enrolled it is void: the encoded log. None if by this log it is active or surplus, or was
-    /// never heard of; once the log was compacted, which installations there were is forgotten, and
-    /// the log is a warrant against all that are not in it.
+    /// The warrant to remove the leaves of an installation that is revoked, directly or because
+    /// what enrolled it is void: the encoded log. None if by this log it is active or surplus, or
+    /// was never heard of; once the log was compacted, which installations there were is forgotten,
+    /// and the log is a warrant against all that are not in it.
     ///
     /// Whether it warrants the removal of one certain leaf says [`revokes`](Self::revokes).
     pub fn warrant_for(&self, installation: &InstallationId) -> Option<Vec<u8>> {
@@ -91,13 +93,13 @@ impl Log {
     }
 
     /// Checks a warrant: that by the encoded log `bytes` the leaf with the credential chain `chain`
-    /// has no right to its place any more. `chain` is [`Member::chain`](super::Member), verified.
-    /// Gives the installation.
+    /// has no right to its place any more. `chain` is [`Member::chain`](crate::identity::Member),
+    /// verified. Gives the installation.
     ///
     /// What is judged is this enrolment, not the key: a leaf that the account key enrolled again
     /// after the Revoke is not touched by it, and one from before stays revoked. An enrolment that
     /// the log does not know is revoked if the log shows that the one who signed it was taken out
-    /// without it. Whoever else signed it may have done so after this log was written.
+    /// without it. Another signer may have signed it after this log was written.
     ///
     /// The work is bounded by the size of a log.
     ///

@@ -5,13 +5,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::{Author, Entry};
+use super::error::LogError;
+use super::graph::{Log, Mask};
 use super::ground::{self, Pool};
-use super::log::{Log, LogError, Mask};
 use crate::ids::{EntryHash, InstallationId};
 use crate::params::MAX_LOG_ENTRIES;
 
 /// How much deeper than the ground a Revoke may claim to be that was made beside it: as long as a
-/// device can go on without hearing of a Checkpoint. A bound, since nobody can check the claim.
+/// device can go on without hearing of a Checkpoint. A bound, since no one can check the claim.
 const FLOAT_DEPTH: u32 = MAX_LOG_ENTRIES as u32;
 
 /// What became of entries that did not become part of the log.
@@ -44,6 +45,7 @@ impl Log {
         self.ancestors.clear();
         self.index.clear();
         self.base = None;
+        self.state.take();
 
         let path = ground::path(&pool);
         if let Some(path) = &path {
@@ -62,6 +64,8 @@ impl Log {
         }
         self.grow(&order, kept, &mut rejected);
         self.keep_waiting(order, &placed, &pool, &mut rejected);
+        // Nothing above asks for it; but what was placed last is not all that it depends on.
+        self.state.take();
         rejected
     }
 
@@ -126,8 +130,8 @@ impl Log {
     /// Whether an entry counts wherever it was made.
     ///
     /// A Revoke by the account key does, unless the account key has laid the ground anew since and
-    /// left out whom it names. One by an installation does if the ground itself shows that
-    /// its author may: it lists both, the author as the senior. Not if the ground covers a Revoke of
+    /// left out whom it names. One by an installation does if the ground itself shows that its
+    /// author may: it lists both, the author as the senior. Not if the ground covers a Revoke of
     /// the same installation: it may be that one, shown again. What an installation says of itself
     /// it may say again, unless the account key enrolled it after that.
     fn may_float(&self, entry: &Entry, base: &Entry, since: Option<u32>) -> bool {
