@@ -1,24 +1,20 @@
 //! What is known of each connected peer, and when it counts as connected.
 //!
-//! A peer is *ready* once it answered metadata for the right cluster and identify has ended, one
-//! way or the other. Only then is it announced, counted and asked.
+//! A peer is *ready* once its metadata has named the right cluster and identify has ended, with or
+//! without success. Only then is it announced, counted and sent requests.
 
 use std::collections::HashMap;
 
 use libp2p::request_response::OutboundRequestId;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::command::ConnectReply;
 use crate::budget::Bucket;
 use crate::config::Limits;
-use crate::error::NodeError;
 use crate::status::PeerInfo;
 use crate::{filter, lightpush, store};
-
-/// Somebody who waits for a peer to become ready.
-pub(super) type Waiter = oneshot::Sender<Result<PeerId, NodeError>>;
 
 /// A peer with at least one connection.
 pub(super) struct Peer {
@@ -28,16 +24,16 @@ pub(super) struct Peer {
     pub(super) protocols: Vec<String>,
     pub(super) agent: String,
     pub(super) announced: bool,
-    pub(super) waiters: Vec<Waiter>,
-    /// Why this node ends the connection, if it does.
+    pub(super) waiters: Vec<ConnectReply>,
+    /// The reason why this node ends the connection, if it does.
     pub(super) refused: Option<String>,
     pub(super) failed_pings: u32,
     pub(super) store_failures: u32,
-    /// Filter and lightpush requests to it that failed in a row.
+    /// How many filter and lightpush requests to it have failed in a row.
     pub(super) service_failures: u32,
-    /// Invalid relay messages.
+    /// The invalid relay messages that it may still send.
     pub(super) strikes: Bucket,
-    /// Filter and lightpush requests of it.
+    /// The filter and lightpush requests that it may still send.
     pub(super) requests: Bucket,
 }
 
@@ -99,26 +95,4 @@ impl Peer {
             lightpush: self.offers_lightpush(),
         }
     }
-}
-
-/// The ready peer to ask for history: one that failed least, the same one each time, so that a
-/// query's pages come from one Store.
-pub(super) fn store_peer(peers: &HashMap<PeerId, Peer>) -> Option<PeerId> {
-    peers
-        .iter()
-        .filter(|(_, p)| p.is_ready() && p.offers(store::PROTOCOL))
-        .min_by_key(|(id, p)| (p.store_failures, id.to_bytes()))
-        .map(|(id, _)| *id)
-}
-
-/// The ready peer to ask for filter or lightpush: one that failed least, the same one each time.
-pub(super) fn service_peer(
-    peers: &HashMap<PeerId, Peer>,
-    offers: impl Fn(&Peer) -> bool,
-) -> Option<PeerId> {
-    peers
-        .iter()
-        .filter(|(_, p)| p.is_ready() && offers(p))
-        .min_by_key(|(id, p)| (p.service_failures, id.to_bytes()))
-        .map(|(id, _)| *id)
 }
