@@ -1,58 +1,63 @@
-//! A Waku message, as the library reads and writes it.
+//! A Waku message, as the library's JSON states it.
 
+use std::fmt;
+
+use bytes::Bytes;
 use data_encoding::BASE64;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::CallError;
 
-/// Largest message that is handed to the library, payload, topic and meta together, in bytes
-/// (145 KiB). A larger one would be accepted, and be lost on the way.
+/// Largest message that is handed to the library: payload, content topic and meta together, in bytes
+/// (145 KiB). The library would accept a larger message, and relays would drop it.
 pub const MAX_MESSAGE_BYTES: usize = 145 * 1024;
 
-/// Largest `meta`, in bytes.
+/// Largest `meta` that 14/WAKU2-MESSAGE allows, in bytes.
 const MAX_META_BYTES: usize = 64;
 
-/// Upper bound of what encoding adds, in bytes.
+/// Upper bound of what the encoding of a message adds, in bytes: tags, lengths, version, timestamp.
 const OVERHEAD: usize = 32;
 
-/// A message of 14/WAKU2-MESSAGE.
+/// A message as 14/WAKU2-MESSAGE defines it. Payload and meta are shared, not copied, when it is
+/// cloned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WakuMessage {
-    /// What it carries; not empty if it is to be published.
+    /// The content. It must not be empty in a message to publish.
     #[serde(serialize_with = "base64", deserialize_with = "from_base64")]
-    pub payload: Vec<u8>,
-    /// Content topic.
+    pub payload: Bytes,
+    /// `/application/version/name/encoding`.
     pub content_topic: String,
-    /// Version of the payload's encryption.
+    /// Version of the payload's encryption; 0 for none that Waku knows of.
     #[serde(default)]
     pub version: u32,
-    /// Sender's time, unix nanoseconds; 0 if it has none, which only messages of others may.
+    /// Time that the sender claims, in unix nanoseconds; 0 in a received message that states none.
     #[serde(default)]
     pub timestamp: i64,
-    /// Whether Stores should not keep it.
+    /// Whether Stores are asked not to keep the message.
     #[serde(default)]
     pub ephemeral: bool,
-    /// For the application, up to 64 bytes.
+    /// Data of the application's own, up to 64 bytes.
     #[serde(
         default,
         serialize_with = "base64",
         deserialize_with = "from_base64",
-        skip_serializing_if = "Vec::is_empty"
+        skip_serializing_if = "Bytes::is_empty"
     )]
-    pub meta: Vec<u8>,
+    pub meta: Bytes,
 }
 
 impl WakuMessage {
-    /// The JSON that is handed to the library.
+    /// The JSON that is handed to the library. Refuses what the library would lose or change.
     pub(crate) fn to_json(&self) -> Result<String, CallError> {
         if self.payload.is_empty() {
             return Err(CallError::Invalid("the payload is empty"));
         }
         if self.content_topic.is_empty() {
-            return Err(CallError::Invalid("there is no content topic"));
+            return Err(CallError::Invalid("the content topic is empty"));
         }
-        // The library would give it one, and answer with the hash of a message without it.
+        // The library would set one, and answer with the hash of the message without it.
         if self.timestamp <= 0 {
             return Err(CallError::Invalid("the timestamp is not positive"));
         }
@@ -63,7 +68,8 @@ impl WakuMessage {
         if size > MAX_MESSAGE_BYTES {
             return Err(CallError::Invalid("the message is larger than 145 KiB"));
         }
-        serde_json::to_string(self).map_err(|_| CallError::Invalid("the message is no JSON"))
+        serde_json::to_string(self)
+            .map_err(|_| CallError::Invalid("the message cannot be written as JSON"))
     }
 }
 
@@ -71,9 +77,23 @@ fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
     serializer.collect_str(&BASE64.encode_display(bytes))
 }
 
-fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-    BASE64.decode(text.as_bytes()).map_err(serde::de::Error::custom)
+/// Decodes the text where it lies, without a copy of it.
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    struct Base64;
+
+    impl Visitor<'_> for Base64 {
+        type Value = Bytes;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes in base64")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes, E> {
+            BASE64.decode(text.as_bytes()).map(Bytes::from).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Base64)
 }
 
 #[cfg(test)]
@@ -83,7 +103,7 @@ mod tests {
     #[test]
     fn reads_as_the_library_writes() {
         let message = WakuMessage {
-            payload: vec![0, 255, 7],
+            payload: vec![0, 255, 7].into(),
             content_topic: "/a/1/\"quoted\"/proto".to_owned(),
             timestamp: 1_700_000_000_000_000_001,
             ..WakuMessage::default()
@@ -99,18 +119,18 @@ mod tests {
     #[test]
     fn what_the_library_would_lose_or_change_is_not_handed_over() {
         let good = WakuMessage {
-            payload: vec![1],
+            payload: vec![1].into(),
             content_topic: "/a/1/b/proto".to_owned(),
             timestamp: 1,
             ..WakuMessage::default()
         };
         assert!(good.to_json().is_ok());
         let bad = [
-            WakuMessage { payload: Vec::new(), ..good.clone() },
+            WakuMessage { payload: Bytes::new(), ..good.clone() },
             WakuMessage { content_topic: String::new(), ..good.clone() },
             WakuMessage { timestamp: 0, ..good.clone() },
-            WakuMessage { meta: vec![0; 65], ..good.clone() },
-            WakuMessage { payload: vec![0; MAX_MESSAGE_BYTES], ..good },
+            WakuMessage { meta: vec![0; 65].into(), ..good.clone() },
+            WakuMessage { payload: vec![0; MAX_MESSAGE_BYTES].into(), ..good },
         ];
         for message in bad {
             assert!(matches!(message.to_json(), Err(CallError::Invalid(_))));

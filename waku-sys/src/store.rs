@@ -1,68 +1,69 @@
-//! Questions to a Store and its answers.
+//! Queries to a Store and its answers, as the library's JSON states them (13/WAKU2-STORE).
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CallError;
 use crate::message::WakuMessage;
 
-/// Most messages in one page.
+/// Most messages in one page, which is what nwaku serves.
 pub const MAX_PAGE: u32 = 100;
 
-/// A page of history to ask for. What is none or empty does not restrict it.
+/// One page of history to ask for. A field that is `None` or empty does not restrict it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreQuery {
-    /// Named in the answer again.
+    /// Names the query; the answer repeats it.
     pub request_id: String,
-    /// Whether to answer with messages and not only with hashes.
+    /// Whether the answer is to hold messages, and not only their hashes.
     pub include_data: bool,
-    /// Oldest first.
+    /// True for the oldest messages first, false for the newest.
     pub forward: bool,
-    /// On this shard.
+    /// The shard that messages were published on, `/waku/2/rs/<cluster>/<shard>`.
     pub pubsub_topic: Option<String>,
-    /// On one of these topics.
+    /// Messages on any of these content topics.
     pub content_topics: Vec<String>,
-    /// Earliest time, unix nanoseconds.
+    /// Earliest timestamp, in unix nanoseconds.
     pub time_start: Option<i64>,
-    /// Latest time, unix nanoseconds.
+    /// Latest timestamp, in unix nanoseconds.
     pub time_end: Option<i64>,
-    /// These messages.
+    /// Hashes of the messages to fetch, at most [`MAX_PAGE`].
     pub hashes: Vec<[u8; 32]>,
-    /// After this message.
+    /// Hash of the message after which the page begins.
     pub cursor: Option<[u8; 32]>,
-    /// At most so many, 1 to [`MAX_PAGE`].
+    /// Most messages in the page, 1 to [`MAX_PAGE`].
     pub limit: u32,
 }
 
-/// One page of history. All of it is what a remote peer claims.
+/// One page of history. All of it is a remote peer's claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreAnswer {
-    /// That of the question.
+    /// The id of the query that this answers.
     pub request_id: String,
-    /// As in HTTP; 200 if all is well.
+    /// Status code of the Store protocol, as in HTTP; 200 for success.
     pub status: u32,
-    /// The Store's words.
+    /// The Store's own description of the status.
     pub description: String,
-    /// The page.
+    /// The messages of the page, in the order that was asked for.
     pub messages: Vec<StoredMessage>,
-    /// Where the next page begins, if there is one.
+    /// The cursor for the next page; `None` on the last page.
     pub cursor: Option<[u8; 32]>,
 }
 
-/// One message of a page.
+/// One entry of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMessage {
-    /// Its hash.
+    /// Hash of the message, by the Store's account.
     pub hash: [u8; 32],
-    /// The message, if it was asked for.
+    /// The message, if the query asked for data.
     pub message: Option<WakuMessage>,
-    /// The shard that it was on.
+    /// The shard that the message was published on.
     pub pubsub_topic: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    // The library ends the process if one of these three is missing.
+struct RawQuery<'a> {
+    // Without these three the library aborts the process.
     request_id: &'a str,
     include_data: bool,
     pagination_forward: bool,
@@ -104,7 +105,7 @@ struct RawStored {
     pubsub_topic: Option<String>,
 }
 
-/// Unlike elsewhere, bytes are arrays of numbers here.
+/// Here, unlike elsewhere, the library writes bytes as arrays of numbers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawMessage {
@@ -128,11 +129,11 @@ impl StoreQuery {
         if self.hashes.len() > MAX_PAGE as usize {
             return Err(CallError::Invalid("more than 100 hashes"));
         }
-        // The library takes this one for none at all, and refuses it.
+        // The library takes this cursor for an absent one and refuses it.
         if self.cursor == Some([0; 32]) {
             return Err(CallError::Invalid("the cursor is zero"));
         }
-        let question = Question {
+        let query = RawQuery {
             request_id: &self.request_id,
             include_data: self.include_data,
             pagination_forward: self.forward,
@@ -144,25 +145,26 @@ impl StoreQuery {
             pagination_cursor: self.cursor.as_ref().map(to_hex),
             pagination_limit: self.limit,
         };
-        serde_json::to_string(&question).map_err(|_| CallError::Invalid("the query is no JSON"))
+        serde_json::to_string(&query)
+            .map_err(|_| CallError::Invalid("the query cannot be written as JSON"))
     }
 }
 
 impl StoreAnswer {
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, CallError> {
         let raw: RawAnswer = serde_json::from_slice(json)
-            .map_err(|_| CallError::Malformed("a page of history that is not one"))?;
-        let hash = |hex: &str| from_hex(hex).ok_or(CallError::Malformed("a hash that is not one"));
+            .map_err(|_| CallError::Malformed("not a page of history"))?;
+        let hash = |hex: &str| from_hex(hex).ok_or(CallError::Malformed("not a message hash"));
         let messages = raw.messages.into_iter().map(|stored| {
             Ok(StoredMessage {
                 hash: hash(&stored.message_hash)?,
                 message: stored.message.map(|m| WakuMessage {
-                    payload: m.payload,
+                    payload: Bytes::from(m.payload),
                     content_topic: m.content_topic,
                     version: m.version,
                     timestamp: m.timestamp,
                     ephemeral: m.ephemeral,
-                    meta: m.meta,
+                    meta: Bytes::from(m.meta),
                 }),
                 pubsub_topic: stored.pubsub_topic,
             })
@@ -195,7 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_question_has_what_the_library_cannot_do_without() {
+    fn a_query_has_what_the_library_cannot_do_without() {
         let least = StoreQuery { limit: 1, ..StoreQuery::default() };
         assert_eq!(
             least.to_json().expect("it is good"),

@@ -1,7 +1,7 @@
 //! A Waku node of one's own, in this process.
 //!
 //! [`EmbeddedTransport`] runs a [`waku_node::Node`] that takes part in relay on one shard.
-//! Static peers are dialled and dialled again by the node; this says how many there are. History
+//! The node dials static peers, and dials them again; this reports how many are connected. History
 //! comes from any connected peer that offers Store.
 //!
 //! ```no_run
@@ -27,11 +27,13 @@ use async_trait::async_trait;
 use thiserror::Error;
 use waku_node::{Node, NodeConfig, NodeError, NodeEvent, PeerId, StoreError, StoreQuery};
 
-use crate::hub::{EventLimits, Hub, lock, system_clock};
+use crate::clock::system_clock;
+use crate::hub::{EventLimits, Hub};
+use crate::sync::lock;
 use crate::window::Window;
 use crate::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Inbound, Message, MessageHash,
-    PublishError, Status, Transport, TransportError,
+    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
+    ReceivedMessage, Status, Transport, TransportError,
 };
 
 /// Most Stores that are asked for one page, one after another.
@@ -43,11 +45,11 @@ const NODE_REMEMBERS: Duration = Duration::from_secs(120);
 /// Most failed messages remembered; see [`EmbeddedTransport::publish`].
 const MAX_FAILED: usize = 1024;
 
-/// How often the number of peers is looked up, besides whenever an event suggests it: the node
-/// changes it close to its events, not together with them.
+/// How often the number of peers is read, besides after each event: the node changes the number close
+/// to its events, not together with them.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How an [`EmbeddedTransport`] behaves towards its user.
+/// Bounds and time-outs of an [`EmbeddedTransport`].
 #[derive(Clone, Debug)]
 pub struct EmbeddedOptions {
     /// Bounds on what is kept for readers.
@@ -55,7 +57,7 @@ pub struct EmbeddedOptions {
     /// How long the node may take to accept a message.
     pub publish_timeout: Duration,
     /// How long one Store may take to answer before the next one is asked. The node's own
-    /// `limits.request_timeout` applies too.
+    /// `limits.request_timeout` applies as well.
     pub history_timeout: Duration,
 }
 
@@ -69,13 +71,13 @@ impl Default for EmbeddedOptions {
     }
 }
 
-/// Why an [`EmbeddedTransport`] did not start. Nothing is left running then.
+/// Why an [`EmbeddedTransport`] did not start. No node is left running then.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Watching needs relay, and the node has it switched off.
+    /// Relay is switched off in the node's configuration, and watching needs it.
     #[error("the node is configured without relay")]
     NoRelay,
-    /// The node did not start, or does not take the shard.
+    /// The node did not start, or did not subscribe to the shard.
     #[error(transparent)]
     Node(#[from] NodeError),
 }
@@ -88,7 +90,7 @@ pub struct EmbeddedTransport {
     hub: Arc<Hub>,
     /// The Store that answered last. Staying with one tells fewer strangers what is asked for.
     preferred_store: Mutex<Option<PeerId>>,
-    /// Messages that the node takes for sent although they were not.
+    /// Messages that the node counts as sent although they were not.
     failed: Mutex<Window>,
 }
 
@@ -103,7 +105,7 @@ impl EmbeddedTransport {
         Self::with_options(config, pubsub_topic, EmbeddedOptions::default()).await
     }
 
-    /// Like [`new`](Self::new), with other options than the default.
+    /// Like [`new`](Self::new), with options.
     ///
     /// # Errors
     ///
@@ -133,13 +135,14 @@ impl EmbeddedTransport {
         })
     }
 
-    /// The node, for what is beyond a transport: connecting to more peers, its counters.
+    /// The node, for uses beyond those of a transport: connecting to more peers, reading counters.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// Whom to ask for history, in this order: who answered last, the other peers, the own archive
-    /// if there is one (last, since it lacks what went by while this node was offline).
+    /// The Stores to ask for history, in this order: the one that answered last, the other peers, and
+    /// the node's own archive if there is one (last, since it lacks what was published while the node
+    /// was offline).
     fn stores(&self) -> Vec<PeerId> {
         let peers = self.node.peers();
         let mut stores: Vec<_> = (peers.iter().filter(|p| p.store)).map(|p| p.peer_id).collect();
@@ -164,8 +167,8 @@ impl EmbeddedTransport {
                     return Ok(page);
                 }
                 Err(error) => {
-                    tracing::debug!(%store, %error, "no history from this Store");
-                    // What may yet work outweighs what will not, and an answer outweighs none.
+                    tracing::debug!(%store, %error, "this Store gave no history");
+                    // A failure that may pass outweighs one that will not, and any answer none.
                     if failure == HistoryError::NoStore || !failure.is_retryable() {
                         failure = error;
                     }
@@ -197,11 +200,11 @@ impl EmbeddedTransport {
             .map_err(|_| HistoryError::Timeout)?
             .map_err(history_error)?;
         if answer.dropped > 0 {
-            tracing::warn!(%store, dropped = answer.dropped, "left false messages out of history");
+            tracing::warn!(%store, dropped = answer.dropped, "left invalid messages out of history");
         }
         let messages = (answer.messages.into_iter())
             .filter_map(|m| Some((m.hash, m.message?)))
-            .map(|(hash, message)| inbound(hash, message))
+            .map(|(hash, message)| received(hash, message))
             .collect();
         let page = HistoryPage { messages, cursor: answer.cursor.map(|hash| MessageHash(hash.0)) };
         query.check_answer(&page, answer.dropped)?;
@@ -213,8 +216,8 @@ impl EmbeddedTransport {
 impl Transport for EmbeddedTransport {
     /// Hands a message to the peers that carry the shard.
     ///
-    /// A node that could not pass a message on because all queues were full will call the same
-    /// message a duplicate for two minutes. It stays a failure here for as long.
+    /// A node that could not pass a message on because all queues were full calls the same message a
+    /// duplicate for two minutes. For that time, publishing it again fails here.
     async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
         if self.hub.is_closed() {
             return Err(PublishError::Closed);
@@ -298,7 +301,7 @@ impl Transport for EmbeddedTransport {
 
     async fn shutdown(&self) {
         self.hub.close();
-        // Also for who comes second: it returns when the node has stopped.
+        // A second caller too waits until the node has stopped.
         self.node.clone().shutdown().await;
     }
 }
@@ -310,10 +313,10 @@ impl Drop for EmbeddedTransport {
     }
 }
 
-/// Brings the node's events to the hub until either of them ends.
+/// Passes the node's events to the hub until one of them ends.
 async fn pump(node: Node, pubsub_topic: String, hub: Arc<Hub>) {
     let mut events = node.events();
-    // What happened before there was a stream to hear of it.
+    // The peers that connected before the stream began.
     hub.set_peers(carriers(&node, &pubsub_topic));
     let mut look_again = tokio::time::interval(LOOK_AGAIN);
     loop {
@@ -329,7 +332,7 @@ async fn pump(node: Node, pubsub_topic: String, hub: Arc<Hub>) {
             Some(NodeEvent::Message { pubsub_topic: at, hash, message }) => {
                 // The node may take part in other shards too.
                 if at == pubsub_topic {
-                    hub.relayed(inbound(hash, message));
+                    hub.relayed(received(hash, message));
                 }
             }
             Some(NodeEvent::Lagged(count)) => {
@@ -337,7 +340,7 @@ async fn pump(node: Node, pubsub_topic: String, hub: Arc<Hub>) {
                 hub.missed(count);
                 hub.set_peers(carriers(&node, &pubsub_topic));
             }
-            // The event may be older than the state; the state is what counts.
+            // The event may be older than the state, and the state is what counts.
             Some(_) => hub.set_peers(carriers(&node, &pubsub_topic)),
             None => break,
         }
@@ -345,17 +348,17 @@ async fn pump(node: Node, pubsub_topic: String, hub: Arc<Hub>) {
     hub.close();
 }
 
-/// Peers that carry the shard and have been introduced. A peer that subscribes before it has told
-/// which cluster it is in, or what it offers, is not counted yet.
+/// The number of peers that carry the shard and have introduced themselves. A peer that subscribes
+/// before it has told its cluster and its protocols is not counted yet.
 fn carriers(node: &Node, pubsub_topic: &str) -> usize {
     let status = node.status();
     let topic = status.topics.iter().find(|t| t.pubsub_topic == pubsub_topic);
     topic.map_or(0, |t| t.topic_peers.min(status.connected_peers))
 }
 
-/// The node has computed the hash from the message, for relay and for history.
-fn inbound(hash: waku_node::MessageHash, message: waku_node::WakuMessage) -> Inbound {
-    Inbound {
+/// The node has computed the hash from the message, for relay and for history alike.
+fn received(hash: waku_node::MessageHash, message: waku_node::WakuMessage) -> ReceivedMessage {
+    ReceivedMessage {
         content_topic: message.content_topic,
         payload: message.payload,
         timestamp_ns: message.timestamp.unwrap_or_default(),
@@ -368,11 +371,11 @@ fn publish_error(error: waku_node::PublishError) -> PublishError {
     match error {
         Node::NoPeers => PublishError::NoPeers,
         Node::TooLarge { size, limit } => PublishError::TooLarge { size, max: limit },
-        Node::Invalid(_) => PublishError::Invalid("the node does not accept it"),
+        Node::Invalid(_) => PublishError::Invalid("the node does not accept the message"),
         Node::Topic(_) => PublishError::Invalid("the node does not accept the topic"),
         Node::RelayDisabled => PublishError::Invalid("relay is switched off"),
         Node::Stopped => PublishError::Closed,
-        // A duplicate ends up here only if the first attempt was one of these.
+        // A duplicate comes here only after an attempt that failed because the node was overloaded.
         Node::Overloaded | Node::Duplicate => {
             PublishError::Failed("the queues to all peers were full".to_owned())
         }

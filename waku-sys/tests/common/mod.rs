@@ -96,7 +96,7 @@ pub fn message(text: &str) -> WakuMessage {
     let mut payload = text.as_bytes().to_vec();
     payload.resize(payload.len().max(1024), b' ');
     WakuMessage {
-        payload,
+        payload: payload.into(),
         content_topic: TOPIC.to_owned(),
         timestamp: i64::try_from(now.expect("after 1970").as_nanos()).expect("before 2262"),
         ..WakuMessage::default()
@@ -109,7 +109,7 @@ pub async fn heard(events: &mut Events) -> String {
         loop {
             match events.next().await.expect("the node lives") {
                 NodeEvent::Message { message, .. } if message.content_topic == TOPIC => {
-                    let text = String::from_utf8(message.payload).expect("ours");
+                    let text = String::from_utf8(message.payload.into()).expect("ours");
                     return text.trim_end().to_owned();
                 }
                 NodeEvent::Dropped { count } => panic!("{count} events were lost"),

@@ -26,8 +26,8 @@ pub use outages::*;
 
 use crate::memory::StoreBehaviour;
 use crate::{
-    Event, EventLimits, EventStream, HistoryPage, HistoryQuery, Inbound, MAX_WATCHED_TOPICS,
-    Message, MessageHash, Status, Transport,
+    Event, EventLimits, EventStream, HistoryPage, HistoryQuery, MAX_WATCHED_TOPICS, Message,
+    MessageHash, ReceivedMessage, Status, Transport,
 };
 
 /// A small network for one test: a relay that keeps a Store, and endpoints connected to it.
@@ -158,7 +158,7 @@ async fn next(events: &mut EventStream) -> Event {
 }
 
 /// The next message, whatever comes before it except `Missed`.
-async fn next_message(events: &mut EventStream) -> Inbound {
+async fn next_message(events: &mut EventStream) -> ReceivedMessage {
     loop {
         match next(events).await {
             Event::Message(message) => return message,
@@ -175,7 +175,7 @@ async fn interruption(events: &mut EventStream, again: bool) {
 }
 
 /// Checks that a message came in as it was sent.
-fn assert_same(received: &Inbound, sent: &Message, hash: MessageHash) {
+fn assert_same(received: &ReceivedMessage, sent: &Message, hash: MessageHash) {
     assert_eq!(received.hash, hash);
     assert_eq!(received.content_topic, sent.content_topic);
     assert_eq!(received.payload, sent.payload);

@@ -1,139 +1,134 @@
-//! Handing messages to the library, and making sense of what it says to that.
+//! Handing messages to the library, and reading its answers.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use waku_sys::{CallError, Node, WakuMessage};
+use waku_sys::{CallError, Node};
 
-use super::confirm::Verdict;
-use super::{LibwakuTransport, Way, keeper};
-use crate::hub::lock;
-use crate::window::Window;
+use super::confirm::{Confirmer, Verdict};
+use super::library_memory::{Knowledge, LibraryMemory};
+use super::message::to_library;
+use super::mode::Mode;
+use super::node::{CurrentNode, carriers};
+use super::pace::Pacer;
+use crate::hub::Hub;
+use crate::sync::lock;
 use crate::{Message, MessageHash, PublishError};
 
-/// How long the library remembers what went by, and refuses to send it again.
-const LIBRARY_REMEMBERS: Duration = Duration::from_secs(120);
-
-/// Most messages of which it is remembered here that the library knows them.
-const MAX_KNOWN: usize = 65_536;
-
 /// How long to ask Stores for a message that may have been published before.
-const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
+const DUPLICATE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the library is known to know, and will call a duplicate.
-pub(super) struct Known {
-    /// Messages that this node was asked to publish. They come back as events.
-    pub(super) own: Window,
-    /// Messages that it took.
-    accepted: Window,
-    /// Messages of which it did not say whether it took them.
-    uncertain: Window,
-    /// Messages of others.
-    pub(super) received: Window,
-}
-
-impl Known {
-    pub(super) fn new() -> Self {
-        let window = || Window::new(MAX_KNOWN, LIBRARY_REMEMBERS);
-        Self { own: window(), accepted: window(), uncertain: window(), received: window() }
-    }
+/// Publishes messages and has them confirmed.
+pub(super) struct Publisher {
+    pub(super) mode: Mode,
+    pub(super) node: Arc<CurrentNode>,
+    pub(super) pubsub_topic: String,
+    pub(super) hub: Arc<Hub>,
+    pub(super) memory: Arc<Mutex<LibraryMemory>>,
+    pub(super) pacer: Pacer,
+    pub(super) confirmer: Option<Arc<Confirmer>>,
+    /// How long publishing may take, without confirmation.
+    pub(super) timeout: Duration,
 }
 
 /// What the library means by an error.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    /// Nobody is there to publish to, or whoever it is has the message already.
-    NobodyOrDuplicate,
-    /// Nobody is there.
-    Nobody,
+    /// There is no peer to publish to, or the message is a duplicate.
+    NoPeersOrDuplicate,
+    /// There is no peer to publish to.
+    NoPeers,
     Other(PublishError),
 }
 
-impl LibwakuTransport {
-    /// Publishes once it is this message's turn.
-    pub(super) async fn publish_paced(
+impl Publisher {
+    /// Publishes a message that was checked.
+    pub(super) async fn publish(
         &self,
         hash: MessageHash,
         message: Message,
-    ) -> Result<(), PublishError> {
-        let wait = self.pacer.reserve(message.encoded_size(), self.options.publish_timeout);
-        let Some(wait) = wait else {
-            return Err(PublishError::Failed("too much waits to be published".to_owned()));
+    ) -> Result<MessageHash, PublishError> {
+        let timestamp_ns = message.timestamp_ns;
+        let published = timeout(self.timeout, self.publish_paced(hash, message)).await;
+        published.unwrap_or(Err(PublishError::Timeout))?;
+        match self.verdict(hash, timestamp_ns).await {
+            Verdict::Stored | Verdict::Unknown => Ok(hash),
+            Verdict::Lost => Err(PublishError::Unconfirmed),
+        }
+    }
+
+    /// Waits for the message's turn and publishes it.
+    async fn publish_paced(&self, hash: MessageHash, message: Message) -> Result<(), PublishError> {
+        let Some(wait) = self.pacer.reserve(message.encoded_size(), self.timeout) else {
+            return Err(PublishError::Failed("too many messages wait to be published".to_owned()));
         };
         // Even the shortest sleep takes a millisecond, which is longer than publishing does.
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        if let Way::Edge(edge) = &self.way
-            && !edge.can_publish()
+        if let Mode::Edge(link) = &self.mode
+            && !link.can_publish()
         {
             return Err(PublishError::NoPeers);
         }
         self.hub.sending(hash);
-        lock(&self.known).own.insert(hash, Instant::now());
+        lock(&self.memory).publishing(hash, Instant::now());
         let timestamp_ns = message.timestamp_ns;
-        let message = WakuMessage {
-            payload: message.payload.into(),
-            content_topic: message.content_topic,
-            timestamp: message.timestamp_ns,
-            ..WakuMessage::default()
+        let message = to_library(message);
+        let mut call = Call { memory: &self.memory, hash, unanswered: true };
+        let node = self.node.get();
+        let answer = match &self.mode {
+            Mode::Relay => node.publish(&self.pubsub_topic, &message).await,
+            Mode::Edge(_) => node.lightpush(&self.pubsub_topic, &message).await,
         };
-        let mut unanswered = Unanswered { known: &self.known, hash, so_far: true };
-        let node = self.slot.node();
-        let answer = match &self.way {
-            Way::Relay => node.publish(&self.pubsub_topic, &message).await,
-            Way::Edge(_) => node.lightpush(&self.pubsub_topic, &message).await,
-        };
-        unanswered.so_far = answer == Err(CallError::Timeout);
+        call.unanswered = answer == Err(CallError::Timeout);
         let refusal = match answer {
             Ok(answer) => {
                 if answer != hash.0 {
-                    tracing::warn!(%hash, "libwaku calls a message by another hash");
+                    tracing::warn!(%hash, "libwaku computed another hash for a message");
                 }
-                lock(&self.known).accepted.insert(hash, Instant::now());
+                lock(&self.memory).accepted(hash, Instant::now());
                 return Ok(());
             }
-            // An edge node is destroyed to make way for another one, too.
-            Err(CallError::Destroyed) if !self.hub.is_closed() => Refusal::Nobody,
+            // An edge node is also destroyed to make way for another one.
+            Err(CallError::Destroyed) if !self.hub.is_closed() => Refusal::NoPeers,
             Err(error) => refusal(error),
         };
         match refusal {
-            Refusal::NobodyOrDuplicate if self.is_known(&node, hash, timestamp_ns).await => Ok(()),
-            Refusal::NobodyOrDuplicate | Refusal::Nobody => Err(PublishError::NoPeers),
+            Refusal::NoPeersOrDuplicate if self.is_duplicate(&node, hash, timestamp_ns).await => {
+                Ok(())
+            }
+            Refusal::NoPeersOrDuplicate | Refusal::NoPeers => Err(PublishError::NoPeers),
             Refusal::Other(error) => Err(error),
         }
     }
 
-    /// Whether a message was refused because it is out already. The library answers alike when
-    /// nobody is there.
-    async fn is_known(&self, node: &Node, hash: MessageHash, timestamp_ns: i64) -> bool {
-        let (sure, uncertain) = {
-            let (mut known, now) = (lock(&self.known), Instant::now());
-            let sure = known.accepted.contains(&hash, now) || known.received.contains(&hash, now);
-            (sure, known.uncertain.contains(&hash, now))
-        };
-        if sure {
+    /// Whether a message was refused because it is out already. The library gives the same answer
+    /// when there is no peer.
+    async fn is_duplicate(&self, node: &Node, hash: MessageHash, timestamp_ns: i64) -> bool {
+        let knowledge = lock(&self.memory).knowledge(&hash, Instant::now());
+        if knowledge == Knowledge::Duplicate {
             return true;
         }
-        let somebody_there = match &self.way {
-            Way::Relay => {
-                let carriers = keeper::carriers(node, &self.pubsub_topic).await;
+        let has_peers = match &self.mode {
+            Mode::Relay => {
+                let carriers = carriers(node, &self.pubsub_topic).await;
                 carriers.is_ok_and(|carriers| !carriers.is_empty())
             }
-            Way::Edge(edge) => edge.can_publish(),
+            Mode::Edge(link) => link.can_publish(),
         };
-        // This may be the answer to an earlier attempt that never got one; or somebody else has
-        // published it, and a Store has had the time to note it.
+        // This may be the late answer to an earlier attempt; or another node has published the
+        // message, and a Store has had the time to archive it.
         let stored = async {
-            let verdict = timeout(KNOWN_PATIENCE, self.verdict(hash, timestamp_ns)).await;
+            let verdict = timeout(DUPLICATE_PATIENCE, self.verdict(hash, timestamp_ns)).await;
             verdict == Ok(Verdict::Stored)
         };
-        somebody_there && (uncertain || stored.await)
+        has_peers && (knowledge == Knowledge::Unanswered || stored.await)
     }
 
-    /// What a Store says to a message.
-    pub(super) async fn verdict(&self, hash: MessageHash, timestamp_ns: i64) -> Verdict {
+    /// What a Store says about a message.
+    async fn verdict(&self, hash: MessageHash, timestamp_ns: i64) -> Verdict {
         match &self.confirmer {
             Some(confirmer) => confirmer.verdict(hash, timestamp_ns).await,
             None => Verdict::Unknown,
@@ -141,23 +136,23 @@ impl LibwakuTransport {
     }
 }
 
-/// Remembers a message for which the library was called and gave no answer, also if that is because
-/// nobody waited for it.
-struct Unanswered<'a> {
-    known: &'a Mutex<Known>,
+/// A call to the library. If it ends without an answer, even because its caller stopped waiting, that
+/// is remembered.
+struct Call<'a> {
+    memory: &'a Mutex<LibraryMemory>,
     hash: MessageHash,
-    so_far: bool,
+    unanswered: bool,
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if self.so_far {
-            lock(self.known).uncertain.insert(self.hash, Instant::now());
+        if self.unanswered {
+            lock(self.memory).unanswered(self.hash, Instant::now());
         }
     }
 }
 
-/// Reads an error out of the library's words, or those of the drop-in.
+/// Reads an error out of the text of the library, or of the drop-in.
 fn refusal(error: CallError) -> Refusal {
     Refusal::Other(match error {
         CallError::Invalid(what) => PublishError::Invalid(what),
@@ -174,11 +169,11 @@ fn refusal(error: CallError) -> Refusal {
                 "the message was already seen",
                 "relayed the message to nobody",
             ]) {
-                return Refusal::NobodyOrDuplicate;
+                return Refusal::NoPeersOrDuplicate;
             }
             // Lightpush, of the library and of the drop-in.
             if says(&["no suitable remote peers", "dial_failure", "no connected peer offers"]) {
-                return Refusal::Nobody;
+                return Refusal::NoPeers;
             }
             PublishError::Failed(text)
         }
@@ -190,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_read_out_of_the_librarys_words() {
+    fn errors_are_read_out_of_the_librarys_text() {
         let read = |text: &str| refusal(CallError::Failed(text.to_owned()));
         for text in [
             "libwaku error: PUBLISH failed: NoPeersToPublish",
@@ -198,10 +193,10 @@ mod tests {
             "the lightpush server answered 505: no connected peer is subscribed to the topic",
             "the lightpush server answered 420: the message was already seen",
         ] {
-            assert_eq!(read(text), Refusal::NobodyOrDuplicate, "{text}");
+            assert_eq!(read(text), Refusal::NoPeersOrDuplicate, "{text}");
         }
         for text in ["failed to lightpublish message, no suitable remote peers", "dial_failure"] {
-            assert_eq!(read(text), Refusal::Nobody, "{text}");
+            assert_eq!(read(text), Refusal::NoPeers, "{text}");
         }
         let busy = "the lightpush server answered 429: too many requests";
         assert_eq!(read(busy), Refusal::Other(PublishError::Failed(busy.to_owned())));

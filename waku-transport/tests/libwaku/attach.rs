@@ -16,7 +16,9 @@ use waku_transport::libwaku::{EventInlet, Library, LibwakuTransport};
 use waku_transport::{Event, EventLimits, EventStream, PublishError, Transport};
 
 use crate::SHARD;
-use crate::harness::{LibwakuHarness, TOPIC, config, connected_once, message, options, until};
+use crate::endpoints::{TOPIC, connected_once, message, options, until};
+use crate::harness::{LibwakuHarness};
+use crate::nodes::{config};
 use crate::library::library;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -66,7 +68,7 @@ impl Host {
         std::thread::spawn(move || inbox.into_iter().for_each(|job| job()));
         let mut host = Self { library: library.clone(), jobs, context: 0 };
         let json = format!(
-            r#"{{"listenAddress":"127.0.0.1","tcpPort":{},"nat":"extip:127.0.0.1","clusterId":66,"shards":[1],"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0}}"#,
+            r#"{{"listenAddress":"127.0.0.1","tcpPort":{},"nat":"extip:127.0.0.1","clusterId":66,"shards":[1],"numShardsInNetwork":2,"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0,"dnsAddrsNameServers":["127.0.0.1"]}}"#,
             config().tcp_port
         );
         let json = CString::new(json).expect("no zero in it");

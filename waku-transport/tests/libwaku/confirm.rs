@@ -11,10 +11,9 @@ use waku_transport::{Event, EventLimits, HistoryQuery, Message, PublishError, Tr
 
 use crate::SHARD;
 use crate::fake_store::FakeStore;
-use crate::harness::{
-    LibwakuHarness, TOPIC, confirmation, connected_once, dialable, message, node_config, options,
-    until,
-};
+use crate::endpoints::{TOPIC, confirmation, connected_once, message, options, until};
+use crate::harness::{LibwakuHarness};
+use crate::nodes::{dialable, node_config};
 
 /// A message that relays carry and that no Store keeps: it is from a minute ago.
 fn old(payload: &str) -> Message {

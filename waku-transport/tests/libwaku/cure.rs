@@ -18,7 +18,8 @@ use waku_transport::libwaku::{LibwakuOptions, LibwakuTransport};
 use waku_transport::{Event, EventLimits, Transport};
 
 use crate::fake_store::{Frames, identity, peer_id, request};
-use crate::harness::{TOPIC, config, message, node_config, options, socket_address, turn, until};
+use crate::endpoints::{TOPIC, message, options, until};
+use crate::nodes::{config, node_config, socket_address, turn};
 use crate::library::library;
 use crate::proxy::Proxy;
 use crate::{CLUSTER, SHARD};

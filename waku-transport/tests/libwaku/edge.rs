@@ -11,10 +11,9 @@ use waku_transport::libwaku::{EdgeOptions, LibwakuOptions, LibwakuTransport};
 use waku_transport::{Event, EventLimits, EventStream, Message, Transport, TransportError};
 
 use crate::SHARD;
-use crate::harness::{
-    LibwakuHarness, config, connected_once, dialable, message, neighbour, node_config, options,
-    socket_address, turn, until,
-};
+use crate::endpoints::{connected_once, message, options, until};
+use crate::harness::{LibwakuHarness};
+use crate::nodes::{config, dialable, neighbour, node_config, socket_address, turn};
 use crate::library::library;
 use crate::proxy::Proxy;
 

@@ -10,12 +10,14 @@ mod attach;
 mod confirm;
 mod cure;
 mod edge;
+mod endpoints;
 // What it counts is for the other backend's tests.
 #[allow(dead_code)]
 #[path = "../embedded/fake_store.rs"]
 mod fake_store;
 mod harness;
 mod library;
+mod nodes;
 mod owned;
 #[path = "../embedded/proxy.rs"]
 mod proxy;

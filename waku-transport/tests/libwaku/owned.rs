@@ -8,7 +8,9 @@ use waku_transport::conformance::{Harness, soon};
 use waku_transport::libwaku::{LibwakuError, LibwakuOptions, LibwakuTransport, NodeConfig, Pace};
 use waku_transport::{Event, EventLimits, PublishError, Transport};
 
-use crate::harness::{LibwakuHarness, config, connected_once, message, options, turn, until};
+use crate::endpoints::{connected_once, message, options, until};
+use crate::harness::{LibwakuHarness};
+use crate::nodes::{config, turn};
 use crate::library::library;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

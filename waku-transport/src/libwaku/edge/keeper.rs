@@ -1,206 +1,33 @@
-//! Nodes at the edge of the network, which do not relay: filter to receive, lightpush to publish.
-//!
-//! The library offers the calls and leaves the rest to its user. What v0.37.1 does, and what is
-//! done about it here:
-//!
-//! - It picks a server by itself, any that it ever heard of. So a node is connected to one server
-//!   at a time, and another server is tried with another node.
-//! - It says that all is well whatever the server answers, as long as that takes less than 5 s. So
-//!   what is believed is the connection; topics are subscribed anew with each one, after all that
-//!   the server may remember was taken back; and from time to time some of them are subscribed
-//!   again, in turn.
-//! - That is what keeps them, too: a server forgets who did not ask for anything for 5 minutes, and
-//!   the library has no ping for it.
-//! - Each subscription leaves one more receiver behind in the library, for good, so that N of them
-//!   make N events of each message. So a node that has subscribed too often is replaced by a new
-//!   one, which looks like a short interruption.
-//! - Servers take 100 topics in a request, 1,000 from a peer, and 30 requests in a minute. What is
-//!   watched at the same time goes into one request, and requests wait for their turn.
-
-mod service;
+//! The task that keeps an edge node served: connects it to a server, tries the next server, replaces a
+//! node that has subscribed too often.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use waku_sys::{CallError, Events, Library, Node, NodeConfig, NodeOptions};
 
-use super::keeper::{LOOK_AGAIN, MIN_LOOK, StaticPeer};
-use super::pump::Pump;
-use super::{LibwakuError, LibwakuOptions, LibwakuTransport, Slot, Way};
+use super::budget::RequestBudget;
+use super::link::ServerLink;
+use super::service::{End, Service};
 use crate::hub::Hub;
-use crate::{MAX_WATCHED_TOPICS, TransportError};
-use service::{Service, Turns};
+use crate::libwaku::error::LibwakuError;
+use crate::libwaku::node::{CHECK_INTERVAL, CurrentNode, MIN_CHECK_INTERVAL, StaticPeer};
+use crate::libwaku::pump::EventPump;
 
-/// Filter as it is asked for.
+/// The protocol by which a filter server is known.
 const FILTER_PROTOCOL: &str = "/vac/waku/filter-subscribe/2.0.0-beta1";
 
-/// Lightpush in its versions.
+/// The versions of lightpush.
 const LIGHTPUSH_PROTOCOLS: [&str; 2] =
     ["/vac/waku/lightpush/3.0.0", "/vac/waku/lightpush/2.0.0-beta1"];
 
-/// Most content topics that an edge node watches. Servers keep 1,000 for a peer, and refuse a
-/// request that would make more of them even if it names none that is new.
-pub const MAX_EDGE_TOPICS: usize = 900;
-
-const _: () = assert!(MAX_EDGE_TOPICS <= MAX_WATCHED_TOPICS);
-
-/// How long a server has to take note that a node leaves.
+/// How long a server has to answer a node that leaves.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How an edge node behaves towards its server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EdgeOptions {
-    /// How often subscriptions are renewed; servers forget them after 5 minutes.
-    pub refresh: Duration,
-    /// How often the server is asked for a sign of life.
-    pub ping: Duration,
-    /// How long it may be away before another one is tried, where there is another one.
-    pub server_patience: Duration,
-    /// How long watching waits for the server to know of it. It takes effect later, too.
-    pub watch_patience: Duration,
-    /// After how many subscriptions the node is replaced: each makes all messages come once more.
-    pub max_subscriptions: u32,
-}
-
-impl Default for EdgeOptions {
-    /// With these, a node whose topics seldom change lasts for three hours.
-    fn default() -> Self {
-        Self {
-            refresh: Duration::from_secs(120),
-            ping: Duration::from_secs(30),
-            server_patience: Duration::from_secs(30),
-            watch_patience: Duration::from_secs(3),
-            max_subscriptions: 100,
-        }
-    }
-}
-
-/// What a transport shares with the task that looks after its edge node.
-pub(super) struct Edge {
-    /// Counts changes of the watched topics.
-    requested: AtomicU64,
-    now: watch::Sender<Now>,
-    options: EdgeOptions,
-    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-}
-
-/// How things stand with the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Now {
-    /// Connected with one that serves filter.
-    served: bool,
-    /// And lightpush.
-    can_publish: bool,
-    /// The last change of the watched topics that it knows of.
-    settled: u64,
-}
-
-impl LibwakuTransport {
-    /// Makes a node that does not relay, and starts it: it receives by filter, publishes by
-    /// lightpush, and uses one of `servers` at a time for both and for history, the first that can
-    /// be reached. For devices that cannot bear the traffic of a whole shard.
-    ///
-    /// # What it costs
-    ///
-    /// **Filter tells its server which topics are followed, and so which of them belong together in
-    /// one device**, and lightpush tells it who publishes what. For topics that rotate, all of that
-    /// is what relay keeps to itself. Use it with a server that may know: one's own.
-    ///
-    /// Besides: only watched messages are seen, so those alone show in
-    /// [`Status::recent_timestamps`](crate::Status::recent_timestamps); at most
-    /// [`MAX_EDGE_TOPICS`] are watched; watching takes as long as the server does; and what the
-    /// server drops, nobody counts.
-    ///
-    /// # Errors
-    ///
-    /// [`LibwakuError`]; [`LibwakuError::NoServer`] if there are no `servers`.
-    pub async fn edge(
-        library: &Library,
-        config: NodeConfig,
-        shard: u16,
-        servers: Vec<String>,
-        options: LibwakuOptions,
-    ) -> Result<Self, LibwakuError> {
-        let servers = StaticPeer::parse_all(servers)?;
-        if servers.is_empty() {
-            return Err(LibwakuError::NoServer);
-        }
-        let pubsub_topic = waku_node::pubsub_topic(config.cluster_id.into(), shard.into());
-        let config = NodeConfig {
-            relay: false,
-            store: None,
-            filter: false,
-            lightpush: false,
-            shards: vec![shard],
-            ..config
-        };
-        let (node, peer_id, events) = open(library, &config).await?;
-        let edge = Arc::new(Edge {
-            requested: AtomicU64::new(0),
-            now: watch::Sender::default(),
-            options: options.edge.clone(),
-            task: tokio::sync::Mutex::default(),
-        });
-        let way = Way::Edge(Arc::clone(&edge));
-        let (transport, keeper) =
-            Self::assemble(node, pubsub_topic, servers, options, Some(&config), way);
-        transport.slot.set_peer_id(peer_id);
-        let keeper = EdgeKeeper {
-            library: library.clone(),
-            config,
-            servers: Arc::clone(&keeper.peers),
-            slot: Arc::clone(&transport.slot),
-            hub: Arc::clone(&transport.hub),
-            edge: Arc::clone(&edge),
-            pump: transport.pump(),
-            options: transport.options.clone(),
-        };
-        *edge.task.lock().await = Some(tokio::spawn(keeper.run(events)));
-        Ok(transport)
-    }
-}
-
-impl Edge {
-    pub(super) fn can_publish(&self) -> bool {
-        self.now.borrow().can_publish
-    }
-
-    /// What every backend checks of topics, and what the library would misread.
-    pub(super) fn check(topics: &[String]) -> Result<(), TransportError> {
-        match topics.iter().any(|topic| topic.contains(',')) {
-            true => Err(TransportError::Invalid("a comma in a content topic")),
-            false => Ok(()),
-        }
-    }
-
-    /// Notes that the watched topics have changed; the number of the change.
-    pub(super) fn changed(&self) -> u64 {
-        self.requested.fetch_add(1, Ordering::AcqRel) + 1
-    }
-
-    /// Waits until the server knows of a change, but not for ever, and not for one that is not
-    /// there.
-    pub(super) async fn settled(&self, change: u64) {
-        let mut now = self.now.subscribe();
-        let settled = now.wait_for(|now| now.settled >= change || !now.served);
-        // The sender is in `self`.
-        let _ = timeout(self.options.watch_patience, settled).await;
-    }
-
-    /// Waits until the task has ended, after the hub was closed.
-    pub(super) async fn ended(&self) {
-        if let Some(task) = self.task.lock().await.take() {
-            // It does not panic, and is not aborted.
-            let _ = task.await;
-        }
-    }
-}
-
-async fn open(
+/// Makes a node and starts it. Returns it with its peer id and its events.
+pub(in crate::libwaku) async fn open(
     library: &Library,
     config: &NodeConfig,
 ) -> Result<(Node, String, Events), LibwakuError> {
@@ -221,37 +48,27 @@ async fn open(
 }
 
 /// The task that keeps an edge node served.
-struct EdgeKeeper {
-    library: Library,
-    config: NodeConfig,
-    servers: Arc<[StaticPeer]>,
-    slot: Arc<Slot>,
-    hub: Arc<Hub>,
-    edge: Arc<Edge>,
-    pump: Pump,
-    options: LibwakuOptions,
-}
-
-/// Why a node is not used any longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// It was destroyed, by nobody here.
-    Destroyed,
-    /// It has subscribed too often.
-    Worn,
-    /// Its server is away.
-    Unserved,
+pub(in crate::libwaku) struct EdgeKeeper {
+    pub(in crate::libwaku) library: Library,
+    pub(in crate::libwaku) config: NodeConfig,
+    pub(in crate::libwaku) servers: Arc<[StaticPeer]>,
+    pub(in crate::libwaku) node: Arc<CurrentNode>,
+    pub(in crate::libwaku) hub: Arc<Hub>,
+    pub(in crate::libwaku) link: Arc<ServerLink>,
+    pub(in crate::libwaku) pump: EventPump,
+    /// Pause before a server is dialled again: the first and the longest.
+    pub(in crate::libwaku) redial: (Duration, Duration),
 }
 
 impl EdgeKeeper {
-    /// Until the hub is closed or the node is destroyed by somebody else.
-    async fn run(self, events: Events) {
-        let (mut which, mut turns) = (0, Turns::new(Instant::now()));
+    /// Runs until the hub is closed or the node is destroyed elsewhere.
+    pub(in crate::libwaku) async fn run(self, events: Events) {
+        let (mut which, mut budget) = (0, RequestBudget::new(Instant::now()));
         self.receive(events);
         loop {
             let server = &self.servers[which % self.servers.len()];
             let end = tokio::select! {
-                end = self.serve(server, &mut turns) => end,
+                end = self.serve(server, &mut budget) => end,
                 () = self.hub.closed() => break,
             };
             if end == End::Worn {
@@ -266,29 +83,29 @@ impl EdgeKeeper {
                     which += 1;
                 }
             }
-            if let Err(error) = self.slot.node().destroy().await {
+            if let Err(error) = self.node.get().destroy().await {
                 tracing::warn!(%error, "an edge node goes on");
             }
             if self.config.key.is_none() || end == End::Unserved {
-                // To the next server, or as another peer.
-                turns = Turns::new(Instant::now());
+                // The next server, or a new peer id, has a budget of its own.
+                budget = RequestBudget::new(Instant::now());
             }
-            let mut pause = self.options.redial_min;
-            // What was begun is ended, or `shutdown` would not know of the new node.
+            let mut pause = self.redial.0;
+            // This is not cancelled midway, or `shutdown` would not know of the new node.
             while !self.hub.is_closed() {
                 match open(&self.library, &self.config).await {
                     Ok((node, peer_id, events)) => {
-                        self.slot.set(node, peer_id);
+                        self.node.replace(node, peer_id);
                         self.receive(events);
                         break;
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "no edge node to replace the last one");
+                        tracing::warn!(%error, "no edge node was made to replace the last one");
                         tokio::select! {
                             () = tokio::time::sleep(pause) => {}
                             () = self.hub.closed() => {}
                         }
-                        pause = (pause * 2).min(self.options.redial_max);
+                        pause = (pause * 2).min(self.redial.1);
                     }
                 }
             }
@@ -298,52 +115,56 @@ impl EdgeKeeper {
         self.hub.close();
     }
 
-    /// Has the server forget what it would push to nobody, and keep a place for; in vain if it does
-    /// not answer at once.
+    /// Withdraws all subscriptions, so that the server does not keep them for a node that is gone. Does
+    /// not wait for a server that is slow.
     async fn take_leave(&self) {
-        if self.edge.now.borrow().served {
-            let node = self.slot.node();
+        if self.link.is_served() {
+            let node = self.node.get();
             let left = timeout(LEAVE_PATIENCE, node.filter_unsubscribe_all()).await;
             if !matches!(left, Ok(Ok(()))) {
-                tracing::debug!("the filter server was left without a word");
+                tracing::debug!("the filter server was not told that the node leaves");
             }
         }
     }
 
-    /// Ends by itself, with the node.
+    /// Passes the events of the present node on, in a task that ends with the node.
     fn receive(&self, events: Events) {
         let pump = self.pump.clone();
         tokio::spawn(async move { pump.run(events).await });
     }
 
     fn interrupted(&self) {
-        self.edge.now.send_modify(|now| (now.served, now.can_publish) = (false, false));
+        self.link.interrupted();
         self.hub.set_peers(0);
     }
 
-    /// Keeps the present node connected to a server, and the server told of what is watched.
-    async fn serve(&self, server: &StaticPeer, turns: &mut Turns) -> End {
+    /// Keeps the present node connected to a server, and the server informed of the watched topics.
+    async fn serve(&self, server: &StaticPeer, budget: &mut RequestBudget) -> End {
+        // A node with a key of its own may have been here before.
+        let known = self.config.key.is_some();
+        let (node, topic) = (self.node.get(), &self.pump.pubsub_topic);
+        let mut service = Service::new(node, topic, server, &self.hub, &self.link, budget, known);
         let now = Instant::now();
-        let mut service = Service::new(self, server, turns, now);
-        let min = self.options.redial_min;
+        let min = self.redial.0;
         let (mut dial_at, mut delay, mut away_since) = (now, min, Some(now));
         let mut dial = JoinSet::new();
-        let mut look_again = tokio::time::interval(LOOK_AGAIN.min(min.max(MIN_LOOK)));
-        look_again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut check_again =
+            tokio::time::interval(CHECK_INTERVAL.min(min.max(MIN_CHECK_INTERVAL)));
+        check_again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = self.pump.look.notified() => {}
-                _ = look_again.tick() => {}
+                () = self.pump.check.notified() => {}
+                _ = check_again.tick() => {}
                 Some(_) = dial.join_next() => {
                     dial_at = Instant::now() + delay;
-                    delay = (delay * 2).min(self.options.redial_max);
+                    delay = (delay * 2).min(self.redial.1);
                 }
             }
             let peers = match service.node.peers().await {
                 Ok(peers) => peers,
                 Err(CallError::Destroyed) => return End::Destroyed,
                 Err(error) => {
-                    tracing::debug!(%error, "the node does not tell who is connected");
+                    tracing::debug!(%error, "the node does not report its peers");
                     continue;
                 }
             };
@@ -356,11 +177,7 @@ impl EdgeKeeper {
                     (dial_at, delay) = (now, min);
                 }
                 let can_publish = LIGHTPUSH_PROTOCOLS.iter().any(|protocol| offered(protocol));
-                self.edge.now.send_if_modified(|now| {
-                    let before = *now;
-                    (now.served, now.can_publish) = (true, can_publish);
-                    *now != before
-                });
+                self.link.served(can_publish);
                 match service.settle().await {
                     Ok(()) if !service.lost => continue,
                     Ok(()) => service.lost = false,
@@ -371,18 +188,15 @@ impl EdgeKeeper {
                 self.interrupted();
             }
             let since = *away_since.get_or_insert(now);
-            if self.servers.len() > 1 && now.duration_since(since) >= self.server_patience() {
+            let patience = self.link.options().server_patience;
+            if self.servers.len() > 1 && now.duration_since(since) >= patience {
                 return End::Unserved;
             }
             if offers.is_none() && dial.is_empty() && dial_at <= now {
                 let (node, address) = (service.node.clone(), server.address.clone());
-                // Whether it worked is seen when looking.
+                // The next check shows whether it worked.
                 dial.spawn(async move { node.connect(&address).await });
             }
         }
-    }
-
-    fn server_patience(&self) -> Duration {
-        self.edge.options.server_patience
     }
 }
