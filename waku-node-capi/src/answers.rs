@@ -1,5 +1,5 @@
-//! Answers to requests: exactly one for each, told on a thread of their own, and not more under
-//! way than memory allows.
+//! Answers to requests: exactly one for each, on a thread of their own, with a bound on how many
+//! requests are under way.
 
 use std::any::Any;
 use std::sync::mpsc::{Receiver, Sender};
@@ -8,14 +8,22 @@ use std::time::{Duration, Instant};
 
 use crate::callback::{Callback, RET_ERR, RET_OK, inside_callback};
 
-/// Requests of one context that may wait for their answers.
+/// The most requests of one context that wait for their answers.
 pub(crate) const MAX_CALLS: usize = 4096;
-/// Bytes of arguments that they may hold.
+/// The most bytes of arguments that they hold.
 pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// How long a caller is held up while there are more.
+/// How long a caller is held up while there is no room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Counts what is under way in a context, and holds callers up while that is too much.
+/// What a request comes to: the text of its answer, or the reason for its failure.
+pub(crate) type Outcome = Result<String, String>;
+
+/// The outcome of a request whose answer is empty.
+pub(crate) fn done() -> Outcome {
+    Ok(String::new())
+}
+
+/// Counts the requests under way in a context, and holds callers up while there are too many.
 #[derive(Default)]
 pub(crate) struct Gate {
     load: Mutex<Load>,
@@ -29,8 +37,8 @@ struct Load {
 }
 
 impl Gate {
-    /// Enters with a request of `bytes`, once there is room. A thread that is inside of a callback
-    /// is not made to wait: room may be made by nobody but itself.
+    /// Enters with a request of `bytes`, once there is room. A thread inside a callback does not wait:
+    /// it may be the only one that can make room.
     pub(crate) fn enter(self: &Arc<Self>, bytes: usize) -> Result<Permit, String> {
         let deadline = Instant::now() + PATIENCE;
         let mut load = lock(&self.load);
@@ -47,7 +55,7 @@ impl Gate {
     }
 }
 
-/// One request's place; given back when its callback has returned.
+/// The place of one request; given back when its callback has returned.
 pub(crate) struct Permit {
     gate: Arc<Gate>,
     bytes: usize,
@@ -66,12 +74,12 @@ impl Drop for Permit {
 /// An answer on its way to the host.
 pub(crate) struct Answer {
     callback: Callback,
-    result: Result<String, String>,
+    result: Outcome,
     _permit: Permit,
     _held: Option<Box<dyn Any + Send>>,
 }
 
-/// The duty to answer a request. Dropped, it answers that the node is gone.
+/// The duty to answer a request. If it is dropped, it answers that the node is gone.
 pub(crate) struct Reply {
     callback: Option<(Callback, Permit)>,
     answers: Sender<Answer>,
@@ -88,20 +96,20 @@ impl Reply {
         self.held = Some(Box::new(what));
     }
 
-    pub(crate) fn send(mut self, result: Result<String, String>) {
+    pub(crate) fn send(mut self, result: Outcome) {
         self.finish(result);
     }
 
-    /// Gives the callback back, unanswered.
+    /// Gives the callback back without calling it.
     pub(crate) fn withdraw(mut self) -> Option<Callback> {
         self.callback.take().map(|(callback, _)| callback)
     }
 
-    fn finish(&mut self, result: Result<String, String>) {
+    fn finish(&mut self, result: Outcome) {
         let Some((callback, permit)) = self.callback.take() else { return };
         let answer = Answer { callback, result, _permit: permit, _held: self.held.take() };
         if let Err(unsent) = self.answers.send(answer) {
-            // The thread for answers outlives every duty to answer, unless it could not go on.
+            // The thread for answers outlives every reply, unless it panicked.
             deliver(unsent.0);
         }
     }
@@ -113,7 +121,7 @@ impl Drop for Reply {
     }
 }
 
-/// Tells answers in the order in which they are ready, until nobody can send any more.
+/// Tells answers in the order in which they become ready, until all senders are gone.
 pub(crate) fn run(answers: Receiver<Answer>) {
     answers.into_iter().for_each(deliver);
 }
@@ -128,7 +136,7 @@ fn deliver(answer: Answer) {
     }
 }
 
-/// Nothing is done under these locks that could leave them half done.
+/// Locks a mutex, poisoned or not: a panic leaves none of these values half changed.
 pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,69 +1,40 @@
-//! Events on their way to the host: one queue and one thread for each context, in order. A receiver
-//! that is too slow misses the oldest, and is told so.
+//! Events on their way to the host: each context has one queue and one thread, which keep their order.
+//! A receiver that is too slow misses the oldest events, and is told so.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use waku_node::{MessageHash, PeerId, WakuMessage};
+use libwaku_json::{Event, TopicHealth};
 
 use crate::answers::lock;
 use crate::callback::{Callback, RET_OK};
-use crate::json;
 
-/// Events that wait at most.
+/// The most events that wait.
 const MAX_EVENTS: usize = 16_384;
-/// Bytes of messages that wait at most.
+/// The most bytes of messages that wait.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Mesh peers below which a topic is no more than minimally healthy: gossipsub's `D_low`.
+/// Mesh peers from which on a topic counts as sufficiently healthy: gossipsub's `D_low`.
 const SUFFICIENT: usize = 4;
 
-/// How well a topic's mesh is filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    Unhealthy,
-    Minimal,
-    Sufficient,
-}
-
-impl Health {
-    pub(crate) fn of(mesh_peers: usize) -> Self {
-        match mesh_peers {
-            0 => Self::Unhealthy,
-            n if n < SUFFICIENT => Self::Minimal,
-            _ => Self::Sufficient,
-        }
+/// How well a mesh of so many peers is filled.
+pub(crate) fn health(mesh_peers: usize) -> TopicHealth {
+    match mesh_peers {
+        0 => TopicHealth::UnHealthy,
+        n if n < SUFFICIENT => TopicHealth::MinimallyHealthy,
+        _ => TopicHealth::SufficientlyHealthy,
     }
 }
 
-/// What the host is told about.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
-    Message {
-        pubsub_topic: String,
-        hash: MessageHash,
-        message: WakuMessage,
-    },
-    Connection {
-        peer: PeerId,
-        joined: bool,
-    },
-    Health {
-        pubsub_topic: String,
-        health: Health,
-    },
-    /// Some events before this were lost.
-    NotResponding,
-}
-
-impl Event {
-    fn weight(&self) -> usize {
-        const BASE: usize = 128;
-        match self {
-            Self::Message { pubsub_topic, message, .. } => {
-                BASE + pubsub_topic.len() + message.content_topic.len() + message.payload.len()
-            }
-            _ => BASE,
+/// What an event costs in memory, roughly.
+fn weight(event: &Event) -> usize {
+    const BASE: usize = 128;
+    match event {
+        Event::Message { pubsub_topic, waku_message, .. } => {
+            BASE + pubsub_topic.len()
+                + waku_message.content_topic.len()
+                + waku_message.payload.len()
         }
+        _ => BASE,
     }
 }
 
@@ -72,7 +43,7 @@ struct State {
     receiver: Option<Callback>,
     events: VecDeque<Event>,
     bytes: usize,
-    /// Lost since the receiver was last told.
+    /// Events lost since the receiver was last told.
     lost: u64,
     closed: bool,
 }
@@ -96,25 +67,25 @@ impl EventQueue {
         Self { max_events, max_bytes, state: Mutex::default(), ready: Condvar::new() }
     }
 
-    /// Sets who hears of events from now on; `None` for nobody.
+    /// Sets the receiver of events from now on; `None` for none.
     pub(crate) fn set_receiver(&self, receiver: Option<Callback>) {
         lock(&self.state).receiver = receiver;
     }
 
-    /// Adds an event. Never waits. Without a receiver it is gone, as with libwaku.
+    /// Adds an event. Never waits. Without a receiver the event is dropped, as in libwaku.
     pub(crate) fn push(&self, event: Event) {
         let mut state = lock(&self.state);
         if state.receiver.is_none() || state.closed {
             return;
         }
-        state.bytes += event.weight();
+        state.bytes += weight(&event);
         state.events.push_back(event);
-        // The newest stays whatever its size, so that the receiver gets on.
+        // The newest event stays whatever its size, so that the receiver always makes progress.
         while state.events.len() > 1
             && (state.events.len() > self.max_events || state.bytes > self.max_bytes)
         {
             if let Some(old) = state.events.pop_front() {
-                state.bytes -= old.weight();
+                state.bytes -= weight(&old);
                 state.lost += 1;
             }
         }
@@ -132,7 +103,7 @@ impl EventQueue {
         }
     }
 
-    /// Ends the queue. What waits is not told any more.
+    /// Ends the queue. Events that wait are dropped.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -143,7 +114,7 @@ impl EventQueue {
         self.ready.notify_all();
     }
 
-    /// The next event and who is to get it; `None` once closed.
+    /// The next event and its receiver; `None` once the queue is closed.
     fn next(&self) -> Option<(Callback, Event)> {
         let mut state = lock(&self.state);
         loop {
@@ -152,11 +123,11 @@ impl EventQueue {
             }
             let event = if state.lost > 0 {
                 let lost = std::mem::take(&mut state.lost);
-                tracing::warn!(lost, "the event callback is too slow, the oldest events are lost");
-                Some(Event::NotResponding)
+                tracing::warn!(lost, "the event callback is too slow; the oldest events were lost");
+                Some(Event::WakuNotResponding)
             } else {
                 let event = state.events.pop_front();
-                state.bytes -= event.as_ref().map_or(0, Event::weight);
+                state.bytes -= event.as_ref().map_or(0, weight);
                 event
             };
             match (event, state.receiver) {
@@ -170,10 +141,10 @@ impl EventQueue {
         }
     }
 
-    /// Tells events until the queue is closed.
+    /// Hands events to the receiver until the queue is closed.
     pub(crate) fn run(&self) {
         while let Some((receiver, event)) = self.next() {
-            receiver.call(RET_OK, &json::event(&event));
+            receiver.call(RET_OK, &event.to_json());
         }
     }
 }
@@ -181,6 +152,8 @@ impl EventQueue {
 #[cfg(test)]
 mod tests {
     use std::ffi::{c_char, c_int, c_void};
+
+    use libwaku_json::Message;
 
     use super::*;
 
@@ -195,8 +168,8 @@ mod tests {
     fn message(n: u8) -> Event {
         Event::Message {
             pubsub_topic: String::new(),
-            hash: MessageHash([n; 32]),
-            message: WakuMessage { payload: vec![n; 1000].into(), ..Default::default() },
+            message_hash: n.to_string(),
+            waku_message: Message { payload: vec![n; 1000].into(), ..Message::default() },
         }
     }
 
@@ -208,11 +181,11 @@ mod tests {
     fn the_oldest_are_lost_and_that_is_told_first() {
         for queue in [queue(2, usize::MAX), queue(usize::MAX, 2500)] {
             (0..5).for_each(|n| queue.push(message(n)));
-            assert_eq!(next(&queue), Some(Event::NotResponding));
+            assert_eq!(next(&queue), Some(Event::WakuNotResponding));
             assert_eq!(next(&queue), Some(message(3)));
             assert_eq!(next(&queue), Some(message(4)));
             queue.missed(1);
-            assert_eq!(next(&queue), Some(Event::NotResponding));
+            assert_eq!(next(&queue), Some(Event::WakuNotResponding));
             assert_eq!(lock(&queue.state).bytes, 0);
             queue.push(message(5));
             queue.close();
@@ -232,8 +205,12 @@ mod tests {
 
     #[test]
     fn health_follows_the_mesh() {
-        use Health::{Minimal, Sufficient, Unhealthy};
-        let health: Vec<_> = (0..6).map(Health::of).collect();
-        assert_eq!(health, [Unhealthy, Minimal, Minimal, Minimal, Sufficient, Sufficient]);
+        use TopicHealth::{MinimallyHealthy, SufficientlyHealthy, UnHealthy};
+        let minimal = MinimallyHealthy;
+        let of: Vec<_> = (0..6).map(health).collect();
+        assert_eq!(
+            of,
+            [UnHealthy, minimal, minimal, minimal, SufficientlyHealthy, SufficientlyHealthy]
+        );
     }
 }

@@ -1,96 +1,19 @@
 //! Requests about peers.
 
-use std::collections::{BTreeMap, HashMap};
-
 use libp2p::multiaddr::Protocol;
-use serde_json::json;
+use libwaku_json::ConnectedPeers;
 use waku_node::{Multiaddr, Node, NodeError, PeerId, PeerInfo};
 
-use crate::answers::lock;
+use crate::addresses::{id_of, join, parse_one_peer};
+use crate::answers::{Outcome, done, lock};
 use crate::requests::Among;
-use crate::service::{Service, done};
+use crate::service::Service;
 
-/// Peers whose addresses are remembered.
-const MAX_KNOWN: usize = 4096;
-/// Peers that one call may name.
-const MAX_NAMED: usize = 256;
+/// The protocol id of relay.
 const RELAY: &str = "/vac/waku/relay/2.0.0";
 
-type Answer = Result<String, String>;
-
-/// Peers heard of, and where they can be dialled if somebody said so.
-#[derive(Default)]
-pub(crate) struct KnownPeers(HashMap<PeerId, Option<Multiaddr>>);
-
-impl KnownPeers {
-    /// Remembers who is at an address.
-    pub(crate) fn learn(&mut self, address: &Multiaddr) {
-        if let Some(peer) = id_of(address) {
-            self.make_room();
-            self.0.insert(peer, Some(address.clone()));
-        }
-    }
-
-    fn meet(&mut self, peer: PeerId) {
-        self.make_room();
-        self.0.entry(peer).or_default();
-    }
-
-    fn make_room(&mut self) {
-        while self.0.len() >= MAX_KNOWN {
-            let Some(any) = self.0.keys().next().copied() else { return };
-            self.0.remove(&any);
-        }
-    }
-
-    /// Their ids, separated by commas.
-    pub(crate) fn list(&self) -> String {
-        join(self.0.keys())
-    }
-}
-
-fn join<'a>(ids: impl Iterator<Item = &'a PeerId>) -> String {
-    let mut ids: Vec<_> = ids.map(ToString::to_string).collect();
-    ids.sort();
-    ids.join(",")
-}
-
-/// The id at the end of an address.
-fn id_of(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last() {
-        Some(Protocol::P2p(peer)) => Some(peer),
-        _ => None,
-    }
-}
-
-/// Reads addresses that are separated by commas, each ending with `/p2p/` and an id.
-pub(crate) fn parse_addresses(text: &str) -> Result<Vec<Multiaddr>, String> {
-    let parts: Vec<_> = text.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
-    if parts.is_empty() || parts.len() > MAX_NAMED {
-        return Err(format!("there must be 1 to {MAX_NAMED} multiaddresses"));
-    }
-    let parse = |part: &&str| {
-        let address: Multiaddr =
-            part.parse().map_err(|e| format!("{part:.200} is no multiaddress: {e}"))?;
-        match id_of(&address) {
-            Some(_) => Ok(address),
-            None => Err(format!("{part:.200} does not end with /p2p/ and a peer id")),
-        }
-    };
-    parts.iter().map(parse).collect()
-}
-
-/// Reads addresses that all lead to one peer.
-pub(crate) fn parse_one_peer(text: &str) -> Result<Vec<Multiaddr>, String> {
-    let addresses = parse_addresses(text)?;
-    match addresses.iter().all(|a| id_of(a) == id_of(&addresses[0])) {
-        true => Ok(addresses),
-        false => Err("Error in parsePeerInfo: multiple peerIds received".into()),
-    }
-}
-
 impl Service {
-    /// Remembers whoever is connected, and lists them.
+    /// The connected peers, which are remembered by the way.
     fn connected(&self) -> Vec<PeerInfo> {
         let peers = self.running().map(|n| n.peers()).unwrap_or_default();
         let mut known = lock(&self.known);
@@ -98,24 +21,25 @@ impl Service {
         peers
     }
 
-    /// Ids of connected peers, separated by commas.
+    /// The ids of the connected peers that are wanted, separated by commas.
     pub(crate) fn connected_peers(&self, wanted: impl Fn(&PeerInfo) -> bool) -> String {
         let peers = self.connected();
         join(peers.iter().filter(|p| wanted(p)).map(|p| &p.peer_id))
     }
 
     pub(crate) fn connected_peers_info(&self) -> String {
-        let info = |peer: &PeerInfo| {
-            let addresses: Vec<_> = peer.addresses.iter().map(ToString::to_string).collect();
-            json!({ "protocols": peer.protocols, "addresses": addresses })
+        let info = |peer: &PeerInfo| libwaku_json::PeerInfo {
+            protocols: peer.protocols.clone(),
+            addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         };
-        let peers: BTreeMap<_, _> =
+        let peers: ConnectedPeers =
             self.connected().iter().map(|p| (p.peer_id.to_string(), info(p))).collect();
-        json!(peers).to_string()
+        // Strings only, which serde_json always writes.
+        serde_json::to_string(&peers).unwrap_or_default()
     }
 
-    /// How many peers a topic has; of all topics if it is empty.
-    pub(crate) fn count_peers(&self, topic: &str, among: Among) -> Answer {
+    /// How many peers a topic has; all topics together if it is empty.
+    pub(crate) fn count_peers(&self, topic: &str, among: Among) -> Outcome {
         self.relay()?;
         let topics = self.running().map(|n| n.status().topics).unwrap_or_default();
         let Some(status) = topics.iter().find(|t| t.pubsub_topic == topic) else {
@@ -129,18 +53,18 @@ impl Service {
         }
     }
 
-    pub(crate) fn list_peers(&self, topic: &str, among: Among) -> Answer {
+    pub(crate) fn list_peers(&self, topic: &str, among: Among) -> Outcome {
         self.relay()?;
         self.peers_of(topic, among).map(|peers| join(peers.iter().map(|p| &p.peer_id)))
     }
 
-    /// The peers of a topic, by what they say of their shards.
+    /// The peers of a topic, going by the shards that they say they take part in.
     fn peers_of(&self, topic: &str, among: Among) -> Result<Vec<PeerInfo>, String> {
         let shard = match topic.is_empty() {
             true => None,
             false => match waku_node::parse_pubsub_topic(topic) {
                 Ok((cluster, shard)) if cluster == self.settings()?.node.cluster_id => Some(shard),
-                // Nobody can be on such a topic, which is no error for a mesh.
+                // No peer can be on such a topic, which is not an error for a mesh.
                 _ if among == Among::Mesh => return Ok(Vec::new()),
                 _ => return Err(nobody(topic)),
             },
@@ -157,8 +81,8 @@ impl Service {
         }
     }
 
-    /// Connects to peers, side by side. One that is reached is enough.
-    pub(crate) async fn connect(&self, peers: Vec<Multiaddr>) -> Answer {
+    /// Connects to several peers at the same time. Succeeds if one is reached.
+    pub(crate) async fn connect(&self, peers: Vec<Multiaddr>) -> Outcome {
         let node = self.node()?;
         let mut attempts = tokio::task::JoinSet::new();
         for address in peers {
@@ -166,7 +90,7 @@ impl Service {
             let node = node.clone();
             attempts.spawn(async move { reach(&node, &address).await });
         }
-        let mut result = Err(String::from("nobody was named"));
+        let mut result = Err(String::from("no peer is named"));
         while let Some(attempt) = attempts.join_next().await {
             match attempt {
                 Ok(Ok(_)) => result = done(),
@@ -177,7 +101,7 @@ impl Service {
         result
     }
 
-    /// Makes sure of a connection with the one peer that is at all of these addresses.
+    /// Ensures a connection with the peer that all of these addresses lead to.
     pub(crate) async fn reach(&self, addresses: &[Multiaddr]) -> Result<PeerId, String> {
         let node = self.node()?;
         let mut last = "no peer is named".to_owned();
@@ -191,7 +115,7 @@ impl Service {
         Err(last)
     }
 
-    pub(crate) async fn disconnect_all(&self) -> Answer {
+    pub(crate) async fn disconnect_all(&self) -> Outcome {
         let node = self.node()?;
         for peer in node.peers() {
             node.disconnect(peer.peer_id).await;
@@ -199,19 +123,19 @@ impl Service {
         done()
     }
 
-    /// Connects to a peer, if it serves a protocol.
-    pub(crate) async fn dial(&self, address: Multiaddr, protocol: &str) -> Answer {
+    /// Connects to a peer, and fails if it does not offer a protocol.
+    pub(crate) async fn dial(&self, address: Multiaddr, protocol: &str) -> Outcome {
         let peer = self.reach(&[address]).await.map_err(not_dialled)?;
         let peers = self.connected();
         let serves = |p: &PeerInfo| p.peer_id == peer && p.protocols.iter().any(|p| p == protocol);
         match peers.iter().any(serves) {
             true => done(),
-            false => Err(not_dialled(format_args!("it does not serve {protocol:.200}"))),
+            false => Err(not_dialled(format_args!("it does not offer {protocol:.200}"))),
         }
     }
 
     /// Measures how long a peer takes to answer, in nanoseconds.
-    pub(crate) async fn ping(&self, peer: &str) -> Answer {
+    pub(crate) async fn ping(&self, peer: &str) -> Outcome {
         let addresses = parse_one_peer(peer)
             .map_err(|e| format!("PingRequest failed to parse peer addr: {e}"))?;
         let node = self.node()?;
@@ -221,9 +145,9 @@ impl Service {
         Ok(took.as_nanos().to_string())
     }
 
-    pub(crate) async fn dial_by_id(&self, peer: PeerId, protocol: &str) -> Answer {
+    pub(crate) async fn dial_by_id(&self, peer: PeerId, protocol: &str) -> Outcome {
         let node = self.node()?;
-        let known = lock(&self.known).0.get(&peer).cloned().flatten();
+        let known = lock(&self.known).address(&peer);
         let here = node.peers().into_iter().find(|p| p.peer_id == peer);
         match (here, known) {
             (Some(here), _) => {
@@ -241,7 +165,7 @@ impl Service {
     }
 }
 
-/// Dials a peer, unless it is connected, or this very node.
+/// Dials a peer, unless it is connected or is this node.
 async fn reach(node: &Node, address: &Multiaddr) -> Result<PeerId, NodeError> {
     match id_of(address) {
         Some(peer) if peer == node.peer_id() => Ok(peer),
@@ -260,29 +184,7 @@ fn nobody(topic: &str) -> String {
     )
 }
 
-/// The same where a number was asked for.
+/// The same error where the host asked for a number.
 fn not_counted(topic: &str, reason: &str) -> String {
     format!("getNumConnectedPeers - failed retrieving peers in mesh: {topic:.200}: {reason}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_name_their_peers() {
-        let (a, b) = (PeerId::random(), PeerId::random());
-        let text = format!("/ip4/127.0.0.1/tcp/1/p2p/{a}, /dns4/example.org/tcp/2/p2p/{b},");
-        assert_eq!(parse_addresses(&text).expect("good").len(), 2);
-        for bad in ["", ",", "/ip4/127.0.0.1/tcp/1", "here", "/ip4/127.0.0.1/tcp/1/p2p/Qm"] {
-            assert!(parse_addresses(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn known_peers_are_bounded() {
-        let mut known = KnownPeers::default();
-        (0..MAX_KNOWN + 10).for_each(|_| known.meet(PeerId::random()));
-        assert_eq!(known.0.len(), MAX_KNOWN);
-    }
 }

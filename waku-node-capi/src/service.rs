@@ -5,26 +5,27 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use libwaku_json::{Event, PeerEvent, TopicHealth};
 use tokio::sync::Semaphore;
 use waku_node::{
-    EventStream, FilterError, Node, NodeEvent, PublishError, StoreError, WakuMessage, message_hash,
+    EventStream, FilterError, Node, NodeEvent, PeerId, PublishError, StoreError, WakuMessage,
+    message_hash,
 };
 
-use crate::answers::{Reply, lock};
+use crate::addresses::parse_one_peer;
+use crate::answers::{Outcome, Reply, done, lock};
 use crate::config::Settings;
-use crate::events::{Event, EventQueue, Health};
-use crate::peers::KnownPeers;
+use crate::errors::{self, FilterCall};
+use crate::events::{EventQueue, health};
+use crate::known_peers::KnownPeers;
 use crate::requests::Request;
-use crate::words::{self, FilterCall};
-use crate::{json, metrics};
+use crate::{convert, metrics};
 
 /// Store answers that wait for the host at once: each can be many megabytes.
 const MAX_PAGES: usize = 16;
 
-/// How long a filter server has for its answer, as with libwaku.
+/// How long a filter server may take for its answer, as in libwaku.
 const FILTER_PATIENCE: Duration = Duration::from_secs(5);
-
-type Answer = Result<String, String>;
 
 /// A node as the host sees it: created, running, or stopped again.
 pub(crate) struct Service {
@@ -38,7 +39,7 @@ pub(crate) struct Service {
 #[derive(Default)]
 struct State {
     node: Option<Node>,
-    /// What is subscribed to, or will be once the node runs.
+    /// The topics that the node subscribes to, or will subscribe to once it runs.
     topics: BTreeSet<String>,
 }
 
@@ -78,7 +79,7 @@ impl Service {
         reply.send(result);
     }
 
-    async fn carry_out(&self, request: Request) -> Answer {
+    async fn carry_out(&self, request: Request) -> Outcome {
         let settings = self.settings()?;
         match request {
             Request::Start => self.start().await,
@@ -106,13 +107,17 @@ impl Service {
             }
             Request::Lightpush { topic, message } => {
                 let hash = self.node()?.lightpush_publish(None, &topic, message).await;
-                Ok(hash.map_err(|e| words::lightpush(&e))?.to_string())
+                Ok(hash.map_err(|e| errors::lightpush(&e))?.to_string())
             }
             Request::CountPeers { topic, among } => self.count_peers(&topic, among),
             Request::ListPeers { topic, among } => self.list_peers(&topic, among),
             Request::StoreQuery { query, peer, timeout } => {
-                within(timeout, words::store(&StoreError::Timeout), self.store_query(&query, &peer))
-                    .await
+                within(
+                    timeout,
+                    errors::store(&StoreError::Timeout),
+                    self.store_query(&query, &peer),
+                )
+                .await
             }
             Request::Connect { peers, timeout } => {
                 within(timeout, timed_out(timeout), self.connect(peers)).await
@@ -165,18 +170,18 @@ impl Service {
     }
 
     /// Starts the node. Doing so twice changes nothing.
-    async fn start(&self) -> Answer {
+    async fn start(&self) -> Outcome {
         if self.running().is_some() {
             return done();
         }
-        let node = Node::start(self.settings()?.node.clone()).await.map_err(said)?;
+        let node = Node::start(self.settings()?.node.clone()).await.map_err(text)?;
         // Nothing was awaited since the node's task was made, so no event can have been missed.
         tokio::spawn(tell(node.events(), self.events.clone()));
         let topics = lock(&self.state).topics.clone();
         for topic in topics {
             if let Err(error) = node.subscribe(&topic).await {
                 node.shutdown().await;
-                return Err(said(error));
+                return Err(text(error));
             }
         }
         lock(&self.state).node = Some(node);
@@ -191,15 +196,14 @@ impl Service {
         }
     }
 
-    async fn publish(&self, topic: String, message: WakuMessage) -> Answer {
+    async fn publish(&self, topic: String, message: WakuMessage) -> Outcome {
         self.relay()?;
         if topic.trim().is_empty() {
             return Err("NoTopicSpecified".into());
         }
         let node = self.node()?;
         let result = node.publish(&topic, message.clone()).await;
-        // As with libwaku, whoever takes part in a topic hears its own messages, whether or not
-        // somebody else did.
+        // As in libwaku, a subscriber of a topic gets its own messages, whether or not a peer does.
         let heard = match &result {
             Ok(_) => true,
             Err(PublishError::NoPeers | PublishError::Duplicate | PublishError::Overloaded) => true,
@@ -207,46 +211,46 @@ impl Service {
         };
         if heard && lock(&self.state).topics.contains(&topic) {
             let hash = message_hash(&topic, &message);
-            self.events.push(Event::Message { pubsub_topic: topic, hash, message });
+            self.events.push(convert::message_event(topic, hash, message));
         }
         match result {
             Ok(hash) => Ok(hash.to_string()),
             // libwaku has one answer for both.
             Err(PublishError::NoPeers | PublishError::Duplicate) => Err("NoPeersToPublish".into()),
-            Err(other) => Err(said(other)),
+            Err(other) => Err(text(other)),
         }
     }
 
-    async fn subscribe(&self, topic: String) -> Answer {
+    async fn subscribe(&self, topic: String) -> Outcome {
         self.relay()?;
         match self.running() {
-            Some(node) => node.subscribe(&topic).await.map_err(said)?,
+            Some(node) => node.subscribe(&topic).await.map_err(text)?,
             None => self.check_topic(&topic)?,
         }
         lock(&self.state).topics.insert(topic);
         done()
     }
 
-    async fn unsubscribe(&self, topic: String) -> Answer {
+    async fn unsubscribe(&self, topic: String) -> Outcome {
         self.relay()?;
         match self.running() {
-            Some(node) => node.unsubscribe(&topic).await.map_err(said)?,
+            Some(node) => node.unsubscribe(&topic).await.map_err(text)?,
             None => self.check_topic(&topic)?,
         }
         lock(&self.state).topics.remove(&topic);
         done()
     }
 
-    /// What the node would say once it runs.
+    /// Refuses topics that the node would refuse once it runs.
     fn check_topic(&self, topic: &str) -> Result<(), String> {
-        let (cluster, _) = waku_node::parse_pubsub_topic(topic).map_err(said)?;
+        let (cluster, _) = waku_node::parse_pubsub_topic(topic).map_err(text)?;
         match cluster == self.settings()?.node.cluster_id {
             true => Ok(()),
-            false => Err(said(waku_node::TopicError::OtherCluster)),
+            false => Err(text(waku_node::TopicError::OtherCluster)),
         }
     }
 
-    /// Whether there is relay at all.
+    /// Refuses what needs relay if the node has none.
     pub(crate) fn relay(&self) -> Result<(), String> {
         match self.settings()?.node.relay {
             true => Ok(()),
@@ -254,44 +258,44 @@ impl Service {
         }
     }
 
-    async fn store_query(&self, query: &str, peer: &str) -> Answer {
+    async fn store_query(&self, query: &str, peer: &str) -> Outcome {
         self.settings()?;
-        let (request_id, query) = json::store_query(query)?;
-        let addresses = crate::peers::parse_one_peer(peer).map_err(words::store_address)?;
+        let (request_id, query) = convert::store_query(query)?;
+        let addresses = parse_one_peer(peer).map_err(errors::store_address)?;
         let node = self.node()?;
-        let peer = self.reach(&addresses).await.map_err(words::store_dial)?;
+        let peer = self.reach(&addresses).await.map_err(errors::store_dial)?;
         let page = node.store_query(Some(peer), query).await.map_err(|error| {
             tracing::debug!(%error, "a Store query failed");
-            words::store(&error)
+            errors::store(&error)
         })?;
         if page.messages.is_empty() && page.dropped > 0 {
-            return Err(words::store_unwanted(page.dropped));
+            return Err(errors::store_unwanted(page.dropped));
         }
-        Ok(json::store_page(&request_id, &page))
+        Ok(convert::store_answer(request_id, page).to_json())
     }
 }
 
-/// Passes a node's events on, until it stops.
+/// Passes a node's events on until it stops.
 async fn tell(mut stream: EventStream, events: Arc<EventQueue>) {
-    let mut health: HashMap<String, Health> = HashMap::new();
+    let mut healths: HashMap<String, TopicHealth> = HashMap::new();
     while let Some(event) = stream.recv().await {
         match event {
             NodeEvent::Message { pubsub_topic, hash, message }
             | NodeEvent::FilterMessage { pubsub_topic, hash, message, .. } => {
-                events.push(Event::Message { pubsub_topic, hash, message });
+                events.push(convert::message_event(pubsub_topic, hash, message));
             }
             NodeEvent::PeerConnected { peer } => {
-                events.push(Event::Connection { peer, joined: true });
+                events.push(connection(peer, PeerEvent::Joined));
             }
             NodeEvent::PeerDisconnected { peer } => {
-                events.push(Event::Connection { peer, joined: false });
+                events.push(connection(peer, PeerEvent::Left));
             }
             NodeEvent::MeshChanged { pubsub_topic, mesh_peers, .. } => {
-                let now = Health::of(mesh_peers);
+                let now = health(mesh_peers);
                 // A topic begins as unhealthy, and only changes are told.
-                let before = health.insert(pubsub_topic.clone(), now).unwrap_or(Health::Unhealthy);
-                if now != before {
-                    events.push(Event::Health { pubsub_topic, health: now });
+                let before = healths.insert(pubsub_topic.clone(), now);
+                if now != before.unwrap_or(TopicHealth::UnHealthy) {
+                    events.push(Event::RelayTopicHealthChange { pubsub_topic, topic_health: now });
                 }
             }
             NodeEvent::Lagged(n) => events.missed(n),
@@ -301,20 +305,19 @@ async fn tell(mut stream: EventStream, events: Arc<EventQueue>) {
     }
 }
 
-/// Answers of calls that have nothing to tell.
-pub(crate) fn done() -> Answer {
-    Ok(String::new())
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
-pub(crate) fn said(error: impl std::fmt::Display) -> String {
-    error.to_string()
+fn connection(peer: PeerId, peer_event: PeerEvent) -> Event {
+    Event::ConnectionChange { peer_id: peer.to_string(), peer_event }
 }
 
 async fn within(
     timeout: Option<Duration>,
     expired: String,
-    work: impl Future<Output = Answer>,
-) -> Answer {
+    work: impl Future<Output = Outcome>,
+) -> Outcome {
     match timeout {
         None => work.await,
         Some(patience) => tokio::time::timeout(patience, work).await.unwrap_or(Err(expired)),
@@ -325,11 +328,11 @@ fn timed_out(timeout: Option<Duration>) -> String {
     format!("timed out after {} ms", timeout.unwrap_or_default().as_millis())
 }
 
-/// A filter request, which has as long as with libwaku.
+/// Carries out a filter request within the time that libwaku gives it.
 async fn filter(
     call: FilterCall,
     request: impl Future<Output = Result<(), FilterError>>,
-) -> Answer {
+) -> Outcome {
     let answer = async { request.await.map_err(|e| call.failed(&e)).and(done()) };
     within(Some(FILTER_PATIENCE), call.timed_out().to_owned(), answer).await
 }

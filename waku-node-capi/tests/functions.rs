@@ -107,7 +107,7 @@ fn messages_travel_and_events_tell_of_them() {
         (json!({ "payload": "aGk=", "contentTopic": "flat" }), "content topic"),
         (json!({ "payload": "", "contentTopic": CONTENT }), "payload"),
         (json!({ "payload": "AAAA".repeat(60_000), "contentTopic": CONTENT }), "bytes"),
-        (json!([]), "no object"),
+        (json!([]), "not an object"),
     ] {
         let error = a.publish(&bad).expect_err("bad");
         assert!(error.contains(why), "{why}: {error}");
@@ -296,7 +296,7 @@ fn history_is_asked_for_page_by_page() {
     }
     let failed = |what: &str| Err(format!("libwaku error: handleRes fireSyncRes error: {what}"));
     let not_read = |why: &str| failed(&format!("StoreRequest failed parsing store request: {why}"));
-    assert_eq!(query(&json!([])), not_read("the JSON is no object"));
+    assert_eq!(query(&json!([])), not_read("the JSON is not an object"));
     let not_asked = |why: &str| failed(&format!("StoreRequest failed store query: {why}"));
     for (key, value, answer) in [
         ("requestId", json!(7), not_read("requestId must be a string")),
@@ -304,12 +304,12 @@ fn history_is_asked_for_page_by_page() {
         (
             "messageHashes",
             json!(["0x00"]),
-            failed("Failed converting message hash hex string to bytes: 0x00 is no message hash"),
+            failed("Failed converting message hash hex string to bytes: 0x00 is not a message hash"),
         ),
         (
             "paginationCursor",
             json!("x"),
-            failed("Failed converting paginationCursor hex string to bytes: x is no message hash"),
+            failed("Failed converting paginationCursor hex string to bytes: x is not a message hash"),
         ),
         (
             "paginationCursor",

@@ -26,11 +26,11 @@
 //! largest size, every queue a length, every wait an end. See [`Limits`].
 
 mod budget;
+mod codec;
 mod config;
 mod error;
 mod events;
 mod filter;
-mod light;
 mod lightpush;
 mod message;
 mod metadata;
@@ -38,7 +38,6 @@ mod metrics;
 mod node;
 mod ping;
 mod random;
-mod rpc;
 mod status;
 mod store;
 mod swarm;
@@ -48,22 +47,27 @@ mod wire;
 pub use bytes::Bytes;
 pub use libp2p::{Multiaddr, PeerId};
 
-pub use config::{FilterConfig, Limits, NodeConfig, NodeKey, ReconnectConfig, StoreConfig};
-pub use error::{FilterError, LightpushError, NodeError, PingError, PublishError, StoreError};
+pub use config::{
+    AddressError, ConfigError, FilterConfig, Limits, NodeConfig, NodeKey, ReconnectConfig,
+    StoreConfig,
+};
+pub use error::{NodeError, PublishError};
 pub use events::{EventStream, NodeEvent};
-pub use filter::MAX_FILTER_TOPICS;
+pub use filter::{FilterError, MAX_FILTER_TOPICS};
+pub use lightpush::LightpushError;
 pub use message::{
     BadHash, MAX_MESSAGE_SIZE, MAX_META_SIZE, MessageError, MessageHash, WakuMessage, frame_size,
     message_hash,
 };
 pub use metadata::{Metadata, MetadataError};
 pub use node::Node;
+pub use ping::PingError;
 pub use status::{
     ArchiveStatus, Counters, FilterStatus, NodeStatus, PeerInfo, StaticPeerStatus, TopicStatus,
 };
 pub use store::{
     ArchiveError, DEFAULT_PAGE, MAX_HASHES, MAX_PAGE, MAX_TOPICS, MAX_TOPICS_WITH_CURSOR,
-    StorePage, StoreQuery, StoredMessage,
+    StoreError, StorePage, StoreQuery, StoredMessage,
 };
 pub use topic::{
     ContentTopic, MAX_CONTENT_TOPIC_SIZE, TopicError, parse_content_topic, parse_pubsub_topic,
@@ -73,8 +77,9 @@ pub use topic::{
 /// Store's wire format, for tools and tests that speak it without a node.
 pub mod store_wire {
     pub use crate::store::{
-        ProtoError, Response, decode_request, decode_response, encode_request, encode_response,
+        Response, decode_request, decode_response, encode_request, encode_response,
     };
+    pub use crate::wire::WireError;
 }
 
 /// Filter's wire format, for tools and tests that speak it without a node.

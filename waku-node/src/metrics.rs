@@ -1,104 +1,96 @@
-//! A node's state in the text format of Prometheus.
+//! A node's state in the text format of Prometheus, version 0.0.4.
 
-use std::fmt::{Display, Write as _};
+use prometheus_client::encoding::prometheus_text;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Metric, Registry};
 
-use crate::status::NodeStatus;
+use crate::status::{ArchiveStatus, FilterStatus, NodeStatus};
 
-/// Builds the text. Every metric's name begins with this.
-const PREFIX: &str = "waku_node_";
+/// The name of every metric begins with this and an underscore.
+const PREFIX: &str = "waku_node";
 
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string cannot fail.
-        let help = help.trim().replace('\\', "\\\\").replace('\n', " ");
-        let _ = writeln!(self.0, "# HELP {PREFIX}{name} {help}");
-        let _ = writeln!(self.0, "# TYPE {PREFIX}{name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, label: Option<(&str, &str)>, value: impl Display) {
-        let _ = match label {
-            Some((label, text)) => {
-                let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                writeln!(self.0, "{PREFIX}{name}{{{label}=\"{text}\"}} {value}")
-            }
-            None => writeln!(self.0, "{PREFIX}{name} {value}"),
-        };
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.family(name, "gauge", help);
-        self.sample(name, None, value);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        let name = format!("{name}_total");
-        self.family(&name, "counter", help);
-        self.sample(&name, None, value);
-    }
-}
+/// One label of a sample: its name and its value.
+type Label = [(&'static str, String); 1];
 
 /// The text for a status. `in_mesh` is the number of peers in the mesh of any topic.
 pub(crate) fn text(status: &NodeStatus, in_mesh: usize) -> String {
-    let mut t = Text(String::new());
-    t.family("info", "gauge", "Always 1; the version is a label.");
-    t.sample("info", Some(("version", env!("CARGO_PKG_VERSION"))), 1);
-    t.gauge(
-        "connected_peers",
-        "Connected peers that passed the metadata exchange.",
-        status.connected_peers,
-    );
-    t.gauge("mesh_peers_any", "Peers in the mesh of any topic.", in_mesh);
-    t.family("mesh_peers", "gauge", "Peers in the mesh of a topic.");
+    let mut registry = Registry::with_prefix(PREFIX);
+    let r = &mut registry;
+    let info = Family::<Label, Gauge>::default();
+    info.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
+    add(r, "info", "Always 1; the version is a label.", info);
+    let peers = "Connected peers that passed the metadata exchange.";
+    gauge(r, "connected_peers", peers, status.connected_peers as u64);
+    gauge(r, "mesh_peers_any", "Peers in the mesh of any topic.", in_mesh as u64);
+    let mesh_peers = Family::<Label, Gauge>::default();
+    let topic_peers = Family::<Label, Gauge>::default();
     for topic in &status.topics {
-        t.sample("mesh_peers", Some(("pubsub_topic", &topic.pubsub_topic)), topic.mesh_peers);
+        let label = [("pubsub_topic", topic.pubsub_topic.clone())];
+        mesh_peers.get_or_create(&label).set(signed(topic.mesh_peers));
+        topic_peers.get_or_create(&label).set(signed(topic.topic_peers));
     }
-    t.family("topic_peers", "gauge", "Connected peers that subscribe to a topic.");
-    for topic in &status.topics {
-        t.sample("topic_peers", Some(("pubsub_topic", &topic.pubsub_topic)), topic.topic_peers);
-    }
-    t.gauge("static_peers", "Static peers that are configured.", status.static_peers.len());
-    t.gauge(
-        "static_peers_connected",
-        "Static peers that are connected.",
-        status.static_peers.iter().filter(|p| p.peer.is_some()).count(),
-    );
+    add(r, "mesh_peers", "Peers in the mesh of a topic.", mesh_peers);
+    let subscribed = "Connected peers that subscribe to a topic.";
+    add(r, "topic_peers", subscribed, topic_peers);
+    let statics = &status.static_peers;
+    gauge(r, "static_peers", "Static peers that are configured.", statics.len() as u64);
+    let connected = statics.iter().filter(|p| p.peer.is_some()).count();
+    gauge(r, "static_peers_connected", "Static peers that are connected.", connected as u64);
     for (name, help, value) in status.counters.each() {
-        t.counter(name, help, value);
+        add(r, name, help, ConstCounter::new(value));
     }
-    if let Some(a) = &status.archive {
-        t.gauge("archive_messages", "Messages in the archive.", a.messages);
-        t.gauge("archive_bytes", "Bytes of the messages in the archive.", a.bytes);
-        t.family(
-            "archive_skipped_total",
-            "counter",
-            "Messages that the archive did not take: ephemeral, with a timestamp too far from the \
-             clock, or more than it can keep up with.",
-        );
-        for (reason, value) in [
-            ("ephemeral", a.skipped_ephemeral),
-            ("timestamp", a.skipped_timestamp),
-            ("overflow", a.skipped_overflow),
-        ] {
-            t.sample("archive_skipped_total", Some(("reason", reason)), value);
-        }
-        t.counter("archive_failed", "Messages lost to errors of the database.", a.failed);
-        t.gauge(
-            "archive_failing",
-            "Whether the last messages that came were lost like that.",
-            u8::from(a.failing),
-        );
+    if let Some(status) = &status.archive {
+        archive(r, status);
     }
-    if let Some(f) = &status.filter {
-        t.gauge(
-            "filter_subscribers",
-            "Peers with subscriptions at the filter service.",
-            f.subscribers,
-        );
-        t.gauge("filter_criteria", "Pairs of pubsub and content topic subscribed to.", f.criteria);
+    if let Some(status) = &status.filter {
+        filter(r, status);
     }
-    t.0
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
+}
+
+fn archive(r: &mut Registry, a: &ArchiveStatus) {
+    gauge(r, "archive_messages", "Messages in the archive.", a.messages);
+    gauge(r, "archive_bytes", "Bytes of the messages in the archive.", a.bytes);
+    let skipped = Family::<Label, Counter>::default();
+    for (reason, value) in [
+        ("ephemeral", a.skipped_ephemeral),
+        ("timestamp", a.skipped_timestamp),
+        ("overflow", a.skipped_overflow),
+    ] {
+        skipped.get_or_create(&[("reason", reason.to_owned())]).inc_by(value);
+    }
+    let reasons = "Messages that the archive did not take: ephemeral, with a timestamp too far from \
+                   the clock, or more than it can keep up with.";
+    add(r, "archive_skipped", reasons, skipped);
+    let failed = "Messages lost to errors of the database.";
+    add(r, "archive_failed", failed, ConstCounter::new(a.failed));
+    let failing = "Whether the most recent messages were lost to such errors.";
+    gauge(r, "archive_failing", failing, a.failing.into());
+}
+
+fn filter(r: &mut Registry, f: &FilterStatus) {
+    let subscribers = "Peers with subscriptions at the filter service.";
+    gauge(r, "filter_subscribers", subscribers, f.subscribers as u64);
+    let criteria = "Pairs of pubsub and content topic subscribed to.";
+    gauge(r, "filter_criteria", criteria, f.criteria as u64);
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    add(registry, name, help, ConstGauge::new(value));
+}
+
+/// Registers a metric. The registry appends the full stop of `help`, and `_total` to counters.
+fn add<M: Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) {
+    registry.register(name, help.trim().trim_end_matches('.'), metric);
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! Ping (`/ipfs/ping/1.0.0`), asked for: 32 random bytes there and back on a stream of their own.
+//! Ping on request (`/ipfs/ping/1.0.0`): 32 random bytes there and back on a stream of their own.
 //!
-//! libp2p's own behaviour serves pings and looks after connections with them; it has no way to ask
-//! for one. This is the asking side only.
+//! libp2p's own behaviour answers pings and watches over connections with them, but offers no way to
+//! send one on request. This is the sending side only.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use libp2p::StreamProtocol;
 use libp2p::request_response::Codec;
+use libp2p::{PeerId, StreamProtocol};
 
 use crate::random;
 
@@ -17,9 +17,32 @@ pub(crate) const PROTOCOL: &str = "/ipfs/ping/1.0.0";
 /// Bytes of a ping, as the protocol has it.
 const SIZE: usize = 32;
 
+/// A peer did not answer a ping.
+#[derive(Debug, thiserror::Error)]
+pub enum PingError {
+    /// The peer is not connected.
+    #[error("{0} is not connected")]
+    NotConnected(PeerId),
+    /// The peer does not speak the ping protocol.
+    #[error("the peer does not answer pings")]
+    Unsupported,
+    /// No answer within the request time-out.
+    #[error("the ping was not answered in time")]
+    Timeout,
+    /// The connection or stream ended before the answer, or the answer was another.
+    #[error("the ping failed: {0}")]
+    Connection(String),
+    /// Too many pings are under way.
+    #[error("too many pings are under way")]
+    Busy,
+    /// The node was shut down.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
 /// Writes a ping and reads it back; the answer is the time in between.
 ///
-/// Each request has a clone of its own, so what was sent is kept here.
+/// Each request has its own clone, so the bytes that were sent are kept here.
 #[derive(Clone, Default)]
 pub(crate) struct PingCodec {
     sent: Option<([u8; SIZE], Instant)>,
@@ -33,7 +56,7 @@ fn payload() -> [u8; SIZE] {
     bytes
 }
 
-/// A codec that only asks is never called for this.
+/// The answering side, which this codec does not have.
 fn not_served<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,26 +1,29 @@
-//! What the wire formats of the light protocols have in common.
+//! What the wire formats of Store, filter and lightpush have in common.
 
 use crate::message::MessageError;
 
 /// Longest request id and status text that are kept, in bytes.
 const MAX_TEXT: usize = 256;
 
-/// Why a body of filter or lightpush could not be read.
+/// Why the body of a request, an answer or a push could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// No valid protobuf.
+    /// The body is not valid protobuf.
     #[error("malformed protobuf")]
     Decode,
-    /// More bytes or topics than allowed.
+    /// It has more bytes, topics, hashes or messages than allowed.
     #[error("too large")]
     TooLarge,
-    /// A field is absent without which the rest means nothing.
+    /// A field is missing without which the rest means nothing.
     #[error("the {0} is missing")]
     Missing(&'static str),
-    /// A number that names nothing.
+    /// The kind of request is unknown.
     #[error("unknown kind of request")]
     Kind,
-    /// The message that is carried is invalid.
+    /// A cursor or a hash does not have 32 bytes.
+    #[error("a message hash has 32 bytes")]
+    Hash,
+    /// The Waku message inside is invalid.
     #[error("invalid message: {0}")]
     Message(#[from] MessageError),
 }

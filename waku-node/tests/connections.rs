@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::*;
 use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
-use waku_node::{Multiaddr, Node, NodeConfig, NodeError, NodeEvent, NodeKey, PeerId};
+use waku_node::{ConfigError, Multiaddr, Node, NodeConfig, NodeError, NodeEvent, NodeKey, PeerId};
 
 async fn peer_event(events: &mut waku_node::EventStream, peer: PeerId, connected: bool) {
     event(events, "a peer event", |e| {
@@ -90,11 +90,11 @@ async fn addresses_that_do_not_work_are_errors() {
     assert!(err.to_string().to_lowercase().contains("refused"), "{err}");
 
     let udp: Multiaddr = "/ip4/127.0.0.1/udp/1/quic-v1".parse().unwrap();
-    assert!(matches!(a.connect(udp.clone()).await, Err(NodeError::Address { .. })));
+    assert!(matches!(a.connect(udp.clone()).await, Err(NodeError::Address(_))));
     let config = NodeConfig { static_peers: vec![udp.clone()], ..NodeConfig::default() };
-    assert!(matches!(Node::start(config).await, Err(NodeError::Address { .. })));
+    assert!(matches!(Node::start(config).await, Err(NodeError::Config(ConfigError::Address(_)))));
     let config = NodeConfig { listen: vec![udp], ..NodeConfig::default() };
-    assert!(matches!(Node::start(config).await, Err(NodeError::Address { .. })));
+    assert!(matches!(Node::start(config).await, Err(NodeError::Config(ConfigError::Address(_)))));
 
     let b = node(|_| {}).await;
     let mut wrong = address(&b);
@@ -242,13 +242,22 @@ async fn a_configuration_that_cannot_work_is_refused() {
     };
     assert!(matches!(
         start(|c| c.key = Some(NodeKey::from_bytes([0; 32]))).await,
-        Err(NodeError::Key)
+        Err(NodeError::Config(ConfigError::Key))
     ));
-    assert!(matches!(start(|c| c.shards = vec![1024]).await, Err(NodeError::Config(_))));
+    assert!(matches!(
+        start(|c| c.shards = vec![1024]).await,
+        Err(NodeError::Config(ConfigError::Value(_)))
+    ));
     assert!(matches!(
         start(|c| c.limits.peer_bytes_per_second = 0).await,
-        Err(NodeError::Config(_))
+        Err(NodeError::Config(ConfigError::Value(_)))
     ));
-    assert!(matches!(start(|c| c.limits.total_burst_bytes = 1).await, Err(NodeError::Config(_))));
-    assert!(matches!(start(|c| c.reconnect.max = Duration::ZERO).await, Err(NodeError::Config(_))));
+    assert!(matches!(
+        start(|c| c.limits.total_burst_bytes = 1).await,
+        Err(NodeError::Config(ConfigError::Value(_)))
+    ));
+    assert!(matches!(
+        start(|c| c.reconnect.max = Duration::ZERO).await,
+        Err(NodeError::Config(ConfigError::Value(_)))
+    ));
 }

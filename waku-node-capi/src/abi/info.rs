@@ -1,12 +1,9 @@
-//! Names, and what a node tells about itself.
-
-#![allow(unsafe_code)]
-// The names are those of the header.
-#![allow(non_snake_case)]
+//! Names of topics, and what a node tells about itself.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
-use super::{constant, request, required};
+use super::arguments::required;
+use super::call::{constant, requests};
 use crate::callback::WakuCallBack;
 use crate::requests::Request;
 
@@ -83,67 +80,29 @@ pub unsafe extern "C" fn waku_default_pubsub_topic(
     constant(callback, userData, || Ok(DEFAULT_TOPIC.into()))
 }
 
-/// Answers with the addresses of this node, separated by commas.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_listen_addresses(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::ListenAddresses))
-}
+requests! {
+    /// Answers with the addresses of this node, separated by commas.
+    fn waku_listen_addresses() {
+        Ok(Request::ListenAddresses)
+    }
 
-/// Answers with the record of this node, `enr:…`.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_get_my_enr(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::Enr))
-}
+    /// Answers with the node record (ENR) of this node, `enr:…`.
+    fn waku_get_my_enr() {
+        Ok(Request::Enr)
+    }
 
-/// Answers with the id of this node.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_get_my_peerid(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::PeerId))
-}
+    /// Answers with the peer id of this node.
+    fn waku_get_my_peerid() {
+        Ok(Request::PeerId)
+    }
 
-/// Answers with the counters of this node, in the text format of Prometheus.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_get_metrics(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::Metrics))
-}
+    /// Answers with the metrics of this node, in the text format of Prometheus.
+    fn waku_get_metrics() {
+        Ok(Request::Metrics)
+    }
 
-/// Answers with "true" or "false": whether anybody is connected.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_is_online(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::Online))
+    /// Answers with "true" or "false": whether any peer is connected.
+    fn waku_is_online() {
+        Ok(Request::Online)
+    }
 }

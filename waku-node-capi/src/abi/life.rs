@@ -1,21 +1,18 @@
-//! A node, from its creation to its end, and who hears of its events.
-
-#![allow(unsafe_code)]
-// The names are those of the header.
-#![allow(non_snake_case)]
+//! A node from its creation to its end, and the receiver of its events.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::catch_unwind;
 
-use super::{guard, request, required};
+use super::arguments::required;
+use super::call::{guard, requests};
 use crate::callback::{Callback, RET_OK, WakuCallBack};
 use crate::config::Settings;
 use crate::context::Context;
 use crate::requests::Request;
 use crate::{log, registry};
 
-/// Creates a node from JSON. Answers with nothing, or with what is wrong with the configuration;
-/// either way there is a context, to be destroyed, unless this returns NULL.
+/// Creates a node from JSON. The answer is empty, or says what is wrong with the configuration; either
+/// way there is a context to be destroyed, unless this returns NULL.
 ///
 /// # Safety
 /// See [`crate::abi`].
@@ -39,8 +36,8 @@ pub unsafe extern "C" fn waku_new(
     ctx
 }
 
-/// Ends a node, and frees what belongs to it. What is under way is answered before this returns.
-/// Answers with nothing, on the caller's thread.
+/// Stops a node, and frees all that belongs to it. Requests under way are answered before this
+/// returns. The answer is empty, and comes on the caller's thread.
 ///
 /// # Safety
 /// See [`crate::abi`].
@@ -58,33 +55,19 @@ pub unsafe extern "C" fn waku_destroy(
     })
 }
 
-/// Starts the node. Answers with nothing; doing so twice changes nothing.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_start(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::Start))
+requests! {
+    /// Starts the node. The answer is empty; starting a node that runs changes nothing.
+    fn waku_start() {
+        Ok(Request::Start)
+    }
+
+    /// Stops the node, which can be started again. The answer is empty.
+    fn waku_stop() {
+        Ok(Request::Stop)
+    }
 }
 
-/// Stops the node, which can be started again. Answers with nothing.
-///
-/// # Safety
-/// See [`crate::abi`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn waku_stop(
-    ctx: *mut c_void,
-    callback: WakuCallBack,
-    userData: *mut c_void,
-) -> c_int {
-    request(ctx, callback, userData, || Ok(Request::Stop))
-}
-
-/// Sets who hears of events, from the next one on; NULL for nobody.
+/// Sets the receiver of events, from the next one on; NULL for none.
 ///
 /// # Safety
 /// See [`crate::abi`]; here `callback` may be called until it is replaced or the context destroyed.

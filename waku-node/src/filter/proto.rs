@@ -1,22 +1,35 @@
-//! Filter's wire format. Bodies only: the length prefix is the codec's business.
+//! Filter's wire format: bodies only, `crate::codec` adds the length prefix.
 
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{MAX_FILTER_TOPICS, MAX_PUSH, MAX_REQUEST, MAX_RESPONSE};
-use crate::message::{WakuMessage, WakuMessageProto};
+use crate::message::{MAX_MESSAGE_SIZE, WakuMessage, WakuMessageProto};
+use crate::topic::MAX_CONTENT_TOPIC_SIZE;
 use crate::wire::{WireError, truncated};
+
+/// The protocol that subscribes.
+pub(crate) const SUBSCRIBE_PROTOCOL: &str = "/vac/waku/filter-subscribe/2.0.0-beta1";
+/// The protocol that pushes.
+pub(crate) const PUSH_PROTOCOL: &str = "/vac/waku/filter-push/2.0.0-beta1";
+/// The most content topics in one request, as in nwaku.
+pub const MAX_FILTER_TOPICS: usize = 100;
+/// Largest request frame: all content topics that are allowed, each of the largest size.
+pub(crate) const MAX_REQUEST: usize = MAX_FILTER_TOPICS * (MAX_CONTENT_TOPIC_SIZE + 4) + 4096;
+/// Largest answer frame: an answer has only a status and two short texts.
+pub(crate) const MAX_RESPONSE: usize = 64 * 1024;
+/// Largest pushed frame: a message of any size that relay carries, and its pubsub topic.
+pub(crate) const MAX_PUSH: usize = MAX_MESSAGE_SIZE + 4096;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterKind {
-    /// To keep its subscriptions for another while.
+    /// Keep the client's subscriptions for another while.
     Ping,
-    /// More content topics.
+    /// Add content topics.
     Subscribe,
-    /// Fewer content topics.
+    /// Remove content topics.
     Unsubscribe,
-    /// The end of all its subscriptions.
+    /// End all subscriptions of the client.
     UnsubscribeAll,
 }
 
@@ -25,9 +38,9 @@ pub enum FilterKind {
 pub struct FilterRequest {
     /// Chosen by the client, repeated in the answer.
     pub request_id: String,
-    /// What is asked for.
+    /// What the server is to do.
     pub kind: FilterKind,
-    /// Where the content topics are published.
+    /// The pubsub topic of the content topics.
     pub pubsub_topic: Option<String>,
     /// The content topics, at most [`MAX_FILTER_TOPICS`].
     pub content_topics: Vec<String>,
@@ -40,16 +53,16 @@ pub struct FilterResponse {
     pub request_id: String,
     /// Status in the manner of HTTP; 0 if there was none.
     pub status_code: u32,
-    /// Explanation of the status.
+    /// The server's explanation of the status.
     pub status_desc: String,
 }
 
 /// A message on its way to a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterPush {
-    /// Where it was published.
+    /// The pubsub topic that it was published on.
     pub pubsub_topic: String,
-    /// The message.
+    /// The message itself.
     pub message: WakuMessage,
 }
 
@@ -103,7 +116,7 @@ pub fn encode_request(r: &FilterRequest) -> Bytes {
 /// Decodes a request. An empty pubsub topic counts as none.
 ///
 /// # Errors
-/// [`WireError`]; the request's id is returned with it where it could be read, for the answer.
+/// [`WireError`], with the request's id for the answer, or an empty id if it could not be read.
 pub fn decode_request(body: Bytes) -> Result<FilterRequest, (String, WireError)> {
     if body.len() > MAX_REQUEST {
         return Err((String::new(), WireError::TooLarge));
@@ -162,10 +175,10 @@ pub fn encode_push(pubsub_topic: &str, message: &WakuMessage) -> Bytes {
         .into()
 }
 
-/// Decodes a pushed message. Without a pubsub topic it is refused, as nwaku does.
+/// Decodes a pushed message. One without a pubsub topic is refused, as in nwaku.
 ///
 /// # Errors
-/// [`WireError`]; nothing that this returns `Ok` for exceeds the limits of a [`WakuMessage`].
+/// [`WireError`]. A message that is returned keeps the limits of a [`WakuMessage`].
 pub fn decode_push(body: Bytes) -> Result<FilterPush, WireError> {
     if body.len() > MAX_PUSH {
         return Err(WireError::TooLarge);

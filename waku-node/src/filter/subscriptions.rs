@@ -1,4 +1,4 @@
-//! Who is subscribed to what at a filter server.
+//! The subscriptions at a filter server.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use libp2p::PeerId;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{FilterKind, FilterRequest, FilterResponse};
+use super::proto::{FilterKind, FilterRequest, FilterResponse};
 use crate::config::FilterConfig;
 use crate::topic::MAX_CONTENT_TOPIC_SIZE;
 
 /// A pubsub topic together with a content topic, as a digest: subscribers choose how long their
-/// topics are, and must not choose how much memory they take.
+/// topics are, and must not thereby choose how much memory this node spends.
 pub(crate) type Criterion = [u8; 32];
 
 /// The criterion that a message on these topics meets.
@@ -30,7 +30,7 @@ struct Subscriber {
     criteria: HashSet<Criterion>,
 }
 
-/// All subscriptions, bounded in peers and in criteria of each.
+/// All subscriptions, with bounds on the number of peers and on the criteria of each peer.
 pub(crate) struct Subscriptions {
     max_peers: usize,
     max_criteria: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Subscriptions {
     index: HashMap<Criterion, HashSet<PeerId>>,
 }
 
-/// A status and its explanation.
+/// The status of a refusal, and its explanation.
 type Refusal = (u32, &'static str);
 
 impl Subscriptions {
@@ -56,12 +56,12 @@ impl Subscriptions {
         }
     }
 
-    /// Subscribers, and their criteria together.
+    /// How many subscribers there are, and how many criteria they have together.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.peers.len(), self.peers.values().map(|s| s.criteria.len()).sum())
     }
 
-    /// Does what a peer asks for, and says what came of it.
+    /// Carries out a peer's request, and returns the answer to it.
     pub(crate) fn handle(
         &mut self,
         peer: PeerId,
@@ -125,7 +125,7 @@ impl Subscriptions {
             return Err((503, "too many content topics"));
         }
         if held.is_none() && self.peers.len() >= self.max_peers {
-            // Whoever is gone may make room before its time; whoever is here keeps its place.
+            // A peer that is gone makes room before its time; a connected one keeps its place.
             let gone = self
                 .peers
                 .iter()
@@ -167,7 +167,7 @@ impl Subscriptions {
         if known { Ok(()) } else { Err((404, "not subscribed to that")) }
     }
 
-    /// Ends all subscriptions of a peer; says whether there were any.
+    /// Ends all subscriptions of a peer; returns whether it had any.
     fn remove(&mut self, peer: &PeerId) -> bool {
         let Some(subscriber) = self.peers.remove(peer) else {
             return false;
@@ -178,8 +178,8 @@ impl Subscriptions {
         true
     }
 
-    /// Ends the subscriptions of those that were not heard of for too long. Says whether there were
-    /// any.
+    /// Ends the subscriptions of peers that have sent no request for too long. Returns whether there
+    /// were any.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         let late: Vec<_> = self
             .peers
@@ -193,7 +193,7 @@ impl Subscriptions {
         !late.is_empty()
     }
 
-    /// Who is to get a message.
+    /// The peers that are to get a message.
     pub(crate) fn subscribers(&self, pubsub_topic: &str, content_topic: &str) -> Vec<PeerId> {
         if self.index.is_empty() {
             return Vec::new();

@@ -1,33 +1,49 @@
-//! Lightpush's wire formats. Bodies only: the length prefix is the codec's business.
+//! Lightpush's wire formats: bodies only, `crate::codec` adds the length prefix.
 
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{MAX_REQUEST, MAX_RESPONSE};
-use crate::message::{WakuMessage, WakuMessageProto};
+use crate::message::{MAX_MESSAGE_SIZE, WakuMessage, WakuMessageProto};
 use crate::wire::{WireError, truncated};
+
+/// The id of version 3.
+pub(crate) const PROTOCOL: &str = "/vac/waku/lightpush/3.0.0";
+/// The id of version 2, the only one that go-waku speaks.
+pub(crate) const PROTOCOL_V2: &str = "/vac/waku/lightpush/2.0.0-beta1";
+/// Largest request frame: the largest message, and some for the rest.
+pub(crate) const MAX_REQUEST: usize = MAX_MESSAGE_SIZE + 8192;
+/// Largest answer frame: an answer has only a status and two short texts.
+pub(crate) const MAX_RESPONSE: usize = 64 * 1024;
+
+/// The versions of the protocol that a node speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LightpushVersion {
+    V3,
+    V2,
+}
 
 /// A client's request, in either version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LightpushRequest {
     /// Chosen by the client, repeated in the answer.
     pub request_id: String,
-    /// Where to publish. Version 3 leaves it out where the server is to choose the shard.
+    /// The pubsub topic to publish on. A client of version 3 leaves it out if the server is to choose
+    /// the shard.
     pub pubsub_topic: Option<String>,
-    /// The message.
+    /// The message to publish.
     pub message: WakuMessage,
 }
 
-/// A server's answer. Version 2 knows success and failure only: 200 and 0 here.
+/// A server's answer. Version 2 has only success and failure: 200 and 0 here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LightpushResponse {
     /// The id of the request that it belongs to.
     pub request_id: String,
     /// Status in the manner of HTTP; 0 if there was none.
     pub status_code: u32,
-    /// Explanation of the status.
+    /// The server's explanation of the status.
     pub status_desc: Option<String>,
-    /// To how many peers the message was relayed. Version 2 does not tell.
+    /// How many peers the message was relayed to. Version 2 does not say.
     pub relay_peer_count: Option<u32>,
 }
 
@@ -103,7 +119,7 @@ pub fn encode_request_v2(r: &LightpushRequest) -> Bytes {
 /// Decodes a request of version 3. An empty pubsub topic counts as none.
 ///
 /// # Errors
-/// [`WireError`]; the request's id is returned with it where it could be read, for the answer.
+/// [`WireError`], with the request's id for the answer, or an empty id if it could not be read.
 pub fn decode_request(body: Bytes) -> Result<LightpushRequest, (String, WireError)> {
     check_size(&body, MAX_REQUEST).map_err(|e| (String::new(), e))?;
     let p = RequestProto::decode(body).map_err(|_| (String::new(), WireError::Decode))?;

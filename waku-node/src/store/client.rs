@@ -1,9 +1,10 @@
 //! The asking side of Store: what may be asked, and what of an answer is believed.
 
-use super::{
-    MAX_HASHES, MAX_TOPICS, MAX_TOPICS_WITH_CURSOR, Response, StorePage, StoreQuery, StoredMessage,
+use super::error::StoreError;
+use super::proto::Response;
+use super::query::{
+    MAX_HASHES, MAX_TOPICS, MAX_TOPICS_WITH_CURSOR, StorePage, StoreQuery, StoredMessage,
 };
-use crate::error::StoreError;
 use crate::message::message_hash;
 
 /// Refuses queries that no Store would answer, before they are sent.

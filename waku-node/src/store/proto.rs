@@ -1,43 +1,35 @@
-//! Store's wire format. Bodies only: the length prefix is the codec's business.
+//! Store's wire format: bodies only, `crate::codec` adds the length prefix.
 
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{
-    MAX_HASHES, MAX_PAGE, MAX_REQUEST, MAX_RESPONSE, MAX_TOPICS, StoreQuery, StoredMessage,
-};
-use crate::message::{MessageHash, WakuMessage, WakuMessageProto};
-use crate::wire::truncated;
+use super::query::{MAX_HASHES, MAX_PAGE, MAX_TOPICS, StoreQuery, StoredMessage};
+use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, WakuMessageProto};
+use crate::wire::{WireError, truncated};
 
-/// The answer, before anything about it was checked except its size.
+/// The protocol's id.
+pub(crate) const PROTOCOL: &str = "/vac/waku/store-query/3.0.0";
+/// Largest request frame that is read, in bytes: room for all topics or hashes that are allowed.
+pub(crate) const MAX_REQUEST: usize = 128 * 1024;
+/// Largest answer frame that is read, in bytes: a full page of the largest messages, and some for
+/// framing.
+pub(crate) const MAX_RESPONSE: usize = MAX_PAGE as usize * MAX_MESSAGE_SIZE + 64 * 1024;
+
+/// An answer of which nothing but the size was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The id of the request that it belongs to.
     pub request_id: String,
     /// Status in the manner of HTTP; 0 if there was none.
     pub status_code: u32,
-    /// Explanation of the status.
+    /// The server's explanation of the status.
     pub status_desc: String,
     /// Entries that could be read.
     pub messages: Vec<StoredMessage>,
     /// Entries that could not be read: without hash, or with an invalid message.
     pub unreadable: usize,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub cursor: Option<MessageHash>,
-}
-
-/// Why a request or an answer could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProtoError {
-    /// No valid protobuf.
-    #[error("malformed protobuf")]
-    Decode,
-    /// The cursor or a hash does not have 32 bytes.
-    #[error("a message hash has 32 bytes")]
-    Hash,
-    /// More content topics, hashes or messages than allowed, or too many bytes.
-    #[error("too large")]
-    TooLarge,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -111,16 +103,16 @@ pub fn encode_request(request_id: &str, q: &StoreQuery) -> Bytes {
 /// Decodes a request into its id and the query. An empty cursor counts as none.
 ///
 /// # Errors
-/// [`ProtoError`]; the id is returned with it where it could be read, for the answer.
-pub fn decode_request(body: Bytes) -> Result<(String, StoreQuery), (String, ProtoError)> {
+/// [`WireError`], with the request's id for the answer, or an empty id if it could not be read.
+pub fn decode_request(body: Bytes) -> Result<(String, StoreQuery), (String, WireError)> {
     let fail = |e| (String::new(), e);
     if body.len() > MAX_REQUEST {
-        return Err(fail(ProtoError::TooLarge));
+        return Err(fail(WireError::TooLarge));
     }
-    let p = RequestProto::decode(body).map_err(|_| fail(ProtoError::Decode))?;
+    let p = RequestProto::decode(body).map_err(|_| fail(WireError::Decode))?;
     let id = truncated(p.request_id);
     if p.content_topics.len() > MAX_TOPICS || p.message_hashes.len() > MAX_HASHES {
-        return Err((id, ProtoError::TooLarge));
+        return Err((id, WireError::TooLarge));
     }
     let hashes: Result<Vec<_>, _> = p.message_hashes.iter().map(hash).collect();
     match (hashes, cursor(p.cursor)) {
@@ -163,14 +155,14 @@ pub fn encode_response(r: &Response) -> Bytes {
 /// Decodes an answer. Entries that are invalid by themselves are counted, not returned.
 ///
 /// # Errors
-/// [`ProtoError`] if it is no protobuf, has more than a page of entries or a malformed cursor.
-pub fn decode_response(body: Bytes) -> Result<Response, ProtoError> {
+/// [`WireError`] if it is not a protobuf, has more than a page of entries or a malformed cursor.
+pub fn decode_response(body: Bytes) -> Result<Response, WireError> {
     if body.len() > MAX_RESPONSE {
-        return Err(ProtoError::TooLarge);
+        return Err(WireError::TooLarge);
     }
-    let p = ResponseProto::decode(body).map_err(|_| ProtoError::Decode)?;
+    let p = ResponseProto::decode(body).map_err(|_| WireError::Decode)?;
     if p.messages.len() as u64 > MAX_PAGE {
-        return Err(ProtoError::TooLarge);
+        return Err(WireError::TooLarge);
     }
     let entries = p.messages.len();
     let messages: Vec<_> = p.messages.into_iter().filter_map(stored_message).collect();
@@ -192,11 +184,11 @@ fn stored_message(e: EntryProto) -> Option<StoredMessage> {
     })
 }
 
-fn hash(b: &Bytes) -> Result<MessageHash, ProtoError> {
-    MessageHash::try_from(b.as_ref()).map_err(|_| ProtoError::Hash)
+fn hash(b: &Bytes) -> Result<MessageHash, WireError> {
+    MessageHash::try_from(b.as_ref()).map_err(|_| WireError::Hash)
 }
 
-fn cursor(b: Option<Bytes>) -> Result<Option<MessageHash>, ProtoError> {
+fn cursor(b: Option<Bytes>) -> Result<Option<MessageHash>, WireError> {
     b.filter(|b| !b.is_empty()).as_ref().map(hash).transpose()
 }
 
@@ -237,6 +229,6 @@ mod tests {
     #[test]
     fn a_short_hash_is_refused_with_the_request_id() {
         let body = Bytes::from_static(&[0x0a, 1, b'i', 0x9a, 0x03, 1, 5]);
-        assert_eq!(decode_request(body), Err(("i".to_owned(), ProtoError::Hash)));
+        assert_eq!(decode_request(body), Err(("i".to_owned(), WireError::Hash)));
     }
 }

@@ -11,7 +11,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use libp2p::request_response::{InboundRequestId, ResponseChannel};
 
 use super::archive::MAX_PAGE_BYTES;
-use super::{ArchiveWorker, Response, StoreQuery, decode_request, encode_response};
+use super::proto::{Response, decode_request, encode_response};
+use super::query::StoreQuery;
+use super::worker::ArchiveWorker;
 
 /// An answer that is ready to be written.
 pub(crate) struct Answer {

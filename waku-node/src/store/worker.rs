@@ -11,10 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::archive::{Admission, Archive, ArchiveError, NewMessage, QueryError, admission};
-use super::{Response, StorePage, StoreQuery, encode_response};
+use super::archive::{Admission, Archive, NewMessage, admission};
+use super::error::{ArchiveError, QueryError};
+use super::proto::{Response, encode_response};
+use super::query::{StorePage, StoreQuery};
 use crate::config::StoreConfig;
-use crate::error::StoreError;
 use crate::message::{MessageHash, WakuMessage};
 
 /// Messages that are written in one transaction at most.
@@ -154,15 +155,6 @@ impl ArchiveWorker {
             if !matches!(joined, Ok(Ok(()))) {
                 tracing::error!("the archive's thread did not end well");
             }
-        }
-    }
-}
-
-impl From<QueryError> for StoreError {
-    fn from(e: QueryError) -> Self {
-        match e {
-            QueryError::Bad(what) => Self::InvalidQuery(what),
-            QueryError::Archive(e) => Self::Archive(e),
         }
     }
 }

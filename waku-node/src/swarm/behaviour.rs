@@ -15,9 +15,9 @@ use libp2p::{StreamProtocol, connection_limits, identify, ping};
 use sha2::{Digest, Sha256};
 
 use super::{colocation, push};
+use crate::codec::FrameCodec;
 use crate::config::NodeConfig;
 use crate::ping::{PROTOCOL as PING_PROTOCOL, PingCodec};
-use crate::rpc::FrameCodec;
 use crate::status::Shared;
 use crate::{filter, lightpush, metadata, store};
 
@@ -28,7 +28,7 @@ const RELAY_PROTOCOL: &str = "/vac/waku/relay/2.0.0";
 const MAX_CONTROL_SIZE: usize = 256 * 1024;
 /// Largest relay frame that is read: control messages and a message fit together.
 const MAX_RELAY_FRAME: usize = MAX_CONTROL_SIZE + 192 * 1024;
-/// RPCs that wait for one slow peer; beyond that it misses messages.
+/// Relay frames that wait for one slow peer; beyond that it misses messages.
 const SEND_QUEUE: usize = 1024;
 /// Topics a peer may subscribe to: all shards of a cluster.
 const MAX_TOPICS: usize = 1024;
@@ -97,7 +97,7 @@ impl Behaviour {
             max_response,
         };
         let lightpush = |protocol| {
-            rpc(
+            exchange(
                 protocol,
                 served(config.lightpush),
                 codec(lightpush::MAX_REQUEST, lightpush::MAX_RESPONSE),
@@ -108,19 +108,19 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(connection_limits),
             colocation: limits.max_connections_per_ip.map(colocation::Behaviour::new).into(),
             relay: config.relay.then(|| relay(config.cluster_id)).transpose()?.into(),
-            metadata: rpc(
+            metadata: exchange(
                 metadata::PROTOCOL,
                 ProtocolSupport::Full,
                 codec(metadata::MAX_FRAME, metadata::MAX_FRAME),
                 METADATA_TIMEOUT,
             ),
-            store: rpc(
+            store: exchange(
                 store::PROTOCOL,
                 served(config.store.is_some()),
                 codec(store::MAX_REQUEST, store::MAX_RESPONSE),
                 limits.request_timeout,
             ),
-            filter: rpc(
+            filter: exchange(
                 filter::SUBSCRIBE_PROTOCOL,
                 served(config.filter),
                 codec(filter::MAX_REQUEST, filter::MAX_RESPONSE),
@@ -139,7 +139,7 @@ impl Behaviour {
                     .with_cache_size(0),
             ),
             ping: ping::Behaviour::new(ping::Config::new()),
-            asked_ping: rpc(
+            asked_ping: exchange(
                 PING_PROTOCOL,
                 ProtocolSupport::Outbound,
                 PingCodec::default(),
@@ -149,8 +149,8 @@ impl Behaviour {
     }
 }
 
-fn rpc<C>(
-    protocol: &'static str,
+fn exchange<C>(
+    id: &'static str,
     support: ProtocolSupport,
     codec: C,
     timeout: Duration,
@@ -161,11 +161,7 @@ where
     let config = request_response::Config::default()
         .with_request_timeout(timeout)
         .with_max_concurrent_streams(MAX_STREAMS);
-    request_response::Behaviour::with_codec(
-        codec,
-        [(StreamProtocol::new(protocol), support)],
-        config,
-    )
+    request_response::Behaviour::with_codec(codec, [(StreamProtocol::new(id), support)], config)
 }
 
 /// Gossipsub with the parameters of nwaku and go-waku.

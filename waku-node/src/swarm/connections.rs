@@ -7,9 +7,10 @@ use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
 use tokio::time::Instant;
 
-use super::Driver;
 use super::behaviour::BehaviourEvent;
-use super::peers::{MetadataState, Peer, Waiter};
+use super::command::ConnectReply;
+use super::driver::Driver;
+use super::peers::{MetadataState, Peer};
 use crate::config::check_dial;
 use crate::error::NodeError;
 use crate::events::NodeEvent;
@@ -24,10 +25,10 @@ const MAX_NAME: usize = 128;
 
 impl Driver {
     /// Dials an address for a handle; it is told once the peer is ready.
-    pub(super) fn connect(&mut self, addr: Multiaddr, reply: Waiter) {
+    pub(super) fn connect(&mut self, addr: Multiaddr, reply: ConnectReply) {
         let (transport, peer) = match check_dial(&addr) {
             Ok(parts) => parts,
-            Err(e) => return drop(reply.send(Err(e))),
+            Err(e) => return drop(reply.send(Err(e.into()))),
         };
         if let Some(id) = peer
             && self.peers.contains_key(&id)
@@ -132,7 +133,7 @@ impl Driver {
     }
 
     /// Tells a waiter once the peer is ready, or gone.
-    fn await_ready(&mut self, peer_id: PeerId, reply: Waiter) {
+    fn await_ready(&mut self, peer_id: PeerId, reply: ConnectReply) {
         match self.peers.get_mut(&peer_id) {
             Some(peer) if peer.is_ready() => drop(reply.send(Ok(peer_id))),
             Some(peer) => peer.waiters.push(reply),

@@ -7,29 +7,18 @@ use libp2p::PeerId;
 use libp2p::request_response::{Event, Message, OutboundRequestId};
 use tokio::time::Instant;
 
-use super::peers::service_peer;
+use super::command::FilterReply;
+use super::driver::Driver;
 use super::push::Pushed;
-use super::requests::{MAX_REQUESTS, request_error};
-use super::{Driver, FilterReply};
-use crate::error::{FilterError, RequestError};
+use super::requests::{MAX_REQUESTS, PendingFilter, RequestError, request_error};
+use super::servers::service_peer;
 use crate::events::NodeEvent;
 use crate::filter::{
-    Criterion, FilterKind, FilterRequest, FilterResponse, SUBSCRIBE_PROTOCOL, criterion,
+    FilterError, FilterKind, FilterRequest, FilterResponse, SUBSCRIBE_PROTOCOL, criterion,
     decode_push, decode_request, decode_response, encode_push, encode_request, encode_response,
 };
 use crate::message::{MessageHash, WakuMessage, message_hash};
 use crate::status::{AtomicCounters, FilterStatus};
-
-/// An own request that waits for its answer.
-pub(super) struct Pending {
-    peer: PeerId,
-    request_id: String,
-    kind: FilterKind,
-    criteria: HashSet<Criterion>,
-    /// Those that this request was the first to ask for: taken back if the server refuses.
-    fresh: HashSet<Criterion>,
-    reply: FilterReply,
-}
 
 impl Driver {
     /// Asks a filter server.
@@ -61,7 +50,8 @@ impl Driver {
         }
         let id = self.swarm.behaviour_mut().filter.send_request(&peer, encode_request(&request));
         let FilterRequest { request_id, kind, .. } = request;
-        self.filter_requests.insert(id, Pending { peer, request_id, kind, criteria, fresh, reply });
+        self.filter_requests
+            .insert(id, PendingFilter { peer, request_id, kind, criteria, fresh, reply });
     }
 
     /// Peers that this node has subscriptions with.
@@ -93,7 +83,7 @@ impl Driver {
     }
 
     fn on_filter_answer(&mut self, id: OutboundRequestId, answer: Result<Bytes, RequestError>) {
-        let Some(Pending { peer, request_id, kind, criteria, fresh, reply }) =
+        let Some(PendingFilter { peer, request_id, kind, criteria, fresh, reply }) =
             self.filter_requests.remove(&id)
         else {
             return;

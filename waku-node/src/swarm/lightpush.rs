@@ -5,33 +5,22 @@ use libp2p::PeerId;
 use libp2p::request_response::{Event, Message, OutboundRequestId};
 use tokio::time::Instant;
 
-use super::peers::{Peer, service_peer};
-use super::requests::{MAX_REQUESTS, request_error};
-use super::{Driver, LightpushReply};
-use crate::error::{LightpushError, PublishError, RequestError};
+use super::command::LightpushReply;
+use super::driver::Driver;
+use super::peers::Peer;
+use super::requests::{MAX_REQUESTS, PendingLightpush, RequestError, request_error};
+use super::servers::service_peer;
+use crate::error::PublishError;
 use crate::events::NodeEvent;
 use crate::lightpush::{
-    BAD_REQUEST, INVALID_MESSAGE, LightpushRequest, LightpushResponse, PROTOCOL, TOO_LARGE,
-    TOO_MANY_REQUESTS, decode_request, decode_request_v2, decode_response, decode_response_v2,
-    encode_request, encode_request_v2, encode_response, encode_response_v2, status_of,
+    BAD_REQUEST, INVALID_MESSAGE, LightpushError, LightpushRequest, LightpushResponse,
+    LightpushVersion, PROTOCOL, TOO_LARGE, TOO_MANY_REQUESTS, decode_request, decode_request_v2,
+    decode_response, decode_response_v2, encode_request, encode_request_v2, encode_response,
+    encode_response_v2, status_of,
 };
-use crate::message::{MAX_MESSAGE_SIZE, MessageError, frame_size, message_hash};
+use crate::message::{MAX_MESSAGE_SIZE, MessageError, WakuMessage, frame_size, message_hash};
 use crate::status::AtomicCounters;
 use crate::wire::WireError;
-
-/// The versions of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum LightpushVersion {
-    V3,
-    V2,
-}
-
-/// An own request that waits for its answer.
-pub(super) struct Pending {
-    peer: PeerId,
-    request_id: String,
-    reply: LightpushReply,
-}
 
 impl Driver {
     /// Has a server publish a message.
@@ -63,7 +52,7 @@ impl Driver {
             (LightpushVersion::V2, id)
         };
         let request_id = request.request_id.clone();
-        self.lightpush_requests.insert(key, Pending { peer, request_id, reply });
+        self.lightpush_requests.insert(key, PendingLightpush { peer, request_id, reply });
     }
 
     pub(super) fn on_lightpush(&mut self, version: LightpushVersion, event: Event<Bytes, Bytes>) {
@@ -106,7 +95,9 @@ impl Driver {
         key: (LightpushVersion, OutboundRequestId),
         answer: Result<Bytes, RequestError>,
     ) {
-        let Some(Pending { peer, request_id, reply }) = self.lightpush_requests.remove(&key) else {
+        let Some(PendingLightpush { peer, request_id, reply }) =
+            self.lightpush_requests.remove(&key)
+        else {
             return;
         };
         self.count_service(peer, answer.is_ok());
@@ -171,7 +162,7 @@ impl Driver {
     fn relay_for_peer(
         &mut self,
         pubsub_topic: String,
-        message: crate::WakuMessage,
+        message: WakuMessage,
     ) -> Result<usize, PublishError> {
         self.own_shard(&pubsub_topic)?;
         let encoded = message.encode();

@@ -8,17 +8,13 @@ use std::collections::HashMap;
 use libp2p::request_response::OutboundRequestId;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::command::ConnectReply;
 use crate::budget::Bucket;
 use crate::config::Limits;
-use crate::error::NodeError;
 use crate::status::PeerInfo;
 use crate::{filter, lightpush, store};
-
-/// Somebody who waits for a peer to become ready.
-pub(super) type Waiter = oneshot::Sender<Result<PeerId, NodeError>>;
 
 /// A peer with at least one connection.
 pub(super) struct Peer {
@@ -28,7 +24,7 @@ pub(super) struct Peer {
     pub(super) protocols: Vec<String>,
     pub(super) agent: String,
     pub(super) announced: bool,
-    pub(super) waiters: Vec<Waiter>,
+    pub(super) waiters: Vec<ConnectReply>,
     /// Why this node ends the connection, if it does.
     pub(super) refused: Option<String>,
     pub(super) failed_pings: u32,
@@ -99,26 +95,4 @@ impl Peer {
             lightpush: self.offers_lightpush(),
         }
     }
-}
-
-/// The ready peer to ask for history: one that failed least, the same one each time, so that a
-/// query's pages come from one Store.
-pub(super) fn store_peer(peers: &HashMap<PeerId, Peer>) -> Option<PeerId> {
-    peers
-        .iter()
-        .filter(|(_, p)| p.is_ready() && p.offers(store::PROTOCOL))
-        .min_by_key(|(id, p)| (p.store_failures, id.to_bytes()))
-        .map(|(id, _)| *id)
-}
-
-/// The ready peer to ask for filter or lightpush: one that failed least, the same one each time.
-pub(super) fn service_peer(
-    peers: &HashMap<PeerId, Peer>,
-    offers: impl Fn(&Peer) -> bool,
-) -> Option<PeerId> {
-    peers
-        .iter()
-        .filter(|(_, p)| p.is_ready() && offers(p))
-        .min_by_key(|(id, p)| (p.service_failures, id.to_bytes()))
-        .map(|(id, _)| *id)
 }

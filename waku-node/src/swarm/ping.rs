@@ -1,31 +1,17 @@
 //! Pings that a handle asks for.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use libp2p::PeerId;
-use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId};
+use libp2p::request_response::{Event, Message, OutboundFailure};
 
-use super::Driver;
-use super::requests::{MAX_REQUESTS, request_error};
-use crate::error::PingError;
-
-pub(super) type Reply = tokio::sync::oneshot::Sender<Result<Duration, PingError>>;
-
-/// A ping under way.
-pub(super) struct Pending {
-    request: OutboundRequestId,
-    /// All who want to know: a peer is pinged once at a time.
-    replies: Vec<Reply>,
-    /// Whether it failed once. Many implementations answer on the newest stream only, so that the
-    /// regular ping of the connection can push this one out, and this one that.
-    again: bool,
-}
-
-pub(super) type Pings = HashMap<PeerId, Pending>;
+use super::command::PingReply;
+use super::driver::Driver;
+use super::requests::{MAX_REQUESTS, PendingPing, request_error};
+use crate::ping::PingError;
 
 impl Driver {
-    pub(super) fn ping(&mut self, peer: PeerId, reply: Reply) {
+    pub(super) fn ping(&mut self, peer: PeerId, reply: PingReply) {
         if let Err(error) = self.ready_peer(Some(peer)) {
             return drop(reply.send(Err(error.into())));
         }
@@ -37,7 +23,7 @@ impl Driver {
             return drop(reply.send(Err(PingError::Busy)));
         }
         let request = self.swarm.behaviour_mut().asked_ping.send_request(&peer, ());
-        self.pings.insert(peer, Pending { request, replies: vec![reply], again: false });
+        self.pings.insert(peer, PendingPing { request, replies: vec![reply], again: false });
     }
 
     pub(super) fn on_asked_ping(&mut self, event: Event<(), Duration>) {

@@ -27,8 +27,8 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
 
+use crate::codec::{read_frame_after, write_frame};
 use crate::filter::{MAX_PUSH, PUSH_PROTOCOL};
-use crate::rpc::{read_frame_after, write_frame};
 use crate::status::{AtomicCounters, Shared};
 
 /// Streams on one connection that are being opened or written to.

@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, TopicHash};
 use tokio::time::Instant;
 
-use super::Driver;
+use super::driver::Driver;
 use crate::error::{NodeError, PublishError};
 use crate::events::NodeEvent;
 use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, message_hash, relayed_by_others};

@@ -1,14 +1,14 @@
-//! Requests: what all protocols have in common, and Store's, those of this node and those of peers.
+//! What the requests of this node have in common, whatever their protocol.
 
-use bytes::Bytes;
+use std::collections::HashSet;
+
 use libp2p::PeerId;
-use libp2p::request_response::{Event, Message, OutboundFailure};
+use libp2p::request_response::{OutboundFailure, OutboundRequestId};
 
-use super::peers::store_peer;
-use super::{Driver, StoreAnswer, StoreReply};
-use crate::error::{RequestError, StoreError};
-use crate::status::AtomicCounters;
-use crate::store::{Answer, StoreQuery, encode_request};
+use super::command::{FilterReply, LightpushReply, PingReply};
+use crate::filter::{Criterion, FilterError, FilterKind};
+use crate::lightpush::LightpushError;
+use crate::ping::PingError;
 
 /// Requests of this node that may be under way at once, of each protocol.
 pub(super) const MAX_REQUESTS: usize = 256;
@@ -22,121 +22,71 @@ pub(super) fn request_error(error: OutboundFailure) -> RequestError {
     }
 }
 
-impl Driver {
-    /// Refuses a peer that was named and is not there.
-    pub(super) fn ready_peer(&self, peer: Option<PeerId>) -> Result<Option<PeerId>, RequestError> {
-        match peer {
-            Some(id) if !self.peers.get(&id).is_some_and(|p| p.is_ready()) => {
-                Err(RequestError::NotConnected(id))
-            }
-            other => Ok(other),
-        }
-    }
+/// A filter request of this node that waits for its answer.
+pub(super) struct PendingFilter {
+    pub(super) peer: PeerId,
+    pub(super) request_id: String,
+    pub(super) kind: FilterKind,
+    pub(super) criteria: HashSet<Criterion>,
+    /// Those that no earlier request asked for: taken back if the server refuses.
+    pub(super) fresh: HashSet<Criterion>,
+    pub(super) reply: FilterReply,
+}
 
-    /// Remembers whether a peer answered a request for filter or lightpush.
-    pub(super) fn count_service(&mut self, peer: PeerId, answered: bool) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.service_failures =
-                if answered { 0 } else { peer.service_failures.saturating_add(1) };
-        }
-    }
+/// A lightpush request of this node that waits for its answer.
+pub(super) struct PendingLightpush {
+    pub(super) peer: PeerId,
+    pub(super) request_id: String,
+    pub(super) reply: LightpushReply,
+}
 
-    pub(super) fn store_query(
-        &mut self,
-        peer: Option<PeerId>,
-        request_id: &str,
-        query: StoreQuery,
-        reply: StoreReply,
-    ) {
-        let own = *self.swarm.local_peer_id();
-        let target = match peer {
-            Some(id) if id == own => None,
-            Some(id) if !self.peers.get(&id).is_some_and(|p| p.is_ready()) => {
-                return drop(reply.send(Err(StoreError::NotConnected(id))));
-            }
-            Some(id) => Some(id),
-            None => store_peer(&self.peers),
-        };
-        match (target, &self.archive) {
-            (Some(_), _) if self.store_requests.len() >= MAX_REQUESTS => {
-                drop(reply.send(Err(StoreError::Busy)))
-            }
-            (Some(id), _) => {
-                let body = encode_request(request_id, &query);
-                let request = self.swarm.behaviour_mut().store.send_request(&id, body);
-                self.store_requests.insert(request, (id, reply));
-            }
-            (None, Some(archive)) => drop(reply.send(Ok(StoreAnswer::Own(archive.query(query))))),
-            (None, None) => drop(reply.send(Err(StoreError::NoPeer))),
-        }
-    }
+/// A ping that waits for its answer.
+pub(super) struct PendingPing {
+    pub(super) request: OutboundRequestId,
+    /// All handles that wait for it: a peer is pinged once at a time.
+    pub(super) replies: Vec<PingReply>,
+    /// Whether it failed once already. Many implementations answer only on the newest stream, so that
+    /// the regular ping of the connection and this one can displace each other.
+    pub(super) again: bool,
+}
 
-    pub(super) fn on_store(&mut self, event: Event<Bytes, Bytes>) {
-        match event {
-            Event::Message {
-                message: Message::Request { request_id, request, channel }, ..
-            } => {
-                let Some(archive) = &self.archive else { return };
-                if let Err(refusal) =
-                    self.store_server.on_request(archive, request_id, channel, request)
-                {
-                    AtomicCounters::add(&self.shared.counters.store_refused, 1);
-                    self.send_store_answer(refusal);
+/// Why a request got no answer, whatever its protocol.
+#[derive(Clone, Debug)]
+pub(super) enum RequestError {
+    NoPeer,
+    NotConnected(PeerId),
+    Unsupported,
+    Timeout,
+    Connection(String),
+}
+
+macro_rules! from_request_error {
+    ($($target:ident),*) => {$(
+        impl From<RequestError> for $target {
+            fn from(e: RequestError) -> Self {
+                match e {
+                    RequestError::NoPeer => Self::NoPeer,
+                    RequestError::NotConnected(peer) => Self::NotConnected(peer),
+                    RequestError::Unsupported => Self::Unsupported,
+                    RequestError::Timeout => Self::Timeout,
+                    RequestError::Connection(reason) => Self::Connection(reason),
                 }
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
-                if let Some((peer, reply)) = self.store_requests.remove(&request_id) {
-                    if let Some(peer) = self.peers.get_mut(&peer) {
-                        peer.store_failures = 0;
-                    }
-                    let _ = reply.send(Ok(StoreAnswer::Peer(response)));
-                }
-            }
-            Event::OutboundFailure { request_id, error, .. } => {
-                if let Some((peer, reply)) = self.store_requests.remove(&request_id) {
-                    if let Some(peer) = self.peers.get_mut(&peer) {
-                        peer.store_failures = peer.store_failures.saturating_add(1);
-                    }
-                    let _ = reply.send(Err(match error {
-                        OutboundFailure::Timeout => StoreError::Timeout,
-                        OutboundFailure::UnsupportedProtocols => StoreError::Unsupported,
-                        other => StoreError::Connection(other.to_string()),
-                    }));
-                }
-            }
-            Event::InboundFailure { request_id, error, .. } => {
-                tracing::debug!(%error, "a Store request failed");
-                AtomicCounters::add(&self.shared.counters.requests_failed, 1);
-                self.on_store_finished(request_id);
-            }
-            Event::ResponseSent { request_id, .. } => {
-                AtomicCounters::add(&self.shared.counters.store_served, 1);
-                self.on_store_finished(request_id);
-            }
         }
-    }
+    )*};
+}
 
-    pub(super) fn on_store_answer(&mut self, answer: Option<Answer>) {
-        if let Some(answer) = answer {
-            self.send_store_answer(answer);
-        }
-        if let Some(archive) = &self.archive {
-            self.store_server.start(archive);
-        }
-    }
+from_request_error!(FilterError, LightpushError);
 
-    fn send_store_answer(&mut self, Answer { id, channel, body }: Answer) {
-        let size = body.len();
-        // An error means that the peer is gone, and there will be no event about this answer.
-        if self.swarm.behaviour_mut().store.send_response(channel, body).is_ok() {
-            self.store_server.on_writing(id, size);
-        }
-    }
-
-    fn on_store_finished(&mut self, id: libp2p::request_response::InboundRequestId) {
-        self.store_server.on_finished(id);
-        if let Some(archive) = &self.archive {
-            self.store_server.start(archive);
+impl From<RequestError> for PingError {
+    fn from(e: RequestError) -> Self {
+        match e {
+            RequestError::NotConnected(peer) => Self::NotConnected(peer),
+            RequestError::Unsupported => Self::Unsupported,
+            RequestError::Timeout => Self::Timeout,
+            RequestError::Connection(reason) => Self::Connection(reason),
+            // A ping always names its peer.
+            RequestError::NoPeer => Self::Unsupported,
         }
     }
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tracing_subscriber::EnvFilter;
-use waku_node::{EventStream, Node, NodeError, NodeEvent};
+use waku_node::{ConfigError, EventStream, Node, NodeError, NodeEvent};
 
 pub(crate) use error::OperatorError;
 pub(crate) use options::Node as Args;
@@ -110,12 +110,10 @@ fn refused(error: NodeError, effective: &Effective) -> CliError {
         (NodeError::Archive(error), Some(name), _) => {
             OperatorError::Store { path: PathBuf::from(&name.0), reason: error.to_string() }.into()
         }
-        (error @ NodeError::Key, _, Some(name)) => {
+        (error @ NodeError::Config(ConfigError::Key), _, Some(name)) => {
             OperatorError::Key { path: PathBuf::from(&name.0), reason: error.to_string() }.into()
         }
-        (error @ (NodeError::Config(_) | NodeError::Address { .. }), ..) => {
-            CliError::Usage(error.to_string())
-        }
+        (error @ NodeError::Config(_), ..) => CliError::Usage(error.to_string()),
         (error, ..) => error.into(),
     }
 }

@@ -1,30 +1,25 @@
-//! Errors in the words of libwaku v0.37.1, for hosts that read them. What it has no word for is told
-//! in ours, behind the word that comes closest.
+//! Errors in the words of libwaku v0.37.1, for hosts that read them. Where it has no word for an error,
+//! ours follows the closest of its words.
 
 use waku_node::{FilterError, LightpushError, StoreError};
 
-/// A query that cannot be read.
-pub(crate) fn store_unread(reason: impl std::fmt::Display) -> String {
-    format!("StoreRequest failed parsing store request: {reason}")
-}
-
-/// A Store's address that cannot be read.
+/// The address of a Store cannot be read.
 pub(crate) fn store_address(reason: impl std::fmt::Display) -> String {
     format!("StoreRequest failed to parse peer addr: {reason}")
 }
 
-/// A Store that was not reached.
+/// A Store could not be reached.
 pub(crate) fn store_dial(reason: impl std::fmt::Display) -> String {
     store_query("PEER_DIAL_FAILURE", Some(&reason.to_string()))
 }
 
-/// A Store that sent nothing of what was asked for, and something else: without this it would look
-/// like the end of history.
+/// A Store sent entries, but none that the query asks for. Without this error, that would look like the
+/// end of history.
 pub(crate) fn store_unwanted(entries: usize) -> String {
     store_query("BAD_RESPONSE", Some(&format!("{entries} entries that do not fit the query")))
 }
 
-/// A query that failed.
+/// A query failed.
 pub(crate) fn store(error: &StoreError) -> String {
     let (word, cause) = match error {
         StoreError::Status { code, description } => match code {
@@ -45,7 +40,7 @@ pub(crate) fn store(error: &StoreError) -> String {
         StoreError::InvalidQuery(what) => ("BAD_REQUEST", Some((*what).to_owned())),
         StoreError::Busy => ("TOO_MANY_REQUESTS", None),
         StoreError::Archive(_) => ("SERVICE_UNAVAILABLE", None),
-        // libwaku waits for ever, so it has no word for this.
+        // libwaku waits for ever, so it has no word for these.
         StoreError::Timeout | StoreError::Stopped => {
             return format!("StoreRequest failed: {error}");
         }
@@ -60,7 +55,7 @@ fn store_query(word: &str, cause: Option<&str>) -> String {
     }
 }
 
-/// What a filter request was for.
+/// The kinds of filter requests that a host makes.
 #[derive(Clone, Copy)]
 pub(crate) enum FilterCall {
     Subscribe,
@@ -93,7 +88,7 @@ impl FilterCall {
     }
 }
 
-/// A message that was not published by lightpush.
+/// A message was not published by lightpush.
 pub(crate) fn lightpush(error: &LightpushError) -> String {
     match error {
         LightpushError::NoPeer | LightpushError::NotConnected(_) | LightpushError::Unsupported => {

@@ -7,16 +7,14 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::NodeConfig;
-use crate::error::{NodeError, PingError, PublishError, StoreError};
+use crate::error::{NodeError, PublishError};
 use crate::events::{EventHub, EventStream};
 use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, frame_size, message_hash};
-use crate::random;
+use crate::metrics;
+use crate::ping::PingError;
 use crate::status::{AtomicCounters, NodeStatus, PeerInfo, Shared};
-use crate::store::{
-    ArchiveWorker, StorePage, StoreQuery, StoredMessage, check_query, check_response,
-    decode_response,
-};
-use crate::swarm::{Command, Driver, StoreAnswer};
+use crate::store::ArchiveWorker;
+use crate::swarm::{Command, Driver};
 use crate::topic::{TopicError, parse_pubsub_topic};
 
 /// Commands that wait for the network task; whoever sends more waits.
@@ -128,77 +126,11 @@ impl Node {
         self.inner.shared.events.subscribe()
     }
 
-    /// Asks a Store for a page of history.
-    ///
-    /// With `peer`, that peer is asked, or the own archive if it is this node's id. Without, a
-    /// connected peer that offers Store; the own archive if there is none.
-    ///
-    /// # Errors
-    /// See [`StoreError`]. Entries of the answer that are invalid or false are no error; they are
-    /// left out and counted in [`StorePage::dropped`].
-    pub async fn store_query(
-        &self,
-        peer: Option<PeerId>,
-        q: StoreQuery,
-    ) -> Result<StorePage, StoreError> {
-        check_query(&q)?;
-        // Not a counter, which would tell a Store how much else was asked.
-        let request_id = format!("{:016x}", random::number());
-        let (id, query) = (request_id.clone(), q.clone());
-        let answer = self
-            .ask(|reply| Command::StoreQuery { peer, request_id: id, query, reply })
-            .await
-            .ok_or(StoreError::Stopped)??;
-        match answer {
-            StoreAnswer::Own(page) => Ok(page.await.map_err(|_| StoreError::Stopped)??),
-            StoreAnswer::Peer(body) => {
-                let response =
-                    decode_response(body).map_err(|_| StoreError::BadResponse("malformed"))?;
-                let page = check_response(&request_id, &q, response)?;
-                AtomicCounters::add(
-                    &self.inner.shared.counters.store_entries_dropped,
-                    page.dropped as u64,
-                );
-                Ok(page)
-            }
-        }
-    }
-
-    /// Follows the cursors of a query from page to page, up to `max` messages, in the order of the
-    /// query: oldest first if it goes forward, newest first otherwise.
-    ///
-    /// # Errors
-    /// Those of [`Node::store_query`]; [`StoreError::NoProgress`] also if pages repeat themselves.
-    pub async fn store_collect(
-        &self,
-        peer: Option<PeerId>,
-        mut q: StoreQuery,
-        max: usize,
-    ) -> Result<Vec<StoredMessage>, StoreError> {
-        let mut seen = std::collections::HashSet::new();
-        let mut all = Vec::new();
-        loop {
-            let mut page = self.store_query(peer, q.clone()).await?;
-            if !q.forward {
-                page.messages.reverse();
-            }
-            let before = all.len();
-            all.extend(page.messages.into_iter().filter(|m| seen.insert(m.hash)));
-            match page.cursor {
-                Some(_) if all.len() == before => return Err(StoreError::NoProgress),
-                Some(cursor) if all.len() < max => q.cursor = Some(cursor),
-                _ => break,
-            }
-        }
-        all.truncate(max);
-        Ok(all)
-    }
-
     /// Connects to a peer, and returns once it passed the metadata exchange.
     ///
     /// # Errors
-    /// [`NodeError::Address`] if the address can never be dialled, [`NodeError::Dial`] if nobody
-    /// answers there, [`NodeError::Refused`] if the peer is in another cluster or hangs up.
+    /// [`NodeError::Address`] if the address can never be dialled, [`NodeError::Dial`] if there is no
+    /// answer, [`NodeError::Refused`] if the peer is in another cluster or hangs up.
     pub async fn connect(&self, addr: Multiaddr) -> Result<PeerId, NodeError> {
         let limits = &self.inner.config.limits;
         // Connecting, then metadata and identify.
@@ -222,19 +154,6 @@ impl Node {
     /// See [`PingError`].
     pub async fn ping(&self, peer: PeerId) -> Result<Duration, PingError> {
         self.ask(|reply| Command::Ping { peer, reply }).await.ok_or(PingError::Stopped)?
-    }
-
-    /// Writes to the own archive, to see whether it can: a full disk shows here before messages are
-    /// lost. Waits for what is being written. There is nothing to see without an archive.
-    ///
-    /// # Errors
-    /// [`StoreError::Archive`] with what the database says, [`StoreError::Stopped`].
-    pub async fn check_archive(&self) -> Result<(), StoreError> {
-        let checked = self.ask(Command::CheckArchive).await.ok_or(StoreError::Stopped)?;
-        match checked {
-            Some(answer) => Ok(answer.await.map_err(|_| StoreError::Stopped)??),
-            None => Ok(()),
-        }
     }
 
     /// Connected peers that passed the metadata exchange.
@@ -284,15 +203,19 @@ impl Node {
     /// any. Content topics, addresses and identities of peers are no part of it.
     pub fn metrics(&self) -> String {
         let in_mesh = self.inner.shared.read(|v| v.peers.iter().filter(|p| p.in_mesh).count());
-        crate::metrics::text(&self.status(), in_mesh)
+        metrics::text(&self.status(), in_mesh)
     }
 
-    pub(crate) fn cluster_id(&self) -> u32 {
+    pub(super) fn count_dropped_entries(&self, n: u64) {
+        AtomicCounters::add(&self.inner.shared.counters.store_entries_dropped, n);
+    }
+
+    pub(super) fn cluster_id(&self) -> u32 {
         self.inner.cluster_id
     }
 
     /// Sends a command and waits for its reply; `None` once the node has stopped.
-    pub(crate) async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Option<T> {

@@ -2,11 +2,10 @@
 
 use libp2p::PeerId;
 
-use crate::error::{FilterError, LightpushError};
-use crate::filter::{FilterKind, FilterRequest, MAX_FILTER_TOPICS};
-use crate::lightpush::LightpushRequest;
+use super::handle::Node;
+use crate::filter::{FilterError, FilterKind, FilterRequest, MAX_FILTER_TOPICS};
+use crate::lightpush::{LightpushError, LightpushRequest};
 use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, frame_size, message_hash};
-use crate::node::Node;
 use crate::random;
 use crate::swarm::Command;
 use crate::topic::{MAX_CONTENT_TOPIC_SIZE, TopicError, parse_pubsub_topic};
