@@ -304,12 +304,16 @@ fn history_is_asked_for_page_by_page() {
         (
             "messageHashes",
             json!(["0x00"]),
-            failed("Failed converting message hash hex string to bytes: 0x00 is not a message hash"),
+            failed(
+                "Failed converting message hash hex string to bytes: 0x00 is not a message hash",
+            ),
         ),
         (
             "paginationCursor",
             json!("x"),
-            failed("Failed converting paginationCursor hex string to bytes: x is not a message hash"),
+            failed(
+                "Failed converting paginationCursor hex string to bytes: x is not a message hash",
+            ),
         ),
         (
             "paginationCursor",

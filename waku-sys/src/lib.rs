@@ -61,13 +61,17 @@ pub mod testing;
 mod tests;
 
 pub use bounded_queue::Limits;
+pub use libwaku_json::{
+    ConnectedPeers, Message as WakuMessage, PeerInfo, StoreAnswer, StoreQuery, StoredMessage,
+    TopicHealth,
+};
 
 pub use bindings::{RET_ERR, RET_MISSING_CALLBACK, RET_OK, WakuCallBack};
 pub use config::{LogLevel, Nat, NodeConfig, NodeKey, Retention, StoreConfig};
 pub use error::{CallError, ConfigError, LoadError, NewNodeError};
-pub use event::{Events, NodeEvent, TopicHealth};
+pub use event::{Events, NodeEvent};
 pub use library::{LIBRARY_VARIABLE, Library, Source};
-pub use message::{MAX_MESSAGE_BYTES, WakuMessage};
-pub use node::{EventInlet, Node, NodeOptions, PeerInfo};
-pub use store::{MAX_PAGE, StoreAnswer, StoreQuery, StoredMessage};
+pub use message::MAX_MESSAGE_BYTES;
+pub use node::{EventInlet, Node, NodeOptions};
+pub use store::MAX_PAGE;
 pub use symbols::Symbols;

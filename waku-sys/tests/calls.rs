@@ -50,7 +50,7 @@ async fn call(node: &Node, kind: u64) -> Result<(), CallError> {
         5 => node.publish(SHARD, &message("nobody hears this")).await.map(drop),
         6 => node.publish(SHARD, &message(&"x".repeat(64 << 10))).await.map(drop),
         7 => {
-            let query = StoreQuery { limit: 100, ..StoreQuery::default() };
+            let query = StoreQuery { pagination_limit: Some(100), ..StoreQuery::default() };
             node.store_query(DEAD, &query).await.map(drop)
         }
         8 => node.connect(DEAD).await,

@@ -11,6 +11,6 @@ mod queue;
 #[cfg(feature = "testing")]
 pub(crate) use callback::total;
 pub(crate) use callback::{close, on_event, open};
-pub use node_event::{NodeEvent, TopicHealth};
+pub use node_event::NodeEvent;
 pub use queue::Events;
 pub(crate) use queue::{EventSender, queue};

@@ -1,8 +1,6 @@
 //! The events of a node, read from the library's JSON.
 
-use serde::Deserialize;
-
-use crate::message::WakuMessage;
+use libwaku_json::{Event, Message, PeerEvent, TopicHealth};
 
 /// Something that a node reports by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +11,7 @@ pub enum NodeEvent {
         /// The shard that it was published on, `/waku/2/rs/<cluster>/<shard>`.
         pubsub_topic: String,
         /// The message itself.
-        message: WakuMessage,
+        message: Message,
     },
     /// A peer connected or disconnected.
     Connection {
@@ -40,68 +38,23 @@ pub enum NodeEvent {
     Unknown,
 }
 
-/// How full the mesh of a shard is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum TopicHealth {
-    /// No peer is in the mesh.
-    #[serde(alias = "UNHEALTHY")]
-    UnHealthy,
-    /// A few peers are in the mesh, fewer than gossipsub wants.
-    #[serde(alias = "MINIMALLY_HEALTHY")]
-    MinimallyHealthy,
-    /// Enough peers are in the mesh.
-    #[serde(alias = "SUFFICIENTLY_HEALTHY")]
-    SufficientlyHealthy,
-    /// A value that this version of the crate does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "eventType", rename_all = "snake_case")]
-enum RawEvent {
-    #[serde(rename_all = "camelCase")]
-    Message {
-        pubsub_topic: String,
-        waku_message: WakuMessage,
-    },
-    #[serde(rename_all = "camelCase")]
-    ConnectionChange {
-        peer_id: String,
-        peer_event: PeerEvent,
-    },
-    #[serde(rename_all = "camelCase")]
-    RelayTopicHealthChange {
-        pubsub_topic: String,
-        topic_health: TopicHealth,
-    },
-    WakuNotResponding,
-}
-
-#[derive(Deserialize)]
-enum PeerEvent {
-    Joined,
-    Left,
-    #[serde(other)]
-    Other,
-}
-
 impl NodeEvent {
     /// Reads the text that the library gave to the event callback.
     pub(super) fn parse(text: &[u8]) -> Self {
         match serde_json::from_slice(text) {
-            Ok(RawEvent::Message { pubsub_topic, waku_message }) => {
+            // The hash is the node's claim. Users compute it from the message.
+            Ok(Event::Message { pubsub_topic, waku_message, message_hash: _ }) => {
                 Self::Message { pubsub_topic, message: waku_message }
             }
-            Ok(RawEvent::ConnectionChange { peer_id, peer_event }) => match peer_event {
+            Ok(Event::ConnectionChange { peer_id, peer_event }) => match peer_event {
                 PeerEvent::Joined => Self::Connection { peer_id, joined: true },
                 PeerEvent::Left => Self::Connection { peer_id, joined: false },
                 PeerEvent::Other => Self::Unknown,
             },
-            Ok(RawEvent::RelayTopicHealthChange { pubsub_topic, topic_health }) => {
+            Ok(Event::RelayTopicHealthChange { pubsub_topic, topic_health }) => {
                 Self::TopicHealth { pubsub_topic, health: topic_health }
             }
-            Ok(RawEvent::WakuNotResponding) => Self::NotResponding,
+            Ok(Event::WakuNotResponding) => Self::NotResponding,
             Err(error) => {
                 tracing::debug!(%error, "libwaku reported an event that cannot be read");
                 Self::Unknown
@@ -124,12 +77,12 @@ mod tests {
                 r#"{"eventType":"message","pubsubTopic":"/waku/2/rs/66/0","messageHash":"0x00","wakuMessage":{"payload":"AQI=","contentTopic":"/a/1/b/c","version":0,"timestamp":5,"ephemeral":true,"meta":"","proof":""}}"#,
                 NodeEvent::Message {
                     pubsub_topic: "/waku/2/rs/66/0".to_owned(),
-                    message: WakuMessage {
+                    message: Message {
                         payload: vec![1, 2].into(),
                         content_topic: "/a/1/b/c".to_owned(),
                         timestamp: 5,
                         ephemeral: true,
-                        ..WakuMessage::default()
+                        ..Message::default()
                     },
                 },
             ),

@@ -4,7 +4,6 @@ use std::ffi::{CString, c_int};
 use std::time::Duration;
 
 use crate::error::CallError;
-use crate::store::from_hex;
 
 /// Longest text argument other than messages and queries, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -64,7 +63,7 @@ pub(super) fn list(answer: Vec<u8>) -> Result<Vec<String>, CallError> {
 }
 
 pub(super) fn message_hash(answer: &[u8]) -> Result<[u8; 32], CallError> {
-    let hash = std::str::from_utf8(answer).ok().and_then(from_hex);
+    let hash = std::str::from_utf8(answer).ok().and_then(libwaku_json::from_hex);
     hash.ok_or(CallError::Malformed("not a message hash"))
 }
 

@@ -10,11 +10,11 @@
 //! their own.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::Duration;
 
+use libwaku_json::{ConnectedPeers, Message, StoreAnswer, StoreQuery};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -23,12 +23,11 @@ use super::arguments::{
     truth,
 };
 use super::context::Call;
-use super::{Node, PeerInfo, TURN};
+use super::{Node, TURN};
 use crate::error::CallError;
 use crate::lanes::{Lane, submit};
-use crate::message::WakuMessage;
 use crate::pending::{Answer, Pending};
-use crate::store::{StoreAnswer, StoreQuery};
+use crate::{message, store};
 
 /// Calls a function of the library with the given arguments between context and callback. An
 /// argument is a text, passed as a pointer, or a number.
@@ -72,9 +71,9 @@ impl Node {
     pub async fn publish(
         &self,
         pubsub_topic: &str,
-        message: &WakuMessage,
+        message: &Message,
     ) -> Result<[u8; 32], CallError> {
-        let (topic, json) = (text(pubsub_topic)?, c_string(message.to_json()?)?);
+        let (topic, json) = (text(pubsub_topic)?, c_string(message::checked_json(message)?)?);
         let hash = call!(self, Lane::Traffic, self.limit(), waku_relay_publish, text topic, text json, number 0);
         message_hash(&hash.await?)
     }
@@ -87,9 +86,9 @@ impl Node {
     pub async fn lightpush(
         &self,
         pubsub_topic: &str,
-        message: &WakuMessage,
+        message: &Message,
     ) -> Result<[u8; 32], CallError> {
-        let (topic, json) = (text(pubsub_topic)?, c_string(message.to_json()?)?);
+        let (topic, json) = (text(pubsub_topic)?, c_string(message::checked_json(message)?)?);
         let hash =
             call!(self, Lane::Traffic, self.limit(), waku_lightpush_publish, text topic, text json);
         message_hash(&hash.await?)
@@ -155,10 +154,10 @@ impl Node {
         peer: &str,
         query: &StoreQuery,
     ) -> Result<StoreAnswer, CallError> {
-        let (json, peer) = (c_string(query.to_json()?)?, peer_address(peer)?);
+        let (json, peer) = (c_string(store::checked_json(query)?)?, peer_address(peer)?);
         let limit = millis(self.limit());
         let answer = call!(self, Lane::Traffic, self.limit(), waku_store_query, text json, text peer, number limit);
-        StoreAnswer::from_json(&answer.await?)
+        store::answer(&answer.await?)
     }
 
     /// Dials a peer at a multiaddress that ends with the peer's id. Success means that dialling has
@@ -211,7 +210,7 @@ impl Node {
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn peers(&self) -> Result<HashMap<String, PeerInfo>, CallError> {
+    pub async fn peers(&self) -> Result<ConnectedPeers, CallError> {
         let json = call!(self, Lane::Traffic, self.limit(), waku_get_connected_peers_info).await?;
         serde_json::from_slice(&json).map_err(|_| CallError::Malformed("not a list of peers"))
     }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bounded_queue::Limits;
-use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -53,17 +52,6 @@ impl Default for NodeOptions {
             call_timeout: Duration::from_secs(15),
         }
     }
-}
-
-/// What a node knows about a connected peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct PeerInfo {
-    /// Protocols that it speaks, by their libp2p names.
-    #[serde(default)]
-    pub protocols: Vec<String>,
-    /// Multiaddresses at which it says it listens.
-    #[serde(default)]
-    pub addresses: Vec<String>,
 }
 
 /// A node of a library. Clones are the same node. When the last clone is dropped, a node of our own

@@ -20,7 +20,7 @@ pub(super) fn received(pubsub_topic: &str, message: WakuMessage) -> ReceivedMess
         payload: message.payload,
         content_topic: message.content_topic,
         timestamp: Some(message.timestamp),
-        meta: (!message.meta.is_empty()).then_some(message.meta),
+        meta: message.meta,
         ..waku_node::WakuMessage::default()
     };
     ReceivedMessage {

@@ -119,15 +119,15 @@ impl Stores {
             content_topics: query.content_topics.clone(),
             time_start: query.start_ns,
             time_end: query.end_ns,
-            cursor: query.cursor.map(|hash| hash.0),
-            limit: query.limit,
+            pagination_cursor: query.cursor.map(|hash| hash.0),
+            pagination_limit: Some(query.limit.into()),
             ..self.query()
         };
         let answer = self.ask(store, &store_query).await?;
         let sent = answer.messages.len();
         let messages: Vec<_> = (answer.messages.into_iter())
             .filter(|m| m.pubsub_topic.as_ref().is_none_or(|t| *t == self.pubsub_topic))
-            .filter_map(|m| Some((m.hash, received(&self.pubsub_topic, m.message?))))
+            .filter_map(|m| Some((m.message_hash, received(&self.pubsub_topic, m.message?))))
             .filter(|(hash, message)| message.hash.0 == *hash)
             .map(|(_, message)| message)
             .collect();
@@ -135,7 +135,7 @@ impl Stores {
         if left_out > 0 {
             tracing::warn!(store = store.id, left_out, "left invalid messages out of history");
         }
-        let page = HistoryPage { messages, cursor: answer.cursor.map(MessageHash) };
+        let page = HistoryPage { messages, cursor: answer.pagination_cursor.map(MessageHash) };
         query.check_answer(&page, left_out)?;
         Ok(page)
     }
@@ -147,12 +147,12 @@ impl Stores {
         hashes: &[MessageHash],
     ) -> Result<FoundHashes, HistoryError> {
         let query = StoreQuery {
-            hashes: hashes.iter().map(|hash| hash.0).collect(),
+            message_hashes: hashes.iter().map(|hash| hash.0).collect(),
             pubsub_topic: None,
             ..self.query()
         };
         let answer = self.ask(store, &query).await?;
-        let has = answer.messages.iter().map(|m| MessageHash(m.hash));
+        let has = answer.messages.iter().map(|m| MessageHash(m.message_hash));
         // Other hashes in the answer were not asked for.
         Ok(FoundHashes {
             hashes: has.filter(|hash| hashes.contains(hash)).collect(),
@@ -176,18 +176,18 @@ impl Stores {
             StoreQuery { time_start: Some(start_ns), time_end: Some(end_ns), ..self.query() };
         for _ in 0..max_pages {
             let answer = self.ask(store, &query).await?;
-            for hash in answer.messages.iter().map(|m| MessageHash(m.hash)) {
+            for hash in answer.messages.iter().map(|m| MessageHash(m.message_hash)) {
                 missing.remove(&hash);
                 found.hashes.insert(hash);
             }
-            if answer.cursor.is_none() || missing.is_empty() {
+            if answer.pagination_cursor.is_none() || missing.is_empty() {
                 found.complete = true;
                 break;
             }
-            if answer.messages.is_empty() || answer.cursor == query.cursor {
+            if answer.messages.is_empty() || answer.pagination_cursor == query.pagination_cursor {
                 return Err(HistoryError::Malformed("a cursor that leads nowhere"));
             }
-            query.cursor = answer.cursor;
+            query.pagination_cursor = answer.pagination_cursor;
         }
         Ok(found)
     }
@@ -195,9 +195,9 @@ impl Stores {
     /// What all queries have in common: hashes on the shard, as many as fit in a page.
     fn query(&self) -> StoreQuery {
         StoreQuery {
-            forward: true,
+            pagination_forward: true,
             pubsub_topic: Some(self.pubsub_topic.clone()),
-            limit: MAX_PAGE,
+            pagination_limit: Some(MAX_PAGE.into()),
             ..StoreQuery::default()
         }
     }
@@ -211,13 +211,13 @@ impl Stores {
             .await
             .map_err(|_| HistoryError::Timeout)?
             .map_err(history_error)?;
-        if answer.status != 200 {
-            return Err(HistoryError::refused(answer.status, &answer.description));
+        if answer.status_code != 200 {
+            return Err(HistoryError::refused(answer.status_code, &answer.status_desc));
         }
         if answer.request_id != query.request_id {
             return Err(HistoryError::Malformed("an answer to another query"));
         }
-        if answer.messages.len() > query.limit as usize {
+        if answer.messages.len() as u64 > query.pagination_limit.unwrap_or_default() {
             return Err(HistoryError::Malformed("more messages than asked for"));
         }
         Ok(answer)

@@ -17,9 +17,9 @@ use waku_transport::{Event, EventLimits, EventStream, PublishError, Transport};
 
 use crate::SHARD;
 use crate::endpoints::{TOPIC, connected_once, message, options, until};
-use crate::harness::{LibwakuHarness};
-use crate::nodes::{config};
+use crate::harness::LibwakuHarness;
 use crate::library::library;
+use crate::nodes::config;
 
 type Job = Box<dyn FnOnce() + Send>;
 

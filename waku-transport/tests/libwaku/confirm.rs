@@ -10,9 +10,9 @@ use waku_transport::memory::StoreBehaviour;
 use waku_transport::{Event, EventLimits, HistoryQuery, Message, PublishError, Transport};
 
 use crate::SHARD;
-use crate::fake_store::FakeStore;
 use crate::endpoints::{TOPIC, confirmation, connected_once, message, options, until};
-use crate::harness::{LibwakuHarness};
+use crate::fake_store::FakeStore;
+use crate::harness::LibwakuHarness;
 use crate::nodes::{dialable, node_config};
 
 /// A message that relays carry and that no Store keeps: it is from a minute ago.

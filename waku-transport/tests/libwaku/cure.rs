@@ -17,10 +17,10 @@ use waku_transport::conformance::soon;
 use waku_transport::libwaku::{LibwakuOptions, LibwakuTransport};
 use waku_transport::{Event, EventLimits, Transport};
 
-use crate::fake_store::{Frames, identity, peer_id, request};
 use crate::endpoints::{TOPIC, message, options, until};
-use crate::nodes::{config, node_config, socket_address, turn};
+use crate::fake_store::{Frames, identity, peer_id, request};
 use crate::library::library;
+use crate::nodes::{config, node_config, socket_address, turn};
 use crate::proxy::Proxy;
 use crate::{CLUSTER, SHARD};
 

@@ -12,9 +12,9 @@ use waku_transport::{Event, EventLimits, EventStream, Message, Transport, Transp
 
 use crate::SHARD;
 use crate::endpoints::{connected_once, message, options, until};
-use crate::harness::{LibwakuHarness};
-use crate::nodes::{config, dialable, neighbour, node_config, socket_address, turn};
+use crate::harness::LibwakuHarness;
 use crate::library::library;
+use crate::nodes::{config, dialable, neighbour, node_config, socket_address, turn};
 use crate::proxy::Proxy;
 
 fn edge(edge: EdgeOptions) -> LibwakuOptions {

@@ -9,9 +9,9 @@ use waku_transport::libwaku::{LibwakuError, LibwakuOptions, LibwakuTransport, No
 use waku_transport::{Event, EventLimits, PublishError, Transport};
 
 use crate::endpoints::{connected_once, message, options, until};
-use crate::harness::{LibwakuHarness};
-use crate::nodes::{config, turn};
+use crate::harness::LibwakuHarness;
 use crate::library::library;
+use crate::nodes::{config, turn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn results_are_told_apart_that_the_library_does_not() {
