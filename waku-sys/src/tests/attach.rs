@@ -10,7 +10,7 @@ use super::fake::{
 use crate::pending::count;
 use crate::{CallError, EventInlet, Events, Node, NodeEvent};
 
-/// One at a time may have the library busy.
+/// Only one test at a time may keep the library busy.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A node that a host has made.
@@ -97,7 +97,7 @@ async fn detaching_waits_for_the_call_that_is_under_way_and_begins_no_other() {
     assert_eq!(inside.await.expect("no panic"), Err(CallError::Destroyed));
     assert_eq!(events.next().await, Some(NodeEvent::NotResponding));
     assert_eq!(events.next().await, None);
-    // Whatever is submitted to that thread from now on comes after what was queued.
+    // A job that is submitted to that thread now comes after those that were queued.
     let (after, _events) = own_node(23, options()).await;
     after.peer_id().await.expect("it answers");
     after.destroy().await.expect("it ends");
@@ -115,7 +115,7 @@ async fn who_just_drops_a_guest_can_wait_for_it() {
     assert!(call.await.expect_err("aborted").is_cancelled());
     drop(events);
     assert!(!inlet.wait_detached(Duration::from_millis(10)));
-    // Nobody reads any more, so nothing is kept.
+    // Without a reader, nothing is kept.
     inlet.push(EVENT);
     let waiting = tokio::task::spawn_blocking(move || inlet.wait_detached(Duration::from_secs(60)));
     not_busy();

@@ -25,7 +25,7 @@ async fn every_answer_and_none_has_an_end() {
         assert!(matches!(node.connect(bad).await, Err(CallError::Invalid(_))));
     }
     node.destroy().await.expect("it ends");
-    // Not a call more than the six good ones.
+    // Only the six good ones were made.
     assert_eq!(done(5).iter().filter(|what| **what == "connect").count(), 6);
 }
 
@@ -45,7 +45,7 @@ async fn edge_calls_are_checked_and_come_from_the_right_thread() {
     assert!(matches!(node.ping("/a/p2p/x,/b/p2p/y", second).await, Err(CallError::Invalid(_))));
     let log = log(10);
     let calls: Vec<_> = log[2..].iter().map(|(what, thread)| (*what, thread.as_str())).collect();
-    // Whatever registers a handler is one thread's business, and all the rest the other one's.
+    // Calls that register a handler belong to one thread, and all others to the other thread.
     assert_eq!(calls, [("filter", "libwaku-life"), ("ping", "libwaku-traffic")]);
     node.destroy().await.expect("it ends");
 }

@@ -51,7 +51,7 @@ async fn what_was_refused_is_destroyed_and_never_started() {
     let key = NodeKey::from_bytes([0x5a; 32]).expect("a key");
     let refused = NodeConfig { max_connections: connections(2), key: Some(key), ..config(2) };
     let made = Node::new(&library(), &refused, options()).await;
-    // The library quotes the key; it goes no further.
+    // The library quotes the key, which must not go further.
     let text = "cannot parse \"(the key)\"".to_owned();
     assert_eq!(made.err(), Some(NewNodeError::Refused(text)));
     assert_eq!(done(2), ["new", "destroy"]);
@@ -76,7 +76,7 @@ async fn dropping_destroys() {
     assert_eq!(second.connect("/good/p2p/16U").await, Ok(()));
     drop(second);
     destroyed(7).await;
-    // Nobody waits for this one.
+    // Its maker has stopped waiting.
     let library = library();
     let config = config(8);
     drop(Node::new(&library, &config, options()).now_or_never());
@@ -94,7 +94,7 @@ fn a_missing_library_says_where_was_looked() {
     std::fs::write(&nonsense, "no library").expect("it is written");
     let error = Library::load(&Source::Path(nonsense.clone())).expect_err("nonsense").to_string();
     assert!(error.contains(&*nonsense.to_string_lossy()), "{error}");
-    // This process is no libwaku.
+    // This process does not have libwaku.
     let error = Library::load(&Source::Process);
     let Err(LoadError::MissingSymbols { place, missing }) = error else { panic!("{error:?}") };
     assert_eq!((place.as_str(), missing.len()), ("the running process", 42));

@@ -1,5 +1,5 @@
 //! What all backends share on the way in: the set of watched topics, duplicates, the recent
-//! timestamps of the shard, and the queues of those who read events.
+//! timestamps of the shard, and the queues of the readers of events.
 
 mod queued;
 
@@ -27,13 +27,13 @@ const RECENT_TIMESTAMPS: usize = 16;
 /// Bounds on what one endpoint keeps for its readers.
 #[derive(Clone, Debug)]
 pub struct EventLimits {
-    /// Events that wait for one slow reader before it misses the oldest messages.
+    /// Most events that wait for one reader; beyond that it misses the oldest.
     pub queue_len: usize,
-    /// Bytes of messages that wait for one slow reader before it misses the oldest.
+    /// Most bytes of messages that wait for one reader; beyond that it misses the oldest.
     pub queue_bytes: usize,
-    /// Hashes remembered to suppress duplicates.
+    /// Most message hashes that are remembered to suppress duplicates.
     pub duplicates_len: usize,
-    /// How long they are remembered.
+    /// How long message hashes are remembered.
     pub duplicates_age: Duration,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     max_watched: usize,
     clock: Clock,
-    /// Turns true when the endpoint is closed, for those who wait for something else.
+    /// Turns true when the endpoint is closed, for tasks that wait for something else.
     closed: watch::Sender<bool>,
 }
 
@@ -71,7 +71,7 @@ impl Hub {
         Self::with_max_watched(limits, clock, MAX_WATCHED_TOPICS)
     }
 
-    /// For a backend that can watch fewer topics than others.
+    /// A hub of a backend that can watch fewer topics than others.
     pub(crate) fn with_max_watched(limits: EventLimits, clock: Clock, max_watched: usize) -> Self {
         Self {
             state: Mutex::new(State {
@@ -95,8 +95,7 @@ impl Hub {
         if state.closed {
             return Err(TransportError::Closed);
         }
-        // Topics that are in the list twice are counted twice here, which errs on the safe side
-        // and costs nothing.
+        // A topic that is in the list twice counts twice here, which errs on the safe side.
         let new = topics.iter().filter(|t| !state.watched.contains(*t)).count();
         if state.watched.len() + new > self.max_watched {
             return Err(TransportError::TooManyTopics { max: self.max_watched });
@@ -105,7 +104,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Stops watching topics; those that are not watched are passed over.
+    /// Stops watching topics, and ignores those that are not watched.
     pub(crate) fn unwatch(&self, topics: &[String]) -> Result<(), TransportError> {
         check_topics(topics)?;
         let mut state = lock(&self.state);
@@ -118,13 +117,13 @@ impl Hub {
         Ok(())
     }
 
-    /// All that is watched at this moment.
+    /// The topics that are watched at present.
     #[cfg(feature = "libwaku")]
     pub(crate) fn watched(&self) -> HashSet<String> {
         lock(&self.state).watched.clone()
     }
 
-    /// A new reader. Its stream begins with the state of the connection, if there is one.
+    /// A new reader. Its stream begins with the state of the connection, if there is a connection.
     pub(crate) fn subscribe(&self) -> EventStream {
         let mut state = lock(&self.state);
         let connected = ConnectionChanges::to(state.peers);
@@ -132,15 +131,15 @@ impl Hub {
         EventReader::new(state.readers.subscribe(first)).boxed()
     }
 
-    /// Notes an own message, so that it is not taken for news when it comes back.
+    /// Notes a message of this endpoint's own, so that it is not delivered when it comes back.
     pub(crate) fn sending(&self, hash: MessageHash) {
         lock(&self.state).seen.insert(hash, Instant::now());
     }
 
     /// Takes in a message that was relayed on the shard.
     ///
-    /// The hash of a message that nobody watches is not kept: once its topic is watched, another
-    /// copy is news.
+    /// The hash of a message whose topic is not watched is not kept: once the topic is watched, another
+    /// copy of the message is delivered.
     pub(crate) fn relayed(&self, message: ReceivedMessage) {
         let (now, seen_at) = ((self.clock)(), Instant::now());
         let mut state = lock(&self.state);
@@ -159,7 +158,7 @@ impl Hub {
         }
     }
 
-    /// Tells readers that the node below dropped `count` messages.
+    /// Tells readers that the node dropped `count` messages.
     pub(crate) fn missed(&self, count: u64) {
         let mut state = lock(&self.state);
         if count > 0 && !state.closed {
@@ -167,7 +166,7 @@ impl Hub {
         }
     }
 
-    /// Sets the number of peers that carry the shard; readers hear of changes.
+    /// Sets the number of peers that carry the shard. Readers are told of changes.
     pub(crate) fn set_peers(&self, peers: usize) {
         let mut state = lock(&self.state);
         if state.closed || state.peers == peers {
@@ -185,8 +184,8 @@ impl Hub {
         lock(&self.state).recent.iter().copied().collect()
     }
 
-    /// What every backend answers to a query before it asks a Store: an error to one that cannot be
-    /// asked, an empty page to one that nothing can match; none where a Store has to be asked.
+    /// What every backend answers to a query before it asks a Store: an error if the query is invalid,
+    /// an empty page if no message can match, and `None` if a Store has to be asked.
     pub(crate) fn answer_without_asking(
         &self,
         query: &HistoryQuery,
@@ -204,11 +203,11 @@ impl Hub {
 
     /// Resolves once the endpoint is closed.
     pub(crate) async fn closed(&self) {
-        // The sender lives as long as `self`, so waiting ends with the value and in no other way.
+        // The sender lives as long as `self`, so waiting ends with the value only.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Ends everything; false if that was done before.
+    /// Closes the endpoint; false if it was closed before.
     pub(crate) fn close(&self) -> bool {
         let mut state = lock(&self.state);
         if std::mem::replace(&mut state.closed, true) {
@@ -269,11 +268,11 @@ mod tests {
         for reader in &mut readers {
             assert_eq!(read(reader), want);
         }
-        // What nobody watched is news once somebody does.
+        // A message that was not watched is delivered once its topic is.
         hub.watch(vec![other.content_topic.clone()]).expect("good");
         hub.relayed(other.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(other)]);
-        // A message without timestamp says nothing about anybody's clock.
+        // A message without a timestamp says nothing about its sender's clock.
         let untimed = ReceivedMessage { timestamp_ns: 0, ..message(5) };
         hub.relayed(untimed.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(untimed)]);

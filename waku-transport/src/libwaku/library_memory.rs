@@ -91,7 +91,7 @@ mod tests {
             memory.publishing(hash(n), now);
             assert_eq!(memory.knowledge(&hash(n), now), Knowledge::New);
         }
-        // That it comes back as an event is no sign that it went anywhere.
+        // It comes back as an event even if it was not sent to any peer.
         assert!(!memory.received(hash(0), now));
         assert_eq!(memory.knowledge(&hash(0), now), Knowledge::New);
         memory.unanswered(hash(1), now);

@@ -1,4 +1,4 @@
-//! The relay of a memory network, with its Store, and what reaches whom.
+//! The relay of a memory network, with its Store: which message reaches which endpoint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -51,10 +51,10 @@ async fn what_a_store_does_not_get_is_not_published() {
         // Nor is it the second time, though the library says that it knows the message.
         let again = soon("an answer", a.publish(lost)).await;
         assert_eq!(again, Err(PublishError::Unconfirmed));
-        // Whoever does not ask does not know.
+        // Without confirmation, it is not known to be lost.
         assert!(b.publish(beside).await.is_ok());
 
-        // It is about the Store: the message did go out.
+        // Only the Store lacks it: the message did go out.
         let arrived = async {
             loop {
                 match at_b.next().await {

@@ -8,7 +8,7 @@ use waku_transport::conformance::soon;
 use waku_transport::libwaku::{Confirmation, LibwakuOptions, LibwakuTransport, Lookup};
 use waku_transport::{Event, EventLimits, Message, Transport};
 
-/// Options for tests: dialling does not take its time, and neither does confirming.
+/// Options for tests: short pauses between dials and between queries of the Store.
 pub(crate) fn options(events: EventLimits) -> LibwakuOptions {
     LibwakuOptions {
         events,
@@ -19,12 +19,12 @@ pub(crate) fn options(events: EventLimits) -> LibwakuOptions {
     }
 }
 
-/// Asks soon, and for long enough.
+/// Asks soon, and often enough for a busy machine.
 pub(crate) fn confirmation(lookup: Lookup) -> Confirmation {
     Confirmation { first: Duration::from_millis(5), tries: 10, lookup }
 }
 
-/// Waits until something is so. Nodes tell only part of what happens to them, so this asks.
+/// Waits until a condition holds. Nodes report only some of their changes, so this polls.
 pub(crate) async fn until<F: Future<Output = bool> + Send>(
     what: &str,
     mut is_so: impl FnMut() -> F,
@@ -38,14 +38,14 @@ pub(crate) async fn until<F: Future<Output = bool> + Send>(
     soon(what, wait).await;
 }
 
-/// Waits until readers of the endpoint's events have heard of the connection.
+/// Waits until the endpoint has reported that it is connected.
 pub(crate) async fn connected_once(endpoint: &LibwakuTransport) {
     let mut events = endpoint.events();
     let heard = async { while !matches!(events.next().await, Some(Event::Connected { .. })) {} };
     soon("the endpoint says that it is connected", heard).await;
 }
 
-/// Follows what an endpoint says of its connection, until its streams end.
+/// Follows an endpoint's reports of its connection until its streams end.
 pub(crate) fn connection(endpoint: &LibwakuTransport) -> watch::Receiver<bool> {
     let (tell, connected) = watch::channel(false);
     let mut events = endpoint.events();
@@ -61,7 +61,7 @@ pub(crate) fn connection(endpoint: &LibwakuTransport) -> watch::Receiver<bool> {
     connected
 }
 
-/// A message of the present.
+/// A message with the present time.
 pub(crate) fn message(payload: impl Into<Vec<u8>>) -> Message {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Message {
@@ -71,5 +71,5 @@ pub(crate) fn message(payload: impl Into<Vec<u8>>) -> Message {
     }
 }
 
-/// Where those messages go.
+/// The content topic of [`message`].
 pub(crate) const TOPIC: &str = "/libwaku/1/test/proto";

@@ -28,7 +28,7 @@ pub(crate) struct LibwakuHarness {
     /// Where the relay listens, first and after each restart.
     pub(crate) relay_address: SocketAddr,
     archive: TempDir,
-    /// For edge nodes: somebody to whom the relay can relay what they push to it.
+    /// With edge nodes: a peer to which the relay can relay their messages.
     second: Option<Node>,
     endpoints: Vec<Endpoint>,
     /// Peers of endpoints that are outside of the numbering.
@@ -41,7 +41,7 @@ struct Endpoint {
     node: waku_transport::libwaku::Node,
     id: String,
     line: Proxy,
-    /// What readers of its events know.
+    /// Whether it has reported that it is connected.
     connected: watch::Receiver<bool>,
 }
 
@@ -131,14 +131,14 @@ impl LibwakuHarness {
         endpoint
     }
 
-    /// Waits until an endpoint and the relay know of each other whatever they have to.
+    /// Waits until an endpoint and the relay know all that they have to know of each other.
     async fn joined(&self, index: usize) {
         self.relay_has_neighbours().await;
         let Endpoint { node, id, connected, .. } = &self.endpoints[index];
         if self.at_the_edge {
             let mut connected = connected.clone();
             let wait = connected.wait_for(|connected| *connected);
-            // If its streams have ended, nobody can be waiting for it.
+            // It fails if the endpoint's streams have ended, and then no test waits for it.
             let _ = soon("the endpoint says that it is connected", wait).await;
             return;
         }
@@ -159,8 +159,8 @@ impl LibwakuHarness {
         .await;
     }
 
-    /// Waits until an endpoint has noticed that it is alone. Relay's signs of a connection are
-    /// looked at afresh in `joined`; an edge node's are its events.
+    /// Waits until an edge node has noticed that it is alone, which its events tell. For nodes that
+    /// relay, `joined` checks all signs of a connection afresh.
     async fn parted(&self, index: usize) {
         if self.at_the_edge {
             let mut connected = self.endpoints[index].connected.clone();
@@ -170,7 +170,7 @@ impl LibwakuHarness {
     }
 }
 
-/// Whether a peer offers Store, if it has been introduced.
+/// Whether a peer offers Store; `None` until it has introduced itself.
 async fn offers_store(node: &waku_transport::libwaku::Node, peer: &str) -> Option<bool> {
     let peers = node.peers().await.unwrap_or_default();
     let info = peers.get(peer).filter(|info| !info.protocols.is_empty())?;
@@ -186,7 +186,7 @@ impl Harness for LibwakuHarness {
         if self.at_the_edge { MAX_EDGE_TOPICS } else { MAX_WATCHED_TOPICS }
     }
 
-    /// Filter servers send what they were asked for, and lightpush servers nothing.
+    /// Filter servers send only messages on subscribed topics.
     fn receives_the_whole_shard(&self) -> bool {
         !self.at_the_edge
     }

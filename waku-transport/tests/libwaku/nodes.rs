@@ -14,12 +14,11 @@ use waku_transport::libwaku::NodeConfig;
 use crate::library::is_real;
 use crate::{CLUSTER, SHARD};
 
-/// How many tests run nodes of a real libwaku at the same time. It ends the life of a young node in
-/// up to 11 s, one after another in the whole process, and a test does not wait for ever. The
-/// others grow older meanwhile.
+/// How many tests run nodes of a real libwaku at the same time. Destroying a young node takes it up
+/// to 11 s, one node after another in the whole process, and the tests have limited patience.
 static REAL_NODES: Semaphore = Semaphore::const_new(3);
 
-/// The right to run nodes, of as many tests at once as the library bears.
+/// The right to run nodes, for as many tests at once as the library can take.
 pub(crate) struct Turn {
     _permit: Option<SemaphorePermit<'static>>,
 }
@@ -32,8 +31,8 @@ pub(crate) async fn turn() -> Turn {
     Turn { _permit: permit }
 }
 
-/// A node on a port that is free, and that no other test was given. The library cannot be left to
-/// find one, and a real one would not notice if it is taken.
+/// A node on a free port that no other test was given. The library does not look for a free port, and
+/// a real one would not notice that a port is taken.
 pub(crate) fn config() -> NodeConfig {
     static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     let free = || {
@@ -54,7 +53,7 @@ pub(crate) fn node_config() -> waku_node::NodeConfig {
     waku_node::NodeConfig { cluster_id: CLUSTER, ..waku_node::NodeConfig::default() }
 }
 
-/// A node that serves whatever there is.
+/// A node that serves all protocols.
 pub(crate) async fn relay(key: &NodeKey, address: SocketAddr, archive: &TempDir) -> Node {
     let listen = format!("/ip4/{}/tcp/{}", address.ip(), address.port());
     let config = waku_node::NodeConfig {

@@ -231,7 +231,7 @@ mod tests {
         let (mut kept, mut lost) = (wait(&mut ledger, 2), wait(&mut ledger, 3));
         ask(&mut ledger, "a", &[2, 3], Some(&[2]));
         assert_eq!(kept.try_recv(), Ok(Verdict::Stored));
-        // No answer is no news, and neither is that of a Store that keeps nothing.
+        // Silence says nothing, and neither does a Store that keeps nothing.
         ask(&mut ledger, "b", &[3], Some(&[]));
         assert_eq!(lost.try_recv(), Ok(Verdict::Lost));
         let mut late = wait(&mut ledger, 4);
@@ -243,7 +243,7 @@ mod tests {
         ask(&mut ledger, "a", &[5], None);
         assert_eq!(silent.try_recv(), Ok(Verdict::Unknown));
 
-        // What others publish, and it has, is no excuse for ever.
+        // That it has the messages of others is not enough in the long run.
         let verdicts: Vec<_> = (0..MAX_MISSED + 1)
             .map(|n| {
                 let mut told = wait(&mut ledger, 100 + n);

@@ -4,17 +4,22 @@
 //! settings that this project uses have a type here, and values that the library would misread are
 //! refused.
 
+mod archive;
+mod key;
+mod nat;
+
 use std::collections::HashSet;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
+
+pub use archive::{Retention, StoreConfig};
+pub use key::NodeKey;
+pub use nat::Nat;
 
 /// Most shards of a cluster, by WAKU2-RELAY-SHARDING: a node record has a bit for each.
 const MAX_SHARDS: u16 = 1024;
@@ -60,52 +65,6 @@ pub struct NodeConfig {
     pub log_level: LogLevel,
 }
 
-/// The address that a node announces to peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nat {
-    /// The address that it listens on. A node that listens on all addresses announces loopback:
-    /// other machines do not learn from it where to dial it.
-    None,
-    /// This address, such as the outside of a router that forwards the port.
-    External(IpAddr),
-}
-
-impl Nat {
-    /// The address that a node announces if it listens on this one.
-    pub fn announced(self, listen_address: IpAddr) -> IpAddr {
-        match (self, listen_address) {
-            (Self::External(address), _) => address,
-            (Self::None, IpAddr::V4(address)) if address.is_unspecified() => {
-                Ipv4Addr::LOCALHOST.into()
-            }
-            (Self::None, IpAddr::V6(address)) if address.is_unspecified() => {
-                Ipv6Addr::LOCALHOST.into()
-            }
-            (Self::None, address) => address,
-        }
-    }
-}
-
-/// An archive of messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// Absolute path of the SQLite file.
-    pub path: PathBuf,
-    /// Which messages are kept.
-    pub retention: Retention,
-}
-
-/// Which messages an archive keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
-    /// All of them.
-    All,
-    /// Messages up to this age, in whole seconds.
-    Age(Duration),
-    /// This number of the newest messages.
-    Count(u64),
-}
-
 /// Severity of a line in the library's log, by the library's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -120,43 +79,6 @@ pub enum LogLevel {
     Error,
     Fatal,
     None,
-}
-
-/// A node's secp256k1 private key. Its memory is cleared when it is dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct NodeKey([u8; 32]);
-
-impl NodeKey {
-    /// The order of secp256k1, big-endian.
-    const ORDER: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xfe, 0xba, 0xae, 0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36,
-        0x41, 0x41,
-    ];
-
-    /// Makes a key from 32 bytes, a big-endian number.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if the number is 0 or not below the order of the curve.
-    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ConfigError> {
-        let key = Self(bytes);
-        if key.0 == [0; 32] || key.0 >= Self::ORDER {
-            return Err(ConfigError("the node key is not a secp256k1 private key"));
-        }
-        Ok(key)
-    }
-
-    /// The key as 64 hex digits.
-    pub(crate) fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for NodeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NodeKey(..)")
-    }
 }
 
 impl NodeConfig {
@@ -262,38 +184,6 @@ impl NodeConfig {
     }
 }
 
-impl StoreConfig {
-    fn url(&self) -> Result<String, ConfigError> {
-        let path = self.path.to_str().ok_or(ConfigError("the archive's path is not UTF-8"))?;
-        if !self.path.is_absolute() {
-            return Err(ConfigError("the archive's path is not absolute"));
-        }
-        // The library does not undo escapes in JSON; the other characters have a meaning in a URL.
-        if path.chars().any(|c| c.is_control() || "\"\\?#%".contains(c)) {
-            return Err(ConfigError(
-                "the archive's path has a character that libwaku would misread",
-            ));
-        }
-        match self.retention {
-            Retention::Age(age) if age.as_secs() == 0 => {
-                Err(ConfigError("the archive keeps messages for less than a second"))
-            }
-            Retention::Count(0) => Err(ConfigError("the archive keeps no messages")),
-            _ => Ok(format!("sqlite://{path}")),
-        }
-    }
-}
-
-impl Retention {
-    fn text(self) -> String {
-        match self {
-            Self::All => "none".to_owned(),
-            Self::Age(age) => format!("time:{}", age.as_secs()),
-            Self::Count(count) => format!("capacity:{count}"),
-        }
-    }
-}
-
 /// The settings by the names that the library knows.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -327,6 +217,9 @@ struct RawConfig<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+    use std::time::Duration;
+
     use super::*;
 
     fn config() -> NodeConfig {
@@ -419,8 +312,5 @@ mod tests {
         for (n, config) in bad.into_iter().enumerate() {
             assert!(config.to_json().is_err(), "{n}");
         }
-        assert!(NodeKey::from_bytes([0; 32]).is_err());
-        assert!(NodeKey::from_bytes([0xff; 32]).is_err());
-        assert!(NodeKey::from_bytes(NodeKey::ORDER).is_err());
     }
 }
