@@ -1,4 +1,4 @@
-//! One node of a host: its three threads, and the ways in and out.
+//! One node of a host: its three threads, and how requests and events pass between them and the host.
 
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -26,7 +26,7 @@ struct Job {
     reply: Reply,
 }
 
-/// The ways into a context; taken away when it is destroyed.
+/// Where requests enter a context; removed when the context is destroyed.
 struct Entrance {
     requests: UnboundedSender<Job>,
     answers: Sender<Answer>,
@@ -42,12 +42,12 @@ pub(crate) struct Context {
     alive: Mutex<Receiver<Infallible>>,
 }
 
-/// A request that was not taken: whom to tell, and why.
+/// A request that was not accepted: the callback to tell, and the reason.
 pub(crate) type Refused = (Callback, String);
 
 impl Context {
-    /// Starts the threads of a node, which is not started itself. `settings` is what came of the
-    /// configuration; with an error every later request is answered by it, and `callback` as well.
+    /// Starts the threads of a node, but not the node. If `settings` is an error, it is the answer to
+    /// `callback` and to every later request.
     pub(crate) fn new(
         settings: Result<Settings, String>,
         callback: Callback,
@@ -62,8 +62,8 @@ impl Context {
         let gate = Arc::new(Gate::default());
         let created = settings.as_ref().map(|_| String::new()).map_err(Clone::clone);
 
-        // Should one of these fail, those before it end by themselves: nobody holds their other
-        // ends, and the queue of events is closed.
+        // If one of these fails, the threads before it end by themselves: the other ends of their
+        // channels are dropped, and the queue of events is closed.
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
         let spawned = || {
             let teller = thread("waku-events").spawn({
@@ -107,7 +107,7 @@ impl Context {
         }))
     }
 
-    /// Hands a request to the node; `callback` is called once it is done.
+    /// Hands a request to the node; `callback` is called with its outcome.
     pub(crate) fn submit(&self, request: Request, callback: Callback) -> Result<(), Refused> {
         let gone = || "the node was destroyed".to_owned();
         let permit = match self.gate.enter(request.weight()) {
@@ -121,7 +121,7 @@ impl Context {
         drop(entrance);
         match unsent {
             Ok(()) => Ok(()),
-            // Only if the node's thread could not go on.
+            // Only if the node's thread panicked.
             Err(job) => match job.0.reply.withdraw() {
                 Some(callback) => Err((callback, gone())),
                 None => Ok(()),
@@ -129,13 +129,13 @@ impl Context {
         }
     }
 
-    /// Sets who hears of events.
+    /// Sets the receiver of events.
     pub(crate) fn set_receiver(&self, receiver: Option<Callback>) {
         self.events.set_receiver(receiver);
     }
 
-    /// Stops the node, answers what is under way, and ends the threads. Called from a callback of
-    /// this very context it returns at once, and the rest happens after that callback.
+    /// Stops the node, answers the requests under way, and ends the threads. Called from a callback of
+    /// this same context it returns at once, and the rest happens after that callback.
     pub(crate) fn destroy(&self) -> Result<(), String> {
         drop(lock(&self.entrance).take());
         self.events.close();
@@ -144,19 +144,19 @@ impl Context {
         if threads.iter().any(|t| t.thread().id() == this) {
             return Ok(());
         }
-        // The node itself always ends; callbacks do as they like.
+        // The node itself always ends; a callback may never return.
         let patience = STOP_PATIENCE * 2 + CALLBACK_PATIENCE;
         if lock(&self.alive).recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             return Err("a callback has not returned, and may still be running".into());
         }
-        // A thread that could not go on has ended too.
+        // A thread that panicked has ended too.
         threads.into_iter().for_each(|t| drop(t.join()));
         Ok(())
     }
 }
 
-/// Carries out requests until the context is destroyed. Those that change what the node is doing
-/// come one after another, so that what follows them finds it done; all others run side by side.
+/// Carries out requests until the context is destroyed. Those that start, stop or subscribe run one
+/// after another, and later requests wait for them; all others run at the same time.
 async fn serve(service: Arc<Service>, mut inbox: UnboundedReceiver<Job>) {
     let mut running = JoinSet::new();
     loop {
@@ -177,7 +177,7 @@ async fn serve(service: Arc<Service>, mut inbox: UnboundedReceiver<Job>) {
             Some(_) = running.join_next() => {}
         }
     }
-    // What is dropped unanswered says so itself.
+    // A reply that is dropped answers by itself.
     running.shutdown().await;
     if tokio::time::timeout(STOP_PATIENCE, service.stop()).await.is_err() {
         tracing::error!("the node did not stop in time");

@@ -1,5 +1,5 @@
-//! Node records (EIP-778, scheme "v4"), with Waku's entries `rs`/`rsv` (shards) and `waku2`
-//! (protocols), as in `31/WAKU2-ENR` and relay sharding.
+//! Node records (ENR, EIP-778, scheme "v4") with the entries of Waku: `rs` or `rsv` for shards and
+//! `waku2` for protocols, as in `31/WAKU2-ENR` and `51/WAKU2-RELAY-SHARDING`.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,9 +11,9 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use sha3::{Digest, Keccak256};
 
-/// Largest record that others take, in bytes.
+/// Largest record that EIP-778 allows, in bytes.
 const MAX_RECORD: usize = 300;
-/// From so many shards on they are a bit vector.
+/// From this many shards on, they are written as a bit vector.
 const MANY_SHARDS: usize = 64;
 
 /// What a record says.
@@ -49,7 +49,7 @@ pub(crate) fn encode(facts: &Facts<'_>) -> Result<String, String> {
             _ => {}
         }
     }
-    // Grows whenever a record is made, as EIP-778 wants it.
+    // EIP-778 demands a number that grows with each new record.
     let seq = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_millis() as u64);
     let mut content = item(&shortest(seq));
     for (name, value) in &entries {
@@ -66,7 +66,7 @@ pub(crate) fn encode(facts: &Facts<'_>) -> Result<String, String> {
     }
 }
 
-/// `rs` lists shards by two bytes each; `rsv` has a bit for each of the 1024.
+/// `rs` lists shards in two bytes each; `rsv` has one bit for each of the 1024 shards.
 fn shards(cluster: u32, shards: &[u32]) -> Option<(&'static str, Vec<u8>)> {
     let cluster = u16::try_from(cluster).ok()?.to_be_bytes();
     let shards: Vec<u16> = shards.iter().filter_map(|s| u16::try_from(*s).ok()).collect();
@@ -89,7 +89,7 @@ fn shortest(n: u64) -> Vec<u8> {
     n.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect()
 }
 
-/// RLP of a string of bytes.
+/// The RLP encoding of a byte string.
 fn item(bytes: &[u8]) -> Vec<u8> {
     match bytes {
         [b] if *b < 0x80 => vec![*b],
@@ -97,7 +97,7 @@ fn item(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// RLP of a list whose items are encoded already.
+/// The RLP encoding of a list whose items are encoded already.
 fn list(items: &[u8]) -> Vec<u8> {
     prefixed(0xc0, items)
 }

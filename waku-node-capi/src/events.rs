@@ -1,5 +1,5 @@
 //! Events on their way to the host: each context has one queue and one thread, which keep their order.
-//! A receiver that is too slow misses the oldest events, and is told so.
+//! A receiver that is too slow misses the oldest events, and receives an event that says so.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Where the library's own words go: to standard error, unless the host is a Rust program that
-//! collects them itself.
+//! The library's log: it goes to standard error, unless the host is a Rust program that collects it
+//! itself.
 
 use std::sync::Once;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 static STARTED: Once = Once::new();
 
-/// Begins to log. The first node of a process decides how much.
+/// Begins to log. The first node of a process decides the level.
 pub(crate) fn start(level: &str) {
     STARTED.call_once(|| {
         let level = match level.to_ascii_uppercase().as_str() {
@@ -18,7 +18,7 @@ pub(crate) fn start(level: &str) {
             "ERROR" | "FATAL" => LevelFilter::ERROR,
             _ => LevelFilter::INFO,
         };
-        // An error means that somebody else collects already.
+        // An error means that the host has a collector of its own.
         let _ = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
             .with_max_level(level)

@@ -48,7 +48,7 @@ impl Service {
         };
         match among {
             Among::Mesh => Ok(status.mesh_peers.to_string()),
-            Among::Connected if status.topic_peers == 0 => Err(not_counted(topic, &nobody(topic))),
+            Among::Connected if status.topic_peers == 0 => Err(not_counted(topic, &no_peer(topic))),
             Among::Connected => Ok(status.topic_peers.to_string()),
         }
     }
@@ -66,7 +66,7 @@ impl Service {
                 Ok((cluster, shard)) if cluster == self.settings()?.node.cluster_id => Some(shard),
                 // No peer can be on such a topic, which is not an error for a mesh.
                 _ if among == Among::Mesh => return Ok(Vec::new()),
-                _ => return Err(nobody(topic)),
+                _ => return Err(no_peer(topic)),
             },
         };
         let mut peers = self.connected();
@@ -76,7 +76,7 @@ impl Service {
             relays && meant && (among == Among::Connected || peer.in_mesh)
         });
         match peers.is_empty() && among == Among::Connected && shard.is_some() {
-            true => Err(nobody(topic)),
+            true => Err(no_peer(topic)),
             false => Ok(peers),
         }
     }
@@ -178,7 +178,7 @@ fn not_dialled(reason: impl std::fmt::Display) -> String {
     format!("failed dialing peer: {reason}")
 }
 
-fn nobody(topic: &str) -> String {
+fn no_peer(topic: &str) -> String {
     format!(
         "getConnectedPeers - there is no gossipsub peer for the given pubsub topic: {topic:.200}"
     )

@@ -1,5 +1,5 @@
-//! What stands behind a context pointer: a number, looked up here. Numbers are never used again, so
-//! a pointer that was destroyed finds nothing, instead of somebody else's memory.
+//! The contexts behind the pointers that hosts hold: a pointer is a number that is looked up here.
+//! Numbers are never reused, so a pointer to a destroyed context finds nothing.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -10,23 +10,23 @@ use crate::answers::lock;
 use crate::context::Context;
 
 static CONTEXTS: LazyLock<Mutex<HashMap<usize, Arc<Context>>>> = LazyLock::new(Mutex::default);
-/// Far from NULL, and apart from each other, so that arithmetic on a pointer leads nowhere.
+/// Far from NULL, and far apart, so that arithmetic on a pointer finds no other context.
 static NEXT: AtomicUsize = AtomicUsize::new(0x1000);
 const STEP: usize = 64;
 
-/// Takes a context in, and returns what the host knows it by.
+/// Adds a context, and returns the pointer by which the host names it.
 pub(crate) fn insert(context: Arc<Context>) -> *mut c_void {
     let id = NEXT.fetch_add(STEP, Ordering::Relaxed);
     lock(&CONTEXTS).insert(id, context);
     std::ptr::without_provenance_mut(id)
 }
 
-/// The context that the host means.
+/// The context behind a pointer.
 pub(crate) fn get(ctx: *mut c_void) -> Result<Arc<Context>, String> {
     lock(&CONTEXTS).get(&ctx.addr()).cloned().ok_or_else(|| reason(ctx))
 }
 
-/// Takes a context out; from now on nobody finds it.
+/// Removes a context, so that its pointer no longer finds it.
 pub(crate) fn remove(ctx: *mut c_void) -> Result<Arc<Context>, String> {
     lock(&CONTEXTS).remove(&ctx.addr()).ok_or_else(|| reason(ctx))
 }

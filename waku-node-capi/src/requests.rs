@@ -1,15 +1,15 @@
-//! What can be asked of a node, once the arguments were read.
+//! The requests that a host can make of a node, with their arguments read.
 
 use std::time::Duration;
 
 use waku_node::{Multiaddr, PeerId, WakuMessage};
 
-/// Which peers of a topic are meant.
+/// Which peers of a topic a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Among {
-    /// All that take part in it.
+    /// All peers that take part in the topic.
     Connected,
-    /// Those in its mesh.
+    /// The peers in its mesh.
     Mesh,
 }
 
@@ -71,7 +71,8 @@ pub(crate) enum Request {
         protocol: String,
         timeout: Option<Duration>,
     },
-    /// How long a peer takes to answer; its addresses are read when it is carried out.
+    /// Measures how long a peer takes to answer. Its addresses are read when the request is carried
+    /// out.
     Ping {
         peer: String,
         timeout: Option<Duration>,
@@ -87,17 +88,17 @@ pub(crate) enum Request {
     PeerId,
     Metrics,
     Online,
-    /// Something that this node does not do: what, as a sentence without its end.
+    /// Something that this node does not do. The text lacks its end, " by this node".
     NotServed(&'static str),
 }
 
 impl Request {
-    /// Whether it changes what the node takes part in, so that later requests must wait for it.
+    /// Whether it changes the state of the node, so that later requests must wait for it.
     pub(crate) fn is_ordered(&self) -> bool {
         matches!(self, Self::Start | Self::Stop | Self::Subscribe { .. } | Self::Unsubscribe { .. })
     }
 
-    /// Bytes that it holds while it waits.
+    /// How many bytes it holds while it waits.
     pub(crate) fn weight(&self) -> usize {
         const BASE: usize = 256;
         BASE + match self {

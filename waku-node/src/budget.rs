@@ -1,10 +1,10 @@
-//! Token buckets: how many bytes, or misdeeds, are allowed over time.
+//! Token buckets, which bound how many bytes or offences a peer may spend over time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A bucket that holds up to `burst` tokens and gains `rate` of them a second.
+/// A bucket that holds up to `burst` tokens and gains `rate` tokens a second.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     rate: f64,
@@ -25,7 +25,7 @@ impl Bucket {
         self.updated = now;
     }
 
-    /// Takes `n` tokens if they are there.
+    /// Takes `n` tokens if the bucket holds them; returns whether it did.
     pub(crate) fn take(&mut self, n: u64, now: Instant) -> bool {
         self.refill(now);
         let enough = self.level >= n as f64;
@@ -35,19 +35,19 @@ impl Bucket {
         enough
     }
 
-    /// Whole tokens that are there.
+    /// The number of whole tokens in the bucket.
     pub(crate) fn available(&mut self, now: Instant) -> u64 {
         self.refill(now);
         self.level.max(0.0) as u64
     }
 
-    /// Takes `n` tokens that were spent already, going into debt if need be.
+    /// Takes `n` tokens that were spent already; the bucket may go into debt.
     pub(crate) fn spend(&mut self, n: u64, now: Instant) {
         self.refill(now);
         self.level -= n as f64;
     }
 
-    /// How long until `n` tokens are there.
+    /// The time until the bucket holds `n` tokens.
     pub(crate) fn wait_for(&mut self, n: u64, now: Instant) -> Duration {
         self.refill(now);
         let lacking = ((n as f64).min(self.burst) - self.level).max(0.0);

@@ -1,7 +1,9 @@
-//! Request and answer on one stream, each a frame with an unsigned varint in front.
+//! A request and its answer on one stream, each a frame that begins with its length as an unsigned
+//! varint.
 //!
-//! The side that asks closes its half after writing; the side that answers closes the stream after
-//! writing. Bodies stay bytes here, so that large ones are decoded away from the network task.
+//! The asking side closes its half of the stream after the request; the answering side closes the
+//! stream after the answer. Bodies stay bytes here, so that large ones are decoded away from the
+//! network task.
 
 use std::io;
 use std::sync::Arc;
@@ -13,16 +15,17 @@ use libp2p::request_response::Codec;
 
 use crate::status::{AtomicCounters, Shared};
 
-/// Longest unsigned varint of a frame length: enough for 2^35 bytes.
+/// Longest varint of a frame length, in bytes: enough for frames of 2^35 bytes.
 const MAX_PREFIX: usize = 5;
-/// Memory is reserved as bytes arrive, never because a prefix promises them.
+/// Bytes of memory that are reserved for a frame before its bytes arrive, whatever its prefix
+/// promises.
 const CHUNK: usize = 64 * 1024;
 
 /// Reads and writes length-prefixed frames up to fixed sizes.
 #[derive(Clone)]
 pub(crate) struct FrameCodec {
-    /// Where requests are counted that were not read: malformed, too large, too slow or cut off.
-    /// The swarm reports none of these.
+    /// Counts requests that could not be read: malformed, too large, too slow or cut off. The swarm
+    /// reports none of these.
     pub(crate) shared: Arc<Shared>,
     /// Largest request that is read, in bytes.
     pub(crate) max_request: usize,
@@ -77,7 +80,7 @@ impl Codec for FrameCodec {
     }
 }
 
-/// Counts a request as failed when dropped, which a time-out does without a word.
+/// Counts a request as failed when it is dropped, as a time-out does silently.
 struct Unread<'a>(&'a Shared);
 
 impl Drop for Unread<'_> {
@@ -93,7 +96,7 @@ pub(crate) async fn read_frame<T: AsyncRead + Unpin>(io: &mut T, max: usize) -> 
     read_frame_after(first[0], io, max).await
 }
 
-/// Reads one frame whose first byte was read already.
+/// Reads one frame of at most `max` bytes, of which the first byte was read already.
 pub(crate) async fn read_frame_after<T: AsyncRead + Unpin>(
     first: u8,
     io: &mut T,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::config::{AddressError, ConfigError};
+use crate::config::{AddressError, ConfigError, KeyFileError};
 use crate::message::MessageError;
 use crate::store::ArchiveError;
 use crate::topic::TopicError;
@@ -42,6 +42,9 @@ pub enum NodeError {
         /// For instance that the peer is in another cluster.
         reason: String,
     },
+    /// The file of the node's key cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// The archive's database could not be opened.
     #[error("store database: {0}")]
     Archive(#[from] ArchiveError),
@@ -62,27 +65,27 @@ pub enum NodeError {
 /// A message was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// No connected peer is subscribed to the topic; try again once one is.
+    /// No connected peer is subscribed to the topic. Try again once one is.
     #[error("no connected peer is subscribed to the topic")]
     NoPeers,
     /// The relay frame would exceed what the network carries.
     #[error("the message makes a frame of {size} bytes, more than {limit}")]
     TooLarge {
-        /// Size of the frame in bytes.
+        /// The size of the frame, in bytes.
         size: usize,
-        /// The limit, [`crate::MAX_MESSAGE_SIZE`].
+        /// The largest frame, [`crate::MAX_MESSAGE_SIZE`].
         limit: usize,
     },
     /// The same bytes were published or received within the last two minutes.
     #[error("the message was already seen")]
     Duplicate,
-    /// The message breaks a rule.
+    /// The message breaks a rule of Waku.
     #[error("invalid message: {0}")]
     Invalid(MessageError),
     /// The pubsub topic is malformed or of another cluster.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The queues to all peers are full. The same bytes count as seen from now on.
+    /// The queues to all peers are full. From now on the same bytes count as seen.
     #[error("the queues to all peers are full")]
     Overloaded,
     /// The node was configured without relay.

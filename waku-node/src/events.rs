@@ -1,7 +1,7 @@
 //! The event streams that a node hands out.
 //!
-//! Every subscriber has a queue of its own, bounded in events and in bytes. Pushing never waits: a
-//! reader that falls behind loses the oldest events and is told how many.
+//! Every stream has its own queue, bounded in events and in bytes. Pushing never waits: a reader that
+//! falls behind loses the oldest events and is told how many.
 
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,48 +17,49 @@ use crate::message::{MessageHash, WakuMessage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
-    /// A valid message came in by relay, or this node relayed it for a peer that asked by lightpush.
-    /// A node's own messages are not looped back.
+    /// A valid message arrived by relay, or the node relayed one for a lightpush client. The node's own
+    /// messages cause no event.
     Message {
-        /// Where it was published.
+        /// The pubsub topic that it was published on.
         pubsub_topic: String,
-        /// Its hash.
+        /// The hash of the message.
         hash: MessageHash,
-        /// The message.
+        /// The message itself.
         message: WakuMessage,
     },
-    /// A server pushed a message that this node asked it for, see [`crate::Node::filter_subscribe`].
-    /// Several servers push the same message several times, and pushes may overtake each other.
+    /// A filter server pushed a message that this node subscribed to, see
+    /// [`crate::Node::filter_subscribe`]. With several servers the same message arrives several times,
+    /// and pushes may overtake each other.
     FilterMessage {
-        /// The server.
+        /// The server that pushed it.
         peer: PeerId,
-        /// Where it was published.
+        /// The pubsub topic that it was published on.
         pubsub_topic: String,
-        /// Its hash.
+        /// The hash of the message.
         hash: MessageHash,
-        /// The message.
+        /// The message itself.
         message: WakuMessage,
     },
     /// A peer connected and passed the metadata exchange.
     PeerConnected {
-        /// The peer.
+        /// The peer that connected.
         peer: PeerId,
     },
     /// The last connection to a peer that was announced by `PeerConnected` closed.
     PeerDisconnected {
-        /// The peer.
+        /// The peer that disconnected.
         peer: PeerId,
     },
     /// The relay peers on a topic changed.
     MeshChanged {
-        /// The topic.
+        /// The topic whose peers changed.
         pubsub_topic: String,
-        /// Peers in the mesh: they get each message in full.
+        /// Peers in the mesh, which receive each message in full.
         mesh_peers: usize,
-        /// Connected peers that subscribe to the topic: they get what this node publishes.
+        /// Connected peers that subscribe to the topic, which receive what this node publishes.
         topic_peers: usize,
     },
-    /// The reader was too slow and missed this many events, which came before the next one.
+    /// The reader was too slow and missed this many events, all older than the next one.
     Lagged(u64),
 }
 
@@ -131,7 +132,7 @@ impl EventHub {
         self.lock().push(event);
     }
 
-    /// Ends all streams, once what they hold was read.
+    /// Ends all streams, each after the events that it still holds.
     pub(crate) fn close(&self) {
         self.lock().close();
     }

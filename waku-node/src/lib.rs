@@ -1,9 +1,9 @@
 //! A Waku node on rust-libp2p: relay, metadata, Store v3, filter v2 and lightpush v3 and v2, over
 //! tcp and websocket.
 //!
-//! [`Node::start`] runs a node from a [`NodeConfig`]; the handle publishes, hands out streams of
+//! [`Node::start`] runs a node from a [`NodeConfig`]. Its handle publishes messages, returns streams of
 //! [`NodeEvent`]s and asks Stores for history. Wire formats and parameters are those of nwaku,
-//! go-waku and js-waku, and peers of these work with it.
+//! go-waku and js-waku, and it interoperates with all three.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Nothing that peers send can make a node panic, hang or grow without bound: every frame has a
-//! largest size, every queue a length, every wait an end. See [`Limits`].
+//! largest size, every queue a largest length, every wait a time-out. See [`Limits`].
 
 mod budget;
 mod codec;
@@ -48,8 +48,8 @@ pub use bytes::Bytes;
 pub use libp2p::{Multiaddr, PeerId};
 
 pub use config::{
-    AddressError, ConfigError, FilterConfig, Limits, NodeConfig, NodeKey, ReconnectConfig,
-    StoreConfig,
+    AddressError, ConfigError, FilterConfig, KeyFile, KeyFileError, Limits, NodeConfig, NodeKey,
+    ReconnectConfig, StoreConfig,
 };
 pub use error::{NodeError, PublishError};
 pub use events::{EventStream, NodeEvent};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
@@ -11,8 +12,8 @@ use crate::topic::{self, TopicError};
 
 /// Largest Waku message, in bytes of its protobuf encoding (150 KiB).
 ///
-/// Other implementations apply the same figure to a whole relay frame and drop a larger one
-/// without a word, so publishing additionally counts topic and framing, see [`frame_size`].
+/// Other implementations apply the same limit to a whole relay frame and silently drop a larger one.
+/// Publishing therefore also counts topic and framing, see [`frame_size`].
 pub const MAX_MESSAGE_SIZE: usize = 150 * 1024;
 
 /// Largest `meta` attribute, in bytes.
@@ -21,27 +22,26 @@ pub const MAX_META_SIZE: usize = 64;
 /// A Waku message (`14/WAKU2-MESSAGE`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WakuMessage {
-    /// What is being carried; must not be empty.
+    /// What the message carries; must not be empty.
     pub payload: Bytes,
     /// `/application/version/name/encoding`.
     pub content_topic: String,
-    /// How the payload is encrypted, by Waku's own conventions; 0 where that is up to the
-    /// application.
+    /// How the payload is encrypted, by Waku's own conventions; 0 if that is up to the application.
     pub version: u32,
-    /// When the sender says it was made, in nanoseconds since the unix epoch.
+    /// When the sender says that it made the message, in nanoseconds since the unix epoch.
     pub timestamp: Option<i64>,
-    /// Up to [`MAX_META_SIZE`] bytes that the message hash covers.
+    /// Up to [`MAX_META_SIZE`] bytes for the application, which the message hash covers.
     pub meta: Option<Bytes>,
     /// Whether a Store should leave this message out.
     pub ephemeral: Option<bool>,
-    /// RLN proof, carried and never interpreted here.
+    /// The RLN proof. It is carried, and never interpreted here.
     pub rate_limit_proof: Option<Bytes>,
 }
 
 /// Why a Waku message was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// The bytes are no protobuf `WakuMessage`.
+    /// The bytes are not a protobuf `WakuMessage`.
     #[error("not a Waku message: {0}")]
     Decode(String),
     /// Field 1 is absent or empty.
@@ -88,7 +88,7 @@ pub(crate) struct WakuMessageProto {
     pub(crate) ephemeral: Option<bool>,
 }
 
-/// What nwaku reads of a message, in its types: its texts are bytes of any kind.
+/// The fields of a message as nwaku reads them: its texts may be any bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 struct LenientProto {
     #[prost(bytes = "bytes", optional, tag = "1")]
@@ -107,8 +107,8 @@ struct LenientProto {
     ephemeral: Option<u32>,
 }
 
-/// Whether nwaku passes on these bytes by relay, of whatever form their content topic is: payload
-/// and content topic must be there, meta must be short, and all must fit in a message.
+/// Whether nwaku passes these bytes on by relay. It requires a payload and a content topic of any
+/// form, a short `meta`, and the size of a message.
 pub(crate) fn relayed_by_others(data: Bytes) -> bool {
     data.len() <= MAX_MESSAGE_SIZE
         && LenientProto::decode(data).is_ok_and(|m| {
@@ -160,7 +160,7 @@ impl WakuMessage {
     /// Decodes and validates a message. Unknown fields are skipped.
     ///
     /// # Errors
-    /// See [`MessageError`]; nothing that this returns `Ok` for exceeds the limits of this module.
+    /// See [`MessageError`]. A message that is returned keeps the limits of this module.
     pub fn decode(data: Bytes) -> Result<Self, MessageError> {
         if data.len() > MAX_MESSAGE_SIZE {
             return Err(MessageError::TooLarge { size: data.len(), limit: MAX_MESSAGE_SIZE });
@@ -168,11 +168,11 @@ impl WakuMessage {
         WakuMessageProto::decode(data).map_err(|e| MessageError::Decode(e.to_string()))?.try_into()
     }
 
-    /// Checks everything that makes a message acceptable to relay, except the clock, which relay
-    /// does not look at.
+    /// Checks all that makes a message acceptable to relay. Relay does not compare the timestamp with
+    /// the clock.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first rule that the message breaks.
     pub fn validate(&self) -> Result<(), MessageError> {
         if self.payload.is_empty() {
             return Err(MessageError::MissingPayload);
@@ -203,7 +203,7 @@ pub fn frame_size(pubsub_topic: &str, encoded: usize) -> usize {
     1 + varint(inner) + inner
 }
 
-/// The deterministic hash of a Waku message on a pubsub topic; Store's key and cursor.
+/// The deterministic hash of a Waku message on a pubsub topic. Stores use it as key and as cursor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageHash(pub [u8; 32]);
 
@@ -220,8 +220,8 @@ impl fmt::Debug for MessageHash {
     }
 }
 
-/// The text or the bytes are no message hash (32 bytes; as text 64 hex digits, with or without
-/// `0x`).
+/// The text or the bytes are not a message hash, which has 32 bytes, as text 64 hex digits with or
+/// without `0x`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message hash has 32 bytes")]
 pub struct BadHash;
@@ -239,16 +239,7 @@ impl FromStr for MessageHash {
 
     fn from_str(s: &str) -> Result<Self, BadHash> {
         let digits = s.strip_prefix("0x").unwrap_or(s).as_bytes();
-        if digits.len() != 64 {
-            return Err(BadHash);
-        }
-        let nibble = |b: u8| char::from(b).to_digit(16).ok_or(BadHash);
-        let mut out = [0u8; 32];
-        for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-            // Both nibbles are below 16, so the sum fits a byte.
-            *byte = (nibble(pair[0])? * 16 + nibble(pair[1])?) as u8;
-        }
-        Ok(Self(out))
+        HEXLOWER_PERMISSIVE.decode(digits).map_err(|_| BadHash)?.as_slice().try_into()
     }
 }
 

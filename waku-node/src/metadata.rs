@@ -1,19 +1,19 @@
-//! `66/WAKU2-METADATA`: which cluster and shards a node is in. Both sides of a connection ask.
+//! `66/WAKU2-METADATA`: the cluster and the shards of a node. Both sides of a connection ask for it.
 
 use bytes::Bytes;
 use prost::Message as _;
 
 /// The protocol's id.
 pub(crate) const PROTOCOL: &str = "/vac/waku/metadata/1.0.0";
-/// Largest frame of this protocol: 1024 shards take less.
+/// Largest frame of this protocol, in bytes: all 1024 shards take less.
 pub(crate) const MAX_FRAME: usize = 16 * 1024;
-/// More shards than a cluster has are not remembered.
+/// The most shards in valid metadata: as many as a cluster has.
 const MAX_SHARDS: usize = 1024;
 
-/// What a node says about itself; request and answer are alike.
+/// What a node says about itself. Request and answer have the same form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
-    /// Its cluster, if it names one.
+    /// The cluster that it is in, if it names one.
     pub cluster_id: Option<u32>,
     /// The shards that it takes part in.
     pub shards: Vec<u32>,
@@ -22,10 +22,10 @@ pub struct Metadata {
 /// Why metadata could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// No valid protobuf.
+    /// The bytes are not valid protobuf.
     #[error("not metadata: {0}")]
     Decode(String),
-    /// Longer than any honest answer.
+    /// It is longer than any honest answer.
     #[error("metadata is too long")]
     TooLong,
 }
@@ -34,10 +34,10 @@ pub enum MetadataError {
 struct MetadataProto {
     #[prost(uint32, optional, tag = "1")]
     cluster_id: Option<u32>,
-    // js-waku reads the unpacked form only; prost reads both.
+    // js-waku reads only the unpacked form; prost reads both.
     #[prost(uint32, repeated, packed = "false", tag = "2")]
     shards: Vec<u32>,
-    // Where nwaku writes the packed form.
+    // nwaku writes the packed form here.
     #[prost(uint32, repeated, tag = "3")]
     packed_shards: Vec<u32>,
 }
@@ -57,7 +57,7 @@ impl Metadata {
     /// Decodes a body without its length prefix. Shards of both encodings are taken together.
     ///
     /// # Errors
-    /// [`MetadataError`] if it is no protobuf or too long.
+    /// [`MetadataError`] if it is not a protobuf, or too long.
     pub fn decode(body: Bytes) -> Result<Self, MetadataError> {
         if body.len() > MAX_FRAME {
             return Err(MetadataError::TooLong);

@@ -29,7 +29,7 @@ pub enum PingError {
     /// No answer within the request time-out.
     #[error("the ping was not answered in time")]
     Timeout,
-    /// The connection or stream ended before the answer, or the answer was another.
+    /// The connection or stream ended before the answer, or the answer was not the same bytes.
     #[error("the ping failed: {0}")]
     Connection(String),
     /// Too many pings are under way.
@@ -40,7 +40,7 @@ pub enum PingError {
     Stopped,
 }
 
-/// Writes a ping and reads it back; the answer is the time in between.
+/// Writes a ping and reads it back. The answer is the time in between.
 ///
 /// Each request has its own clone, so the bytes that were sent are kept here.
 #[derive(Clone, Default)]

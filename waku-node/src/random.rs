@@ -1,4 +1,4 @@
-//! Randomness for what is no secret: jitter and request ids.
+//! Randomness for what is not secret: jitter and request ids.
 
 use std::hash::{BuildHasher, RandomState};
 

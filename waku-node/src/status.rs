@@ -1,4 +1,4 @@
-//! What a node tells about itself.
+//! The state and the counters of a node, for its handles and its metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,13 +11,13 @@ use crate::store::ArchiveCounters;
 /// A connected peer that passed the metadata exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// Its identity.
+    /// The identity of the peer.
     pub peer_id: PeerId,
     /// The remote addresses of the connections with it.
     pub addresses: Vec<Multiaddr>,
-    /// The protocols that it offers, by identify.
+    /// The protocols that it offers, according to identify.
     pub protocols: Vec<String>,
-    /// The software that it says it runs.
+    /// The software that it says it runs, with its version.
     pub agent: String,
     /// The shards that it says it takes part in.
     pub shards: Vec<u32>,
@@ -34,52 +34,53 @@ pub struct PeerInfo {
 /// The relay peers of a topic that the node subscribes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicStatus {
-    /// The topic.
+    /// The pubsub topic.
     pub pubsub_topic: String,
-    /// Peers in the mesh.
+    /// Peers in the mesh of the topic.
     pub mesh_peers: usize,
-    /// Connected peers that subscribe to it.
+    /// Connected peers that subscribe to the topic.
     pub topic_peers: usize,
 }
 
-/// How it stands with a static peer.
+/// The connection with a static peer, or the attempts at one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticPeerStatus {
     /// Its address, without `/p2p`.
     pub address: Multiaddr,
-    /// Who is connected there, if somebody is.
+    /// The peer that is connected at this address, if any.
     pub peer: Option<PeerId>,
-    /// Attempts that failed in a row.
+    /// How many attempts in a row have failed.
     pub failures: u32,
-    /// Why the last attempt or connection ended, which may be long ago.
+    /// Why the last attempt or connection ended, however long ago.
     pub last_error: Option<String>,
 }
 
-/// What an own archive holds, and what it did not take.
+/// What the node's own archive holds, and what it did not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveStatus {
-    /// Messages kept.
+    /// Messages that it holds.
     pub messages: u64,
-    /// Their bytes.
+    /// Bytes of these messages.
     pub bytes: u64,
-    /// Left out because their senders said so.
+    /// Messages left out because their senders marked them as ephemeral.
     pub skipped_ephemeral: u64,
-    /// Left out because their timestamps are over 20 s off. Many of them mean that a clock is wrong.
+    /// Messages left out because their timestamps are more than 20 s off. If there are many, a clock is
+    /// wrong.
     pub skipped_timestamp: u64,
-    /// Left out because the archive could not keep up.
+    /// Messages left out because the archive could not keep up.
     pub skipped_overflow: u64,
-    /// Lost to errors of the database.
+    /// Messages lost to errors of the database.
     pub failed: u64,
-    /// Whether the last ones that came were lost like that.
+    /// Whether the most recent messages were lost to such errors.
     pub failing: bool,
 }
 
-/// Who is subscribed at an own filter service.
+/// The subscribers of the node's own filter service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FilterStatus {
-    /// Peers with subscriptions.
+    /// Peers that have subscriptions.
     pub subscribers: usize,
-    /// Pairs of pubsub topic and content topic, of all peers together.
+    /// Pairs of pubsub topic and content topic, of all subscribers together.
     pub criteria: usize,
 }
 
@@ -92,11 +93,11 @@ pub struct NodeStatus {
     pub topics: Vec<TopicStatus>,
     /// The static peers, as configured.
     pub static_peers: Vec<StaticPeerStatus>,
-    /// What was counted since the start.
+    /// What the node counted since its start.
     pub counters: Counters,
-    /// The own archive, if there is one.
+    /// The node's own archive, if it has one.
     pub archive: Option<ArchiveStatus>,
-    /// The own filter service, if there is one.
+    /// The node's own filter service, if it has one.
     pub filter: Option<FilterStatus>,
 }
 
@@ -109,7 +110,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Name, explanation and value of each.
+            /// The name, explanation and value of each counter.
             pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
                 [$((stringify!($name), concat!($($doc),*), self.$name),)*].into_iter()
             }
@@ -129,16 +130,16 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Own messages handed to relay.
+    /// The node's own messages that were handed to relay.
     relay_published,
-    /// Valid messages received by relay, duplicates not counted.
+    /// Valid messages received by relay, without duplicates.
     relay_received,
-    /// Refused relay messages: malformed, too large or breaking a rule.
+    /// Relay messages refused because they were malformed, too large or broke a rule.
     relay_invalid,
-    /// Relay messages that are not for this node, although others relay them: neither passed on nor
-    /// held against anybody.
+    /// Relay messages that this node does not take although other implementations relay them. They are
+    /// neither passed on nor held against the sender.
     relay_ignored,
-    /// Times that a peer was too slow to take what it was to get.
+    /// Times that a peer was too slow to take what was sent to it.
     relay_slow_peer,
     /// Peers disconnected for too many invalid messages.
     peers_struck,
@@ -146,8 +147,8 @@ counters! {
     metadata_refused,
     /// Inbound connections that failed or exceeded a limit.
     connections_refused,
-    /// Times that reading from a connection was put off, because it or all together sent more
-    /// bytes than allowed.
+    /// Times that reading from a connection was put off because it, or all connections together,
+    /// brought more bytes than allowed.
     reads_put_off,
     /// Inbound requests that were malformed, too large, too slow or cut off.
     requests_failed,
@@ -155,23 +156,23 @@ counters! {
     store_served,
     /// Store requests of peers that were refused before they were looked up.
     store_refused,
-    /// Entries in answers of Stores that were left out as invalid or false.
+    /// Entries in the answers of Stores that were left out as invalid or false.
     store_entries_dropped,
     /// Filter requests of peers that were answered, with whatever status.
     filter_served,
     /// Messages pushed to filter subscribers.
     filter_pushed,
-    /// Messages that filter subscribers did not get: too slow, gone or not listening.
+    /// Messages that filter subscribers did not receive: they were too slow, gone or not listening.
     filter_push_failed,
-    /// Messages that filter servers pushed and that were taken.
+    /// Messages pushed by filter servers that were taken.
     filter_received,
-    /// Pushed messages that were left out: malformed, or not asked for.
+    /// Messages pushed by filter servers that were left out: malformed, or not subscribed to.
     filter_unwanted,
     /// Lightpush requests of peers whose message was relayed.
     lightpush_served,
     /// Lightpush requests of peers that failed.
     lightpush_refused,
-    /// Own messages published by lightpush.
+    /// The node's own messages that were published by lightpush.
     lightpush_published,
 }
 

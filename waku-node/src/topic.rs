@@ -2,28 +2,28 @@
 
 use sha2::{Digest, Sha256};
 
-/// Longest content topic that is accepted, in bytes.
+/// The longest content topic that is accepted, in bytes.
 pub const MAX_CONTENT_TOPIC_SIZE: usize = 1024;
 
 /// Why a topic was refused. The text never repeats the topic itself, which may be private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// Not `/application/version/name/encoding` with non-empty parts.
+    /// The content topic is not `/application/version/name/encoding` with four non-empty parts.
     #[error("a content topic is /application/version/name/encoding with no part empty")]
     ContentTopic,
-    /// Longer than [`MAX_CONTENT_TOPIC_SIZE`].
+    /// The content topic is longer than [`MAX_CONTENT_TOPIC_SIZE`].
     #[error("the content topic has more than {MAX_CONTENT_TOPIC_SIZE} bytes")]
     TooLong,
-    /// Starts with a generation of autosharding other than 0.
+    /// The content topic begins with a generation of autosharding other than 0.
     #[error("the content topic names an unknown generation of autosharding")]
     Generation,
-    /// Not `/waku/2/rs/<cluster>/<shard>`.
+    /// The pubsub topic is not `/waku/2/rs/<cluster>/<shard>`.
     #[error("a pubsub topic is /waku/2/rs/<cluster>/<shard>")]
     PubsubTopic,
-    /// A pubsub topic of another cluster than the node's.
+    /// The pubsub topic is of another cluster than the node.
     #[error("the pubsub topic belongs to another cluster")]
     OtherCluster,
-    /// A network has at least one shard.
+    /// The network was said to have no shard.
     #[error("the number of shards is zero")]
     NoShards,
 }
@@ -31,11 +31,11 @@ pub enum TopicError {
 /// The parts of a content topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentTopic<'a> {
-    /// Name of the application.
+    /// The name of the application.
     pub application: &'a str,
-    /// Version of the application's use of topics.
+    /// The version of the application's use of topics.
     pub version: &'a str,
-    /// Name within the application.
+    /// The name of the topic within the application.
     pub name: &'a str,
     /// How payloads are encoded.
     pub encoding: &'a str,
@@ -58,7 +58,7 @@ pub fn parse_content_topic(topic: &str) -> Result<ContentTopic<'_>, TopicError> 
         (None, _) => four,
         (Some(last), None) if !last.is_empty() => {
             if four[0] != "0" {
-                // Five parts whose first is no number are no long form, but one part too many.
+                // Five parts are the long form only if the first is a number; else one is too many.
                 return Err(if four[0].bytes().all(|b| b.is_ascii_digit()) {
                     TopicError::Generation
                 } else {

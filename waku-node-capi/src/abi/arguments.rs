@@ -9,9 +9,9 @@ use crate::convert;
 
 /// Why a call is refused before it becomes a request.
 pub(super) enum Refusal {
-    /// In our words. They are told with libwaku's prefix.
+    /// In our words, to which libwaku's prefix is added.
     Ours(String),
-    /// In libwaku's words, for what it tells without that prefix.
+    /// In libwaku's words, which have no prefix.
     Theirs(String),
 }
 

@@ -81,6 +81,6 @@ pub unsafe extern "C" fn waku_set_event_callback(
         Ok(context) => context.set_receiver(Callback::new(callback, userData)),
         Err(error) => tracing::error!(%error, "cannot set an event callback"),
     };
-    // Nobody can be told of a panic here.
+    // There is no callback to report a panic to.
     let _ = catch_unwind(set);
 }

@@ -1,11 +1,14 @@
 //! All that a node is told at its start.
 
+use std::path::PathBuf;
+
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
 use super::address::{check_announced, check_dial, check_listen};
 use super::error::ConfigError;
 use super::key::NodeKey;
+use super::key_file::KeyFile;
 use super::limits::{Limits, ReconnectConfig};
 use super::services::{FilterConfig, StoreConfig};
 
@@ -24,8 +27,10 @@ pub struct NodeConfig {
     /// a router, or its DNS name. Without `/p2p`. Peers are told no address that is neither here nor
     /// in `listen`.
     pub announce: Vec<Multiaddr>,
-    /// The identity; `None` for a random one.
+    /// The identity; `None` takes it from `key_file`.
     pub key: Option<NodeKey>,
+    /// Where the identity is kept between runs. Not used if `key` is given.
+    pub key_file: KeyFile,
     /// The Waku cluster. Peers of other clusters are disconnected.
     pub cluster_id: u32,
     /// The shards to subscribe to at the start, and to announce in metadata.
@@ -60,6 +65,7 @@ impl Default for NodeConfig {
             listen: vec![loopback],
             announce: Vec::new(),
             key: None,
+            key_file: KeyFile::default(),
             cluster_id: 66,
             shards: vec![0],
             static_peers: Vec::new(),
@@ -103,5 +109,18 @@ impl NodeConfig {
         self.announce.iter().try_for_each(check_announced)?;
         self.static_peers.iter().try_for_each(|a| check_dial(a).map(drop))?;
         Ok(())
+    }
+
+    /// The file in which the key is kept between runs.
+    pub(crate) fn key_path(&self) -> Option<PathBuf> {
+        match &self.key_file {
+            KeyFile::BesideStore => {
+                let mut path = self.store.as_ref()?.path.clone()?.into_os_string();
+                path.push(".key");
+                Some(path.into())
+            }
+            KeyFile::Path(path) => Some(path.clone()),
+            KeyFile::Nowhere => None,
+        }
     }
 }

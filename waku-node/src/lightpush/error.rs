@@ -43,12 +43,12 @@ pub enum LightpushError {
     /// The relay frame would exceed what the network carries.
     #[error("the message makes a frame of {size} bytes, more than {limit}")]
     TooLarge {
-        /// Size of the frame in bytes.
+        /// The size of the frame, in bytes.
         size: usize,
-        /// The limit, [`crate::MAX_MESSAGE_SIZE`].
+        /// The largest frame, [`crate::MAX_MESSAGE_SIZE`].
         limit: usize,
     },
-    /// The message breaks a rule.
+    /// The message breaks a rule of Waku.
     #[error("invalid message: {0}")]
     Invalid(MessageError),
     /// The pubsub topic is malformed or of another cluster.

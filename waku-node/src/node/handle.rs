@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, NodeKey};
 use crate::error::{NodeError, PublishError};
 use crate::events::{EventHub, EventStream};
 use crate::message::{MAX_MESSAGE_SIZE, MessageHash, WakuMessage, frame_size, message_hash};
@@ -17,7 +18,7 @@ use crate::store::ArchiveWorker;
 use crate::swarm::{Command, Driver};
 use crate::topic::{TopicError, parse_pubsub_topic};
 
-/// Commands that wait for the network task; whoever sends more waits.
+/// Commands that wait for the network task. Sending one more waits for room.
 const COMMANDS: usize = 256;
 
 /// A running Waku node. Cheap to clone; all clones are the same node.
@@ -39,22 +40,33 @@ struct Inner {
 }
 
 impl Node {
-    /// Starts a node. On return it listens, and its static peers are being dialled.
+    /// Starts a node. When this returns, it listens, and its static peers are being dialled.
     ///
     /// # Errors
-    /// [`NodeError`] if the configuration cannot work, an address is taken, or the archive cannot be
-    /// opened. Nothing is left behind then.
+    /// [`NodeError`] if the configuration cannot work, an address is taken, or the archive or the file
+    /// of the key cannot be used. In that case nothing keeps running.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         config.check()?;
-        let key = match &config.key {
-            Some(key) => key.keypair()?,
-            None => libp2p::identity::Keypair::generate_secp256k1(),
-        };
+        let given = config.key.as_ref().map(NodeKey::keypair).transpose()?;
         let archive = match config.store.clone() {
             Some(store) => {
                 Some(ArchiveWorker::start(store, config.limits.archive_queue_bytes).await?)
             }
             None => None,
+        };
+        // After the archive, which one node holds at a time, so that two do not make a key at once.
+        let kept = match given {
+            Some(key) => Ok(key),
+            None => kept_key(&config).await,
+        };
+        let key = match kept {
+            Ok(key) => key,
+            Err(error) => {
+                if let Some(archive) = archive {
+                    archive.stop().await;
+                }
+                return Err(error);
+            }
         };
         let events = EventHub::new(config.limits.event_queue_len, config.limits.event_queue_bytes);
         let shared = Arc::new(Shared::new(events, archive.as_ref().map(ArchiveWorker::counters)));
@@ -69,7 +81,7 @@ impl Node {
             inner: Arc::new(Inner {
                 peer_id: key.public().to_peer_id(),
                 cluster_id: config.cluster_id,
-                // The key is not needed any more.
+                // The key is no longer needed.
                 config: NodeConfig { key: None, ..config },
                 commands,
                 shared,
@@ -83,16 +95,17 @@ impl Node {
         self.inner.peer_id
     }
 
-    /// Where the node listens, with real ports and `/p2p/<id>`. Empty once it has stopped.
+    /// The addresses that the node listens on, with real ports and `/p2p/<id>`. Empty once it has
+    /// stopped.
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.inner.shared.read(|v| v.listen.clone())
     }
 
-    /// Publishes a message by relay, and hands it to the own archive and to filter subscribers if there
-    /// are any.
+    /// Publishes a message by relay, and hands it to the node's own archive and filter subscribers, if
+    /// there are any.
     ///
-    /// The node does not get its own message as an event. `Ok` means that it was queued to at least
-    /// one peer; relay knows no receipts.
+    /// The node's own messages cause no event. `Ok` means that the message was queued for at least one
+    /// peer; relay has no receipts.
     ///
     /// # Errors
     /// See [`PublishError`]. After [`PublishError::NoPeers`] the same message may be tried again.
@@ -107,7 +120,7 @@ impl Node {
         }
         m.validate()?;
         let encoded = m.encode();
-        // Others drop a frame beyond this without a word.
+        // Other implementations silently drop a larger frame.
         let size = frame_size(pubsub_topic, encoded.len());
         if size > MAX_MESSAGE_SIZE {
             return Err(PublishError::TooLarge { size, limit: MAX_MESSAGE_SIZE });
@@ -120,8 +133,8 @@ impl Node {
         Ok(hash)
     }
 
-    /// A stream of what happens from now on. Each stream has its own bounded queue; a slow reader
-    /// never holds up the node and is told what it missed, see [`crate::NodeEvent::Lagged`].
+    /// A stream of the events from now on. Each stream has its own bounded queue. A slow reader never
+    /// holds up the node; it is told how much it missed, see [`crate::NodeEvent::Lagged`].
     pub fn events(&self) -> EventStream {
         self.inner.shared.events.subscribe()
     }
@@ -148,7 +161,7 @@ impl Node {
 
     /// Sends a ping to a connected peer, and returns the time until its answer.
     ///
-    /// A peer is pinged once at a time; who asks meanwhile gets the same answer.
+    /// A peer is pinged once at a time: calls meanwhile share the answer.
     ///
     /// # Errors
     /// See [`PingError`].
@@ -166,7 +179,7 @@ impl Node {
         self.inner.shared.status()
     }
 
-    /// Subscribes to a pubsub topic of the node's cluster. Doing so twice is no error.
+    /// Subscribes to a pubsub topic of the node's cluster. Subscribing twice is not an error.
     ///
     /// # Errors
     /// [`NodeError::Topic`], [`NodeError::RelayDisabled`] or [`NodeError::Stopped`].
@@ -177,7 +190,7 @@ impl Node {
             .ok_or(NodeError::Stopped)?
     }
 
-    /// Ends a subscription. Ending one that there is not is no error.
+    /// Ends a subscription. It is not an error if there is none.
     ///
     /// # Errors
     /// As for [`Node::subscribe`].
@@ -188,8 +201,8 @@ impl Node {
             .ok_or(NodeError::Stopped)?
     }
 
-    /// Stops the node for all its clones: closes connections, frees its ports, ends its tasks,
-    /// writes and closes its archive, and returns once that is done. Event streams end.
+    /// Stops the node for all its clones. Returns once its connections are closed, its ports are free,
+    /// its tasks have ended and its archive is written and closed. Event streams end.
     pub async fn shutdown(self) {
         // A closed channel means that it has stopped, or is about to.
         let _ = self.inner.commands.send(Command::Shutdown).await;
@@ -198,9 +211,9 @@ impl Node {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 
-    /// The node's state as text in the format of Prometheus, version 0.0.4: what it counted since its
-    /// start, its peers, the mesh of each topic, and the own archive and filter service if there are
-    /// any. Content topics, addresses and identities of peers are no part of it.
+    /// The node's state in the text format of Prometheus, version 0.0.4: its counters, its peers, the
+    /// mesh of each topic, and its own archive and filter service, if there are any. It contains no
+    /// content topics, and no addresses or identities of peers.
     pub fn metrics(&self) -> String {
         let in_mesh = self.inner.shared.read(|v| v.peers.iter().filter(|p| p.in_mesh).count());
         metrics::text(&self.status(), in_mesh)
@@ -223,4 +236,15 @@ impl Node {
         self.inner.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// The identity of a node that was not given a key.
+async fn kept_key(config: &NodeConfig) -> Result<Keypair, NodeError> {
+    let Some(path) = config.key_path() else {
+        return Ok(Keypair::generate_secp256k1());
+    };
+    let read = tokio::task::spawn_blocking(move || NodeKey::read_or_create(&path));
+    // An error means that the runtime is being shut down.
+    let key = read.await.map_err(|_| NodeError::Stopped)??;
+    Ok(key.keypair()?)
 }

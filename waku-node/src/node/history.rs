@@ -14,19 +14,19 @@ use crate::swarm::{Command, StoreAnswer};
 impl Node {
     /// Asks a Store for a page of history.
     ///
-    /// With `peer`, that peer is asked, or the own archive if it is this node's id. Without, a
-    /// connected peer that offers Store; the own archive if there is none.
+    /// Asks `peer`, or the node's own archive if that is the node's own id. Without `peer`, asks a
+    /// connected peer that offers Store, or the node's own archive if there is none.
     ///
     /// # Errors
-    /// See [`StoreError`]. Entries of the answer that are invalid or false are no error; they are
-    /// left out and counted in [`StorePage::dropped`].
+    /// See [`StoreError`]. Invalid or false entries of the answer are not an error: they are left out
+    /// and counted in [`StorePage::dropped`].
     pub async fn store_query(
         &self,
         peer: Option<PeerId>,
         q: StoreQuery,
     ) -> Result<StorePage, StoreError> {
         check_query(&q)?;
-        // Not a counter, which would tell a Store how much else was asked.
+        // Not a counter, which would tell a Store how many other queries there were.
         let request_id = format!("{:016x}", random::number());
         let (id, query) = (request_id.clone(), q.clone());
         let answer = self
@@ -75,11 +75,11 @@ impl Node {
         Ok(all)
     }
 
-    /// Writes to the own archive, to see whether it can: a full disk shows here before messages are
-    /// lost. Waits for what is being written. There is nothing to see without an archive.
+    /// Writes to the node's own archive to see whether that is possible: a full disk shows here before
+    /// messages are lost. Waits for writes under way. Succeeds if the node has no archive.
     ///
     /// # Errors
-    /// [`StoreError::Archive`] with what the database says, [`StoreError::Stopped`].
+    /// [`StoreError::Archive`] with the error of the database, or [`StoreError::Stopped`].
     pub async fn check_archive(&self) -> Result<(), StoreError> {
         let checked = self.ask(Command::CheckArchive).await.ok_or(StoreError::Stopped)?;
         match checked {

@@ -1,4 +1,4 @@
-//! Filter and lightpush on the handle of a node: what a node without relay lives on.
+//! Using the filter and lightpush services of others, as a node without relay does.
 
 use libp2p::PeerId;
 
@@ -11,13 +11,13 @@ use crate::swarm::Command;
 use crate::topic::{MAX_CONTENT_TOPIC_SIZE, TopicError, parse_pubsub_topic};
 
 impl Node {
-    /// Asks a filter server to push messages of some content topics, which then come as
+    /// Asks a filter server to push the messages of some content topics, which arrive as
     /// [`crate::NodeEvent::FilterMessage`]. Returns the server.
     ///
     /// Without `peer`, a connected peer that offers filter is chosen, the same one each time. More
-    /// than [`MAX_FILTER_TOPICS`] topics make several requests. Subscribing again is no error, and
-    /// what is needed after a connection was lost. The server forgets subscriptions after five
-    /// minutes without a request: use [`Node::filter_ping`].
+    /// than [`MAX_FILTER_TOPICS`] topics take several requests. Subscribing again is not an error, and
+    /// is necessary after a connection was lost. A server forgets subscriptions after five minutes
+    /// without a request; [`Node::filter_ping`] prevents that.
     ///
     /// # Errors
     /// See [`FilterError`]. Of several requests, those before the one that failed stay in force.
@@ -30,8 +30,8 @@ impl Node {
         self.filter_topics(FilterKind::Subscribe, peer, pubsub_topic, content_topics).await
     }
 
-    /// Ends subscriptions to some content topics: with `peer`, or with all servers that there are
-    /// subscriptions with.
+    /// Ends subscriptions to some content topics at `peer`, or at all servers that have a subscription
+    /// of this node.
     ///
     /// # Errors
     /// See [`FilterError`].
@@ -48,7 +48,7 @@ impl Node {
         Ok(())
     }
 
-    /// Ends all subscriptions with `peer`, or with all servers.
+    /// Ends all subscriptions at `peer`, or at all servers.
     ///
     /// # Errors
     /// See [`FilterError`].
@@ -59,11 +59,11 @@ impl Node {
         Ok(())
     }
 
-    /// Keeps the subscriptions with `peer`, or with all servers, from running out.
+    /// Keeps the subscriptions at `peer`, or at all servers, from expiring.
     ///
     /// # Errors
-    /// [`FilterError::Status`] with code 404 if a server has none of this node: subscribe again. See
-    /// [`FilterError`] for others.
+    /// [`FilterError::Status`] with code 404 if a server has no subscription of this node, which must
+    /// then subscribe again. See [`FilterError`] for others.
     pub async fn filter_ping(&self, peer: Option<PeerId>) -> Result<(), FilterError> {
         for peer in self.filter_servers(peer).await? {
             self.filter_plain(FilterKind::Ping, peer).await?;
@@ -71,12 +71,12 @@ impl Node {
         Ok(())
     }
 
-    /// Has a peer publish a message by relay: by version 3 of lightpush, or version 2 if the peer
-    /// knows no other. Without `peer`, one that offers lightpush is chosen, the same one each time.
+    /// Has a peer publish a message by relay, with version 3 of lightpush, or version 2 if the peer
+    /// offers no other. Without `peer`, one that offers lightpush is chosen, the same one each time.
     ///
     /// # Errors
-    /// See [`LightpushError`]. Success of version 3 includes that the message went to at least one
-    /// relay peer.
+    /// See [`LightpushError`]. With version 3, success means that the server relayed the message to at
+    /// least one peer.
     pub async fn lightpush_publish(
         &self,
         peer: Option<PeerId>,
@@ -144,7 +144,7 @@ impl Node {
             .ok_or(FilterError::Stopped)?
     }
 
-    /// The server that is meant, or all that there are subscriptions with.
+    /// The server that was named, or all servers that have a subscription of this node.
     async fn filter_servers(&self, peer: Option<PeerId>) -> Result<Vec<PeerId>, FilterError> {
         let servers = match peer {
             Some(peer) => vec![peer],
@@ -161,7 +161,7 @@ impl Node {
     }
 }
 
-/// Not a counter, which would tell a server how much else was asked.
+/// A random id. A counter would tell a server how many other requests there were.
 fn request_id() -> String {
     format!("{:016x}", random::number())
 }

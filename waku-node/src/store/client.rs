@@ -1,4 +1,4 @@
-//! The asking side of Store: what may be asked, and what of an answer is believed.
+//! The asking side of Store: which queries are sent, and what of an answer is believed.
 
 use super::error::StoreError;
 use super::proto::Response;
@@ -7,7 +7,7 @@ use super::query::{
 };
 use crate::message::message_hash;
 
-/// Refuses queries that no Store would answer, before they are sent.
+/// Refuses a query that no Store would answer, before it is sent.
 pub(crate) fn check_query(q: &StoreQuery) -> Result<(), StoreError> {
     let bad = |what| Err(StoreError::InvalidQuery(what));
     if q.cursor.is_some() && q.content_topics.len() > MAX_TOPICS_WITH_CURSOR {
@@ -22,8 +22,8 @@ pub(crate) fn check_query(q: &StoreQuery) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Turns an answer into a page. A Store is not trusted: entries whose hash is not that of their
-/// message, or that were not asked for, are left out and counted.
+/// Turns an answer into a page. A Store is not trusted: an entry that was not asked for, or whose hash
+/// is not that of its message, is left out and counted.
 ///
 /// # Errors
 /// [`StoreError::Status`], [`StoreError::BadResponse`] if the answer as a whole breaks the

@@ -1,7 +1,7 @@
-//! The answering side of Store: which request is looked up when.
+//! The answering side of Store, which decides when each request is looked up.
 //!
-//! Answers are held in memory until they are written, and a peer may read slowly. So a request
-//! waits until there is room for the largest page, and too many that wait are turned away.
+//! Answers stay in memory until they are written, and a peer may read slowly. So a request waits until
+//! there is room for the largest page, and is refused if too many wait already.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,7 +15,7 @@ use super::proto::{Response, decode_request, encode_response};
 use super::query::StoreQuery;
 use super::worker::ArchiveWorker;
 
-/// An answer that is ready to be written.
+/// An answer that can be written.
 pub(crate) struct Answer {
     pub(crate) id: InboundRequestId,
     pub(crate) channel: ResponseChannel<Bytes>,
@@ -52,7 +52,7 @@ impl StoreServer {
         }
     }
 
-    /// Takes a request. Gives an answer at once if it is refused.
+    /// Takes a request, or returns the answer that refuses it.
     pub(crate) fn on_request(
         &mut self,
         archive: &ArchiveWorker,
@@ -78,7 +78,7 @@ impl StoreServer {
         Ok(())
     }
 
-    /// The next answer that is ready; waits for ever while there is none.
+    /// The next answer that can be written; waits for ever while there is none.
     pub(crate) async fn next(&mut self) -> Option<Answer> {
         match self.running.next().await {
             Some(answer) => answer,
@@ -86,7 +86,7 @@ impl StoreServer {
         }
     }
 
-    /// The answer goes out; its bytes count until [`StoreServer::on_finished`].
+    /// The answer is being written. Its bytes count until [`StoreServer::on_finished`].
     pub(crate) fn on_writing(&mut self, id: InboundRequestId, size: usize) {
         self.writing.insert(id, size);
         self.bytes += size;
@@ -99,13 +99,13 @@ impl StoreServer {
         }
     }
 
-    /// Starts what has room.
+    /// Looks up waiting requests as far as there is room for their answers.
     pub(crate) fn start(&mut self, archive: &ArchiveWorker) {
         while self.bytes + (self.running.len() + 1) * MAX_PAGE_BYTES <= self.max_bytes {
             let Some(Waiting { id, channel, request_id, query }) = self.waiting.pop_front() else {
                 return;
             };
-            // Whoever gave up in the meantime needs no answer.
+            // A peer that has given up needs no answer.
             if !channel.is_open() {
                 continue;
             }

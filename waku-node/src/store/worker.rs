@@ -1,7 +1,7 @@
 //! The thread that owns the archive.
 //!
-//! Messages and queries come in through one queue, so a query sees every message that was handed
-//! in before it. Messages that queued up meanwhile are written in one transaction.
+//! Messages and queries arrive through one queue, so a query sees every message that was handed in
+//! before it. Messages that wait in the queue are written together, in one transaction.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -18,12 +18,12 @@ use super::query::{StorePage, StoreQuery};
 use crate::config::StoreConfig;
 use crate::message::{MessageHash, WakuMessage};
 
-/// Messages that are written in one transaction at most.
+/// The most messages in one transaction.
 const BATCH: usize = 512;
-/// Bounds of the time between two sweeps.
+/// The shortest and the longest time between two sweeps.
 const SWEEP_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 
-/// What the archive did not take, and why.
+/// What the archive holds, and what it did not take.
 #[derive(Debug, Default)]
 pub(crate) struct ArchiveCounters {
     pub(crate) ephemeral: AtomicU64,
@@ -32,24 +32,24 @@ pub(crate) struct ArchiveCounters {
     pub(crate) failed: AtomicU64,
     /// Whether the last write failed.
     pub(crate) failing: AtomicBool,
-    /// Messages and bytes kept at present.
+    /// Messages that it holds, and their bytes.
     pub(crate) messages: AtomicU64,
     pub(crate) bytes: AtomicU64,
 }
 
 enum Job {
     Insert(NewMessage),
-    /// A query of this node.
+    /// A query of this node itself.
     Query(StoreQuery, oneshot::Sender<Result<StorePage, QueryError>>),
     /// A query of a peer; the answer is encoded here, away from the network task.
     Serve(String, StoreQuery, oneshot::Sender<Bytes>),
-    /// A trial write.
+    /// A trial write, to see whether the database can be written.
     Check(oneshot::Sender<Result<(), ArchiveError>>),
     Stop,
 }
 
-/// The handle of the archive's thread. Dropping it without [`ArchiveWorker::stop`] ends the thread
-/// too, without waiting for it.
+/// The handle of the archive's thread. Dropping it ends the thread, too; [`ArchiveWorker::stop`] also
+/// waits for that.
 pub(crate) struct ArchiveWorker {
     jobs: mpsc::Sender<Job>,
     queued: Arc<AtomicUsize>,
@@ -75,7 +75,7 @@ impl ArchiveWorker {
                 let (queued, counters) = (queued.clone(), counters.clone());
                 move || match Archive::open(&config) {
                     Ok(archive) => {
-                        // If nobody waits for it any more, the queue is closed as well.
+                        // If the receiver is gone, so is the queue, and the loop ends at once.
                         let _ = opened.send(Ok(()));
                         Loop {
                             archive,
@@ -98,7 +98,7 @@ impl ArchiveWorker {
         self.counters.clone()
     }
 
-    /// Hands a message in, unless the rules or the queue's bound say otherwise. Never waits.
+    /// Hands a message in, unless the rules or the bound of the queue exclude it. Never waits.
     pub(crate) fn insert(&self, pubsub_topic: &str, hash: MessageHash, message: &WakuMessage) {
         let new = NewMessage {
             pubsub_topic: pubsub_topic.to_owned(),
@@ -128,19 +128,19 @@ impl ArchiveWorker {
     /// Asks the archive on behalf of this node.
     pub(crate) fn query(&self, q: StoreQuery) -> oneshot::Receiver<Result<StorePage, QueryError>> {
         let (reply, answer) = oneshot::channel();
-        // A dead thread shows as a closed channel.
+        // If the thread has ended, the caller finds the channel closed.
         let _ = self.jobs.send(Job::Query(q, reply));
         answer
     }
 
-    /// Asks the archive on behalf of a peer; gives the encoded answer, whatever its status.
+    /// Asks the archive on behalf of a peer, for an encoded answer of any status.
     pub(crate) fn serve(&self, request_id: String, q: StoreQuery) -> oneshot::Receiver<Bytes> {
         let (reply, answer) = oneshot::channel();
         let _ = self.jobs.send(Job::Serve(request_id, q, reply));
         answer
     }
 
-    /// Writes to the database, and says whether that went well.
+    /// Writes to the database to see whether that is possible.
     pub(crate) fn check(&self) -> oneshot::Receiver<Result<(), ArchiveError>> {
         let (reply, answer) = oneshot::channel();
         let _ = self.jobs.send(Job::Check(reply));
@@ -153,7 +153,7 @@ impl ArchiveWorker {
         if let Some(thread) = self.thread.take() {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the archive's thread did not end well");
+                tracing::error!("the archive's thread panicked");
             }
         }
     }
@@ -183,7 +183,7 @@ impl Loop {
                     Err(mpsc::RecvTimeoutError::Timeout) => continue,
                     Err(mpsc::RecvTimeoutError::Disconnected) => Job::Stop,
                 };
-            // Messages first: what else is in the queue may follow them, never overtake them.
+            // Messages first: other jobs may follow them, but must not overtake them.
             let mut job = Some(job);
             while let Some(Job::Insert(m)) = job {
                 batch.push(m);
@@ -215,12 +215,12 @@ impl Loop {
         }
         let bytes = batch.drain(..).map(|m| m.size()).sum();
         self.queued.fetch_sub(bytes, Ordering::Relaxed);
-        // The bounds hold at once, not only at the next sweep.
+        // The bounds hold at once, not only after the next sweep.
         while self.archive.is_over_bounds() && self.sweep() {}
         self.publish_size();
     }
 
-    /// Deletes one batch; says whether there may be more to delete.
+    /// Deletes one batch; returns whether there may be more to delete.
     fn sweep(&mut self) -> bool {
         match self.archive.sweep(now()) {
             Ok((deleted, more)) => {

@@ -23,27 +23,28 @@ use crate::{filter, lightpush, metadata, store};
 
 /// Relay's protocol id.
 const RELAY_PROTOCOL: &str = "/vac/waku/relay/2.0.0";
-/// Largest control message. The library's default closes the inbound stream on a long IHAVE, and
-/// nothing is received from then on.
+/// Largest control message, in bytes. With the library's default, a long IHAVE closes the inbound
+/// stream, after which nothing more is received.
 const MAX_CONTROL_SIZE: usize = 256 * 1024;
-/// Largest relay frame that is read: control messages and a message fit together.
+/// Largest relay frame that is read, in bytes: control messages and one Waku message fit together.
 const MAX_RELAY_FRAME: usize = MAX_CONTROL_SIZE + 192 * 1024;
 /// Relay frames that wait for one slow peer; beyond that it misses messages.
 const SEND_QUEUE: usize = 1024;
-/// Topics a peer may subscribe to: all shards of a cluster.
+/// The most topics that a peer may subscribe to: all shards of a cluster.
 const MAX_TOPICS: usize = 1024;
-/// Longest pubsub topic that a peer may subscribe to.
+/// The longest pubsub topic that a peer may subscribe to, in bytes.
 const MAX_TOPIC_SIZE: usize = 64;
-/// Time for the metadata exchange, which stands before everything else.
+/// Time for the metadata exchange, which must pass before a peer counts as connected.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests of one protocol under way on one connection.
+/// The most requests of one protocol under way on one connection.
 const MAX_STREAMS: usize = 128;
 
-/// Relay as it is configured here.
+/// Gossipsub, limited to the topics of one cluster.
 pub(super) type Relay =
     gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<ClusterFilter>>;
 
-/// All protocols of a node. The limits come first, so that they refuse before others spend.
+/// All protocols of a node. The limits come first, so that they refuse a connection before the other
+/// behaviours spend anything on it.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
@@ -57,11 +58,11 @@ pub(super) struct Behaviour {
     pub(super) lightpush_v2: request_response::Behaviour<FrameCodec>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    /// Pings that handles ask for, beside those that look after connections.
+    /// Pings that handles ask for. Those of `ping` watch over connections.
     pub(super) asked_ping: request_response::Behaviour<PingCodec>,
 }
 
-/// Lets subscriptions to topics of one cluster pass, the node's own as well as those of peers.
+/// Allows subscriptions only to the topics of one cluster, the node's own as well as those of peers.
 #[derive(Clone, Debug)]
 pub(super) struct ClusterFilter {
     prefix: String,
@@ -170,7 +171,7 @@ fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
         .protocol_id(RELAY_PROTOCOL, Version::V1_1)
         .validation_mode(ValidationMode::Anonymous)
         .message_id_fn(|m| MessageId::from(Sha256::digest(&m.data).to_vec()))
-        // Messages are forwarded only once they were found valid.
+        // A message is forwarded only after it was found valid.
         .validate_messages()
         .mesh_n(6)
         .mesh_n_low(4)

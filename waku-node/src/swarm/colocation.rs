@@ -1,6 +1,6 @@
-//! A bound on inbound connections from one place, those that are still in their handshake included.
+//! A bound on inbound connections from one place, including those that are still in their handshake.
 //!
-//! A place is an IPv4 address, or the /64 of an IPv6 address: who has one has usually all of it.
+//! A place is an IPv4 address, or the /64 of an IPv6 address, all of which usually belongs to one host.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-/// Refuses what exceeds the bound.
+/// Refuses inbound connections that exceed the bound.
 pub(super) struct Behaviour {
     limit: usize,
     connections: HashMap<ConnectionId, IpAddr>,
@@ -24,7 +24,7 @@ pub(super) struct Behaviour {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("there are {0} connections from that address already")]
+#[error("there are already {0} connections from this address")]
 struct TooMany(usize);
 
 impl Behaviour {
@@ -58,7 +58,7 @@ impl Behaviour {
     }
 }
 
-/// Where a connection comes from, as far as it is counted.
+/// The place that a connection comes from; `None` if it is not counted.
 fn place(remote: &Multiaddr) -> Option<IpAddr> {
     let ip = match remote.iter().next()? {
         Protocol::Ip4(ip) => IpAddr::from(ip),
@@ -146,7 +146,7 @@ mod tests {
         assert!(bound.enter(id(2), &remote("/ip6/::ffff:10.0.0.1/tcp/2")).is_ok());
         assert!(bound.enter(id(3), &here).is_err());
         assert!(bound.enter(id(4), &remote("/ip4/10.0.0.2/tcp/1")).is_ok());
-        // One that was refused is told of as a failure, and takes nothing from the others.
+        // A refused connection is reported as a failure, which must not lower the count.
         bound.leave(id(3));
         assert!(bound.enter(id(5), &here).is_err());
         bound.leave(id(1));

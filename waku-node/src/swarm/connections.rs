@@ -17,14 +17,15 @@ use crate::events::NodeEvent;
 use crate::metadata::Metadata;
 use crate::status::AtomicCounters;
 
-/// Pings in a row that may fail.
+/// How many pings in a row may fail before the peer is disconnected.
 const MAX_FAILED_PINGS: u32 = 2;
-/// Protocols of a peer that are remembered, and the longest name among them.
+/// The most protocols of a peer that are remembered.
 const MAX_PROTOCOLS: usize = 64;
+/// The longest name of a protocol or of a software that is remembered, in bytes.
 const MAX_NAME: usize = 128;
 
 impl Driver {
-    /// Dials an address for a handle; it is told once the peer is ready.
+    /// Dials an address for a handle, and replies once the peer is ready.
     pub(super) fn connect(&mut self, addr: Multiaddr, reply: ConnectReply) {
         let (transport, peer) = match check_dial(&addr) {
             Ok(parts) => parts,
@@ -43,7 +44,7 @@ impl Driver {
         }
     }
 
-    /// Dials static peers whose time has come.
+    /// Dials the static peers that are due.
     pub(super) fn dial_static(&mut self) {
         let now = Instant::now();
         while let Some((index, entry)) = self.statics.take_due(now) {
@@ -132,7 +133,7 @@ impl Driver {
         }
     }
 
-    /// Tells a waiter once the peer is ready, or gone.
+    /// Replies once the peer is ready, or gone.
     fn await_ready(&mut self, peer_id: PeerId, reply: ConnectReply) {
         match self.peers.get_mut(&peer_id) {
             Some(peer) if peer.is_ready() => drop(reply.send(Ok(peer_id))),
@@ -152,7 +153,7 @@ impl Driver {
         };
         peer.announced = true;
         let waiters = std::mem::take(&mut peer.waiters);
-        // Whoever is told that the peer is there finds it in the list.
+        // The list comes before the event, so that a reader of the event finds the peer in it.
         self.publish_peers();
         self.shared.events.push(&NodeEvent::PeerConnected { peer: peer_id });
         for waiter in waiters {
@@ -166,7 +167,7 @@ impl Driver {
         if let Some(peer) = self.peers.get_mut(&peer_id) {
             peer.refused.get_or_insert(reason);
         }
-        // An error means that it is gone already.
+        // An error means that the peer is gone already.
         let _ = self.swarm.disconnect_peer_id(peer_id);
     }
 
@@ -183,7 +184,7 @@ impl Driver {
                 message: Message::Request { request_id, request, channel },
                 ..
             } => {
-                // The answer goes out whatever the peer said, so that it can see for itself.
+                // The answer goes out whatever the peer said, so that it can see the difference too.
                 let own = self.metadata.encode();
                 let _ = self.swarm.behaviour_mut().metadata.send_response(channel, own);
                 if self.foreign(Metadata::decode(request).ok()).is_some() {
@@ -220,7 +221,7 @@ impl Driver {
                     return;
                 }
                 if matches!(error, OutboundFailure::ConnectionClosed) {
-                    // There may be another connection; otherwise the peer leaves the list next.
+                    // There may be another connection; if not, the peer is removed next.
                     let own = self.metadata.encode();
                     let metadata = &mut self.swarm.behaviour_mut().metadata;
                     if metadata.is_connected(&peer) {
@@ -239,14 +240,14 @@ impl Driver {
         }
     }
 
-    /// Disconnects a peer of another cluster, once it has its answer.
+    /// Disconnects a peer of another cluster after it has received its answer.
     fn part(&mut self, request_id: &request_response::InboundRequestId) {
         if let Some(peer) = self.parting.remove(request_id) {
             self.refuse_metadata(peer, "it is in another cluster".into());
         }
     }
 
-    /// Says so if metadata names another cluster.
+    /// The reason to part from a peer, if its metadata names another cluster.
     fn foreign(&self, metadata: Option<Metadata>) -> Option<String> {
         let theirs = metadata?.cluster_id?;
         (theirs != self.cluster_id).then(|| {
@@ -299,8 +300,8 @@ impl Driver {
     }
 }
 
-/// A port of its own for each connection: reusing the listener's would collide with the remains of
-/// the last connection when a peer is dialled again.
+/// Uses a new local port for each connection. The listener's port would collide with the remains of the
+/// previous connection when a peer is dialled again.
 fn dial_opts(transport: Multiaddr, peer: Option<PeerId>, condition: PeerCondition) -> DialOpts {
     match peer {
         Some(peer) => DialOpts::peer_id(peer)
@@ -312,7 +313,7 @@ fn dial_opts(transport: Multiaddr, peer: Option<PeerId>, condition: PeerConditio
     }
 }
 
-/// A dial error with its causes, in one line.
+/// A dial error with its causes, on one line.
 fn describe(error: &DialError) -> String {
     match error {
         DialError::Transport(tried) => {

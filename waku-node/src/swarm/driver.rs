@@ -1,4 +1,4 @@
-//! The network task's state, and how it comes to be.
+//! The state of the network task.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) struct Driver {
     pub(super) statics: Statics,
     /// Dials that a handle waits for.
     pub(super) dials: HashMap<ConnectionId, (Multiaddr, ConnectReply)>,
-    /// Metadata answers after which the peer is disconnected.
+    /// Metadata requests whose senders are disconnected after the answer.
     pub(super) parting: HashMap<InboundRequestId, PeerId>,
     pub(super) store_requests: HashMap<OutboundRequestId, (PeerId, StoreReply)>,
     pub(super) store_server: StoreServer,
@@ -63,7 +63,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Builds everything and starts listening, so that what can fail at the start fails here.
+    /// Builds the swarm and starts listening, so that all that can fail at the start fails here.
     pub(crate) async fn start(
         config: &NodeConfig,
         key: &Keypair,

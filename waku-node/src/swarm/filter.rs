@@ -1,4 +1,4 @@
-//! Filter, both sides of it.
+//! Filter: the requests of this node, those of peers, and pushes in both directions.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ use crate::message::{MessageHash, WakuMessage, message_hash};
 use crate::status::{AtomicCounters, FilterStatus};
 
 impl Driver {
-    /// Asks a filter server.
+    /// Sends a request to a filter server.
     pub(super) fn filter_request(
         &mut self,
         peer: Option<PeerId>,
@@ -44,7 +44,7 @@ impl Driver {
             request.content_topics.iter().map(|t| criterion(pubsub_topic, t)).collect();
         let mut fresh = HashSet::new();
         if request.kind == FilterKind::Subscribe {
-            // Before the answer, which the first push may overtake.
+            // Recorded before the answer, which the first push may overtake.
             let held = self.filter_subscribed.entry(peer).or_default();
             fresh = criteria.iter().filter(|c| held.insert(**c)).copied().collect();
         }
@@ -54,7 +54,7 @@ impl Driver {
             .insert(id, PendingFilter { peer, request_id, kind, criteria, fresh, reply });
     }
 
-    /// Peers that this node has subscriptions with.
+    /// The servers that have subscriptions of this node.
     pub(super) fn filter_servers(&self) -> Vec<PeerId> {
         self.filter_subscribed.keys().copied().collect()
     }
@@ -102,7 +102,7 @@ impl Driver {
             }
             Ok(())
         });
-        // A server that says 404 has forgotten, so that nothing it pushes was asked for.
+        // A server that answers 404 has forgotten the subscriptions: its pushes are not asked for.
         let unknown = matches!(outcome, Err(FilterError::Status { code: 404, .. }));
         let held = self.filter_subscribed.entry(peer).or_default();
         match kind {
@@ -129,7 +129,7 @@ impl Driver {
             })
         });
         let Some(push) = wanted else {
-            tracing::debug!(%peer, "a filter push that was not asked for, or is malformed");
+            tracing::debug!(%peer, "dropped a filter push that was malformed or not asked for");
             return AtomicCounters::add(&counters.filter_unwanted, 1);
         };
         AtomicCounters::add(&counters.filter_received, 1);
@@ -164,7 +164,7 @@ impl Driver {
         Some(encode_response(&response))
     }
 
-    /// Forgets subscribers that were silent for too long.
+    /// Removes subscribers that have been silent for too long.
     pub(super) fn expire_filter(&mut self) {
         if self.filter_server.as_mut().is_some_and(|s| s.expire(Instant::now())) {
             self.publish_filter();
@@ -179,7 +179,7 @@ impl Driver {
         self.shared.update(|v| v.filter = status);
     }
 
-    /// Hands a message that passed through relay to the own archive and to filter subscribers.
+    /// Hands a message that passed through relay to the node's own archive and filter subscribers.
     pub(super) fn deliver(&mut self, pubsub_topic: &str, hash: MessageHash, message: &WakuMessage) {
         if let Some(archive) = &self.archive {
             archive.insert(pubsub_topic, hash, message);

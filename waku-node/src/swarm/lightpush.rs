@@ -1,4 +1,4 @@
-//! Lightpush, both sides and both versions of it.
+//! Lightpush: the requests of this node and those of peers, in both versions.
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -157,8 +157,8 @@ impl Driver {
         }
     }
 
-    /// Publishes a message of somebody else, which this node's own reader is to see, too. Returns to
-    /// how many peers it went.
+    /// Relays a peer's message, and hands it to this node's event streams too. Returns the number of
+    /// peers that it went to.
     fn relay_for_peer(
         &mut self,
         pubsub_topic: String,
@@ -174,12 +174,12 @@ impl Driver {
         let peers = self.topic_peers(&pubsub_topic);
         self.publish(&pubsub_topic, hash, encoded, &message)?;
         self.shared.events.push(&NodeEvent::Message { pubsub_topic, hash, message });
-        // Relay found somebody, so there is at least one.
+        // Relay succeeded, so there is at least one peer.
         Ok(peers.max(1))
     }
 }
 
-/// What an answer means. Success that reached nobody is none.
+/// Judges an answer. Success that reached no peer counts as a failure.
 fn judge(version: LightpushVersion, request_id: &str, body: Bytes) -> Result<(), LightpushError> {
     let r = match version {
         LightpushVersion::V3 => decode_response(body),

@@ -34,12 +34,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Starts listening and waits until it is so.
+    /// Starts listening, and waits until the system confirms it.
     async fn listen(&mut self, addr: &Multiaddr) -> Result<(), NodeError> {
         let fail = |reason: String| NodeError::Listen { addr: addr.clone(), reason };
         let socket = check_listen(addr)?;
-        // libp2p sets SO_REUSEPORT, with which two nodes of one user would share a port in silence.
-        // A plain socket tells whether somebody has it.
+        // libp2p sets SO_REUSEPORT, with which two nodes of one user would silently share a port.
+        // Binding a plain socket shows whether the port is taken.
         if socket.port() != 0 {
             drop(std::net::TcpListener::bind(socket).map_err(|e| fail(e.to_string()))?);
         }

@@ -1,7 +1,7 @@
 //! What is known of each connected peer, and when it counts as connected.
 //!
-//! A peer is *ready* once it answered metadata for the right cluster and identify has ended, one
-//! way or the other. Only then is it announced, counted and asked.
+//! A peer is *ready* once its metadata has named the right cluster and identify has ended, with or
+//! without success. Only then is it announced, counted and sent requests.
 
 use std::collections::HashMap;
 
@@ -25,15 +25,15 @@ pub(super) struct Peer {
     pub(super) agent: String,
     pub(super) announced: bool,
     pub(super) waiters: Vec<ConnectReply>,
-    /// Why this node ends the connection, if it does.
+    /// The reason why this node ends the connection, if it does.
     pub(super) refused: Option<String>,
     pub(super) failed_pings: u32,
     pub(super) store_failures: u32,
-    /// Filter and lightpush requests to it that failed in a row.
+    /// How many filter and lightpush requests to it have failed in a row.
     pub(super) service_failures: u32,
-    /// Invalid relay messages.
+    /// The invalid relay messages that it may still send.
     pub(super) strikes: Bucket,
-    /// Filter and lightpush requests of it.
+    /// The filter and lightpush requests that it may still send.
     pub(super) requests: Bucket,
 }
 

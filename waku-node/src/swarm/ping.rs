@@ -34,7 +34,7 @@ impl Driver {
             Event::OutboundFailure { peer, request_id, error, .. } => {
                 (peer, request_id, Err(error))
             }
-            // Nothing is served by this side.
+            // This side serves no pings.
             _ => return,
         };
         let Some(pending) = self.pings.get_mut(&peer).filter(|p| p.request == request) else {

@@ -1,10 +1,10 @@
-//! Filter's pushes: frames that go one way, on streams that nobody answers.
+//! Filter's pushes: frames in one direction, on streams without answers.
 //!
-//! Implementations differ in how they use streams. nwaku writes all its pushes to one stream;
-//! go-waku reads one push from a stream and closes it; js-waku never closes its half. So this side
-//! reads streams to their end, and writes one push to each. A stream is kept after its push was
-//! written: closing only the own half would leave streams of js-waku behind for ever, and dropping it
-//! at once could overtake the push.
+//! Implementations use streams differently. nwaku writes all its pushes to one stream; go-waku reads
+//! one push from a stream and closes it; js-waku never closes its half. So this side reads streams to
+//! their end, and writes one push to each. It keeps a stream after the push was written: closing only
+//! its own half would leave streams to js-waku open for ever, and dropping the stream at once could
+//! overtake the push.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -31,21 +31,21 @@ use crate::codec::{read_frame_after, write_frame};
 use crate::filter::{MAX_PUSH, PUSH_PROTOCOL};
 use crate::status::{AtomicCounters, Shared};
 
-/// Streams on one connection that are being opened or written to.
+/// The most streams on one connection that are being opened or written to.
 const MAX_OPENING: usize = 16;
-/// Streams on one connection that are kept after a push was written. js-waku takes 100 at most.
+/// The most streams on one connection that are kept after a push was written. js-waku allows 100.
 const MAX_KEPT: usize = 32;
-/// Streams of a peer that are read at once; a new one displaces none.
+/// The most streams of a peer that are read at once. Beyond that, new ones are dropped.
 const MAX_READING: usize = 192;
 
-/// A frame that a peer pushed.
+/// A frame that a peer has pushed.
 #[derive(Debug)]
 pub(super) struct Pushed {
     pub(super) peer: PeerId,
     pub(super) body: Bytes,
 }
 
-/// What a connection needs to know.
+/// What every connection is told.
 #[derive(Clone)]
 struct Settings {
     timeout: Duration,
@@ -61,7 +61,7 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    /// `timeout` is for one frame; `queue_bytes` may wait on one connection.
+    /// `timeout` is the time for one frame; `queue_bytes` is how much may wait on one connection.
     pub(super) fn new(timeout: Duration, queue_bytes: usize, shared: Arc<Shared>) -> Self {
         Self {
             settings: Settings { timeout, queue_bytes, shared },
@@ -70,7 +70,7 @@ impl Behaviour {
         }
     }
 
-    /// Queues a push; says whether the peer is connected.
+    /// Queues a push; returns whether the peer is connected.
     pub(super) fn send(&mut self, peer_id: PeerId, body: Bytes) -> bool {
         let Some(connection) = self.connections.get(&peer_id).and_then(|c| c.last()) else {
             return false;
@@ -143,7 +143,7 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Pushed, Bytes>> {
-        // Whatever adds an event comes from the swarm, which polls afterwards.
+        // No waker is needed: events are added only by calls of the swarm, which polls afterwards.
         self.events.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -154,7 +154,7 @@ pub(super) struct Handler {
     /// Pushes that wait for a stream, oldest first, and their bytes.
     queue: VecDeque<Bytes>,
     queued: usize,
-    /// Streams that were asked for.
+    /// How many streams were requested and are not open yet.
     requested: usize,
     writing: FuturesUnordered<BoxFuture<'static, io::Result<Stream>>>,
     kept: VecDeque<Stream>,
@@ -171,7 +171,7 @@ impl Handler {
             AtomicCounters::add(&self.settings.shared.counters.requests_failed, 1);
             return;
         }
-        // A peer that only waits with a stream open does not keep the connection.
+        // An open stream alone does not keep an idle connection.
         stream.ignore_for_keep_alive();
         self.reading.push(frames(stream, self.settings.clone()));
     }
@@ -189,17 +189,17 @@ impl Handler {
         }));
     }
 
-    /// Lets go of kept streams that the other side is done with.
+    /// Drops kept streams that the other side has closed.
     fn poll_kept(&mut self, cx: &mut Context<'_>) {
         self.kept.retain_mut(|stream| {
-            // Bytes that come back are none of this protocol's, and end the stream as well.
+            // Bytes in this direction are not part of the protocol, and end the stream too.
             Pin::new(stream).poll_read(cx, &mut [0]).is_pending()
         });
     }
 }
 
-/// The frames of a stream, until it ends or breaks the rules. A frame that has begun must be
-/// complete in time; between frames the stream may rest.
+/// The frames of a stream, until it ends or breaks the protocol. A frame that has begun must be
+/// complete within the time-out; between frames the stream may rest.
 fn frames(stream: Stream, settings: Settings) -> BoxStream<'static, Bytes> {
     let frames = futures::stream::unfold((stream, settings), |(mut stream, settings)| async move {
         let mut first = [0u8; 1];
@@ -252,7 +252,7 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::DialUpgradeError(error) => {
                 self.requested = self.requested.saturating_sub(1);
                 tracing::debug!(error = %error.error, "no stream for a filter push");
-                // One stream, one push; the others have streams of their own to fail with.
+                // Each push has its own stream, so this failure costs one push.
                 if let Some(body) = self.queue.pop_front() {
                     self.queued -= body.len();
                     self.count_failed(1);

@@ -1,4 +1,4 @@
-//! Static peers: who is to be connected, and when to try again.
+//! Static peers: which are connected, and when to dial the others again.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Statics {
         Self { entries: peers.into_iter().map(entry).collect(), config }
     }
 
-    /// What became of each, for those who look at the node.
+    /// The state of each, for the node's status.
     pub(super) fn status(&self) -> Vec<StaticPeerStatus> {
         let status = |e: &Static| StaticPeerStatus {
             address: e.transport.clone(),
@@ -68,8 +68,8 @@ impl Statics {
         self.entries.iter().filter_map(Static::due).min()
     }
 
-    /// An entry whose attempt is due. The caller reports what came of it with `on_dialling`,
-    /// `on_connected` or `on_failure`, or it stays due.
+    /// An entry whose attempt is due. It stays due until the caller reports the outcome with
+    /// `on_dialling`, `on_connected` or `on_failure`.
     pub(super) fn take_due(&self, now: Instant) -> Option<(usize, &Static)> {
         self.entries.iter().enumerate().find(|(_, e)| e.due().is_some_and(|due| due <= now))
     }
@@ -78,7 +78,7 @@ impl Statics {
         self.entries[index].state = State::Dialling(connection);
     }
 
-    /// The entry's peer is connected, by whatever connection.
+    /// The entry's peer is connected, by this attempt or otherwise.
     pub(super) fn on_connected(&mut self, index: usize, peer: PeerId, now: Instant) {
         self.entries[index].state = State::Connected { peer, since: now };
     }
@@ -98,7 +98,8 @@ impl Statics {
         }
     }
 
-    /// A dial failed. Says whether it was one of these, and after how long it is repeated.
+    /// A dial failed. If it was to a static peer, returns its address and the time until the next
+    /// attempt.
     pub(super) fn on_dial_error(
         &mut self,
         connection: ConnectionId,
@@ -120,7 +121,7 @@ impl Statics {
             if let State::Connected { peer, since } = e.state
                 && peer == gone
             {
-                // A peer that hangs up at once is like one that does not answer.
+                // A peer that hangs up at once is treated like one that does not answer.
                 if now.saturating_duration_since(since) >= backoff(&self.config, e.failures) {
                     e.failures = 0;
                 }
@@ -153,7 +154,7 @@ fn backoff(config: &ReconnectConfig, failures: u32) -> Duration {
     config.min.saturating_mul(factor).min(config.max)
 }
 
-/// Between half of a duration and all of it, so that nodes do not return in step.
+/// A random time between half of a duration and all of it, so that nodes do not return in step.
 fn jittered(d: Duration) -> Duration {
     let fraction = (random::number() >> 11) as f64 / (1u64 << 53) as f64;
     d.mul_f64(0.5 + fraction / 2.0)

@@ -35,7 +35,7 @@ impl Driver {
                     limit: MAX_MESSAGE_SIZE,
                 });
             }
-            // The others are about signing and compression, which are not in use.
+            // The remaining errors are about signing and compression, which are not used.
             Err(_) => return Err(PublishError::Overloaded),
         }
         AtomicCounters::add(&self.shared.counters.relay_published, 1);
@@ -116,7 +116,7 @@ impl Driver {
         let data = Bytes::from(raw.data);
         let message = match WakuMessage::decode(data.clone()) {
             Ok(message) => message,
-            // Whoever passed it on may be honest: other implementations ask less of a message.
+            // The sender may be honest: other implementations demand less of a message.
             Err(error) if relayed_by_others(data) => {
                 tracing::debug!(peer = %source, %error, "relay message ignored");
                 AtomicCounters::add(&self.shared.counters.relay_ignored, 1);
@@ -142,8 +142,8 @@ impl Driver {
         relay.map_or(0, |r| r.all_peers().filter(|(_, topics)| topics.contains(&&hash)).count())
     }
 
-    /// Compares the mesh with what was last seen of it, and tells about changes. One peer may have
-    /// taken the place of another, so it is not enough to count.
+    /// Compares the mesh with its last known state, and reports changes. Counting is not enough, because
+    /// one peer may have taken the place of another.
     pub(super) fn look_at_mesh(&mut self) {
         let Some(relay) = self.swarm.behaviour().relay.as_ref() else {
             return;
@@ -179,7 +179,7 @@ impl Driver {
             .collect();
         self.mesh = mesh;
         self.shared.update(|v| v.topics = now);
-        // Whoever is told of the change finds it in the list of peers.
+        // The list comes before the events, so that a reader of an event finds the change in it.
         self.publish_peers();
         for topic in changed {
             self.shared.events.push(&NodeEvent::MeshChanged {

@@ -10,10 +10,10 @@ use crate::filter::{Criterion, FilterError, FilterKind};
 use crate::lightpush::LightpushError;
 use crate::ping::PingError;
 
-/// Requests of this node that may be under way at once, of each protocol.
+/// The most requests of this node that are under way at once, for each protocol.
 pub(super) const MAX_REQUESTS: usize = 256;
 
-/// Why the swarm has no answer.
+/// The reason that the swarm gives for a missing answer.
 pub(super) fn request_error(error: OutboundFailure) -> RequestError {
     match error {
         OutboundFailure::Timeout => RequestError::Timeout,
@@ -28,7 +28,7 @@ pub(super) struct PendingFilter {
     pub(super) request_id: String,
     pub(super) kind: FilterKind,
     pub(super) criteria: HashSet<Criterion>,
-    /// Those that no earlier request asked for: taken back if the server refuses.
+    /// Those that no earlier request named. They are taken back if the server refuses.
     pub(super) fresh: HashSet<Criterion>,
     pub(super) reply: FilterReply,
 }

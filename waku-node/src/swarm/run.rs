@@ -1,4 +1,4 @@
-//! The loop of the network task: commands, events of the swarm, and what is due by the clock.
+//! The loop of the network task: commands, events of the swarm, and what the clock makes due.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::store::ArchiveWorker;
 const MESH_TICK: Duration = Duration::from_millis(200);
 
 impl Driver {
-    /// Runs until a handle says `Shutdown`, or all handles are gone.
+    /// Runs until a handle sends `Shutdown`, or all handles are gone.
     pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(MESH_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

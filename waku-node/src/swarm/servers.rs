@@ -29,8 +29,8 @@ impl Driver {
     }
 }
 
-/// The ready peer to ask for history: one that failed least, the same one each time, so that a
-/// query's pages come from one Store.
+/// The ready peer to ask for history: the one with the fewest failures, and the same one each time, so
+/// that all pages of a query come from one Store.
 pub(super) fn store_peer(peers: &HashMap<PeerId, Peer>) -> Option<PeerId> {
     peers
         .iter()
@@ -39,7 +39,8 @@ pub(super) fn store_peer(peers: &HashMap<PeerId, Peer>) -> Option<PeerId> {
         .map(|(id, _)| *id)
 }
 
-/// The ready peer to ask for filter or lightpush: one that failed least, the same one each time.
+/// The ready peer to ask for filter or lightpush: the one with the fewest failures, and the same one
+/// each time.
 pub(super) fn service_peer(
     peers: &HashMap<PeerId, Peer>,
     offers: impl Fn(&Peer) -> bool,

@@ -1,4 +1,4 @@
-//! Store, both sides of it.
+//! Store: the queries of this node and those of peers.
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -98,7 +98,7 @@ impl Driver {
 
     fn send_store_answer(&mut self, Answer { id, channel, body }: Answer) {
         let size = body.len();
-        // An error means that the peer is gone, and there will be no event about this answer.
+        // An error means that the peer is gone; no event about this answer will follow.
         if self.swarm.behaviour_mut().store.send_response(channel, body).is_ok() {
             self.store_server.on_writing(id, size);
         }

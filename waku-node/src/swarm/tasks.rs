@@ -11,20 +11,20 @@ use tokio::task::JoinSet;
 pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
-    /// What the swarm spawns its tasks with. Used on the node's runtime only.
+    /// The function with which the swarm spawns its tasks. It must run on the node's runtime.
     pub(super) fn executor(
         &self,
     ) -> impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + 'static {
         let tasks = self.0.clone();
         move |task| {
             let mut set = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that ended are forgotten, or the set would only grow.
+            // Tasks that have ended are removed, or the set would only grow.
             while set.try_join_next().is_some() {}
             set.spawn(task);
         }
     }
 
-    /// Ends what still runs, and waits for it.
+    /// Ends the tasks that still run, and waits for them.
     pub(super) async fn end(self) {
         let mut set = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         set.shutdown().await;

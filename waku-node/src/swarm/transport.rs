@@ -1,8 +1,8 @@
-//! TCP, plain or below websocket, with noise, yamux and mplex, read no faster than the limits allow.
+//! TCP, plain or under websocket, with noise, yamux and mplex, read no faster than the limits allow.
 //!
-//! The limit sits below encryption and websocket, so it covers everything that peers send: handshakes, control
-//! messages, duplicates and garbage. A peer that is too fast is not read for a while; TCP passes
-//! that on to it, and nothing is lost.
+//! The limit applies below encryption and websocket, so it covers all that peers send: handshakes,
+//! control messages, duplicates and garbage. A peer that sends too fast is not read for a while; TCP
+//! makes it wait, and nothing is lost.
 
 use std::io;
 use std::pin::Pin;
@@ -23,11 +23,11 @@ use crate::budget::Bucket;
 use crate::config::Limits;
 use crate::status::{AtomicCounters, Shared};
 
-/// Streams on one connection.
+/// The most streams on one connection.
 const MAX_STREAMS: usize = 256;
-/// Largest websocket frame that is read. What is above splits its writes into less.
+/// Largest websocket frame that is read, in bytes. The layers above never write a larger one.
 const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
-/// A throttled connection waits until it may read this much, rather than byte by byte.
+/// A throttled connection waits until it may read this many bytes, rather than read byte by byte.
 const QUANTUM: u64 = 16 * 1024;
 
 /// Builds the transport. Without a usable resolver configuration only IP addresses can be dialled.
@@ -67,7 +67,7 @@ pub(super) fn build(
     yamux.set_max_num_streams(MAX_STREAMS);
     let mut mplex = mplex::Config::new();
     mplex.set_max_num_streams(MAX_STREAMS);
-    // A full buffer of one stream must hold up the connection, not end it: nothing may get lost.
+    // A full buffer of one stream must hold up the connection, not end it, so that nothing is lost.
     mplex.set_max_buffer_behaviour(mplex::MaxBufferBehaviour::Block);
     Ok(websocket
         .or_transport(throttled())
@@ -78,7 +78,7 @@ pub(super) fn build(
         .boxed())
 }
 
-/// A stream that is read within two budgets: its own, and one that all share.
+/// A stream that is read within two budgets: its own, and one that all streams share.
 struct Throttled<S> {
     stream: S,
     own: Bucket,
@@ -88,7 +88,7 @@ struct Throttled<S> {
 }
 
 impl<S> Throttled<S> {
-    /// How much may be read now, at least one byte; or not before the pause is over.
+    /// How many bytes may be read now; pending while the stream has to wait.
     fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         loop {
             if let Some(pause) = &mut self.pause {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use waku_chat::NetworkParams;
-use waku_node::{FilterConfig, Limits, Multiaddr, NodeConfig, NodeKey, StoreConfig};
+use waku_node::{FilterConfig, KeyFile, Limits, Multiaddr, NodeConfig, NodeKey, StoreConfig};
 
 use super::value::{Choice, LogFormat, Name, Size, Span};
 use crate::error::{CliError, file};
@@ -202,6 +202,8 @@ impl Effective {
             listen: self.listen.clone(),
             announce: self.announce.clone(),
             key,
+            // The key is read by the option `key`, whose default is a new identity at each start.
+            key_file: KeyFile::Nowhere,
             cluster_id: self.cluster,
             shards: self.shards.clone(),
             static_peers: self.peers.clone(),

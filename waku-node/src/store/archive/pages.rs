@@ -83,7 +83,7 @@ impl Archive {
                 .prepare_cached("SELECT time FROM message WHERE hash = ?")?
                 .query_row([cursor.0.as_slice()], |r| r.get(0))
                 .optional()?;
-            let time = time.ok_or(QueryError::Bad("the cursor is no message of this Store"))?;
+            let time = time.ok_or(QueryError::Bad("the cursor is not a message of this Store"))?;
             conditions.push(format!("(time, hash) {after} (?, ?)"));
             values.push(time.into());
             values.push(Value::Blob(cursor.0.to_vec()));
