@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use waku_transport::{
-    Event, HistoryError, HistoryQuery, Inbound, Message, MessageHash, PublishError, Transport,
+    Event, HistoryError, HistoryQuery, Message, MessageHash, PublishError, ReceivedMessage,
+    Transport,
 };
 
 use crate::worker::{Driven, Envelope, NetworkInput, Progress, Request, now};
@@ -306,8 +307,8 @@ impl<D: Driven> Driver<D> {
     }
 }
 
-impl From<Inbound> for Envelope {
-    fn from(message: Inbound) -> Self {
+impl From<ReceivedMessage> for Envelope {
+    fn from(message: ReceivedMessage) -> Self {
         Self {
             topic: message.content_topic,
             payload: message.payload,

@@ -1,7 +1,13 @@
 //! How bytes are written: as base64, as lists of numbers, or, if they are a hash, as hex digits.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
 use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// Reads base64, with or without padding.
 pub(crate) fn from_base64(text: &str) -> Option<Bytes> {
@@ -14,8 +20,8 @@ pub(crate) fn to_hex(hash: &[u8; 32]) -> String {
     format!("0x{}", HEXLOWER.encode(hash))
 }
 
-/// Reads 64 hex digits, with or without `0x` in front.
-pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
+/// Reads a message hash: 64 hex digits, with or without `0x` in front.
+pub fn from_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
 }
@@ -39,6 +45,74 @@ pub(crate) mod base64 {
             to.collect_str(&BASE64.encode_display(bytes.as_deref().unwrap_or_default()))
         }
     }
+
+    /// Bytes that are read from base64 where the text lies, without a copy of it. Null is empty.
+    #[derive(Default)]
+    pub(crate) struct Base64(pub(crate) Bytes);
+
+    impl<'de> Deserialize<'de> for Base64 {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            struct Text;
+
+            impl Visitor<'_> for Text {
+                type Value = Base64;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("bytes in base64")
+                }
+
+                fn visit_str<E: Error>(self, text: &str) -> Result<Base64, E> {
+                    from_base64(text)
+                        .map(Base64)
+                        .ok_or_else(|| E::custom("incorrect base64 string"))
+                }
+
+                fn visit_unit<E: Error>(self) -> Result<Base64, E> {
+                    Ok(Base64::default())
+                }
+            }
+
+            from.deserialize_any(Text)
+        }
+    }
+}
+
+/// A whole number, as a number or in a string, as libwaku takes them both. Null is 0.
+#[derive(Default)]
+pub(crate) struct Number<T>(pub(crate) T);
+
+impl<'de, T: FromStr + TryFrom<i64> + Default> Deserialize<'de> for Number<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Whole<T>(PhantomData<T>);
+
+        impl<T: FromStr + TryFrom<i64> + Default> Visitor<'_> for Whole<T> {
+            type Value = Number<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, as a number or in a string")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Number<T>, E> {
+                T::try_from(number).map(Number).map_err(|_| E::custom("a number out of range"))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Number<T>, E> {
+                let number =
+                    i64::try_from(number).map_err(|_| E::custom("a number out of range"))?;
+                self.visit_i64(number)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Number<T>, E> {
+                text.parse().map(Number).map_err(|_| E::custom("not a whole number"))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Number<T>, E> {
+                Ok(Number::default())
+            }
+        }
+
+        from.deserialize_any(Whole(PhantomData))
+    }
 }
 
 /// Bytes as a list of numbers, for `serde(with)`.
@@ -58,7 +132,6 @@ pub(crate) mod numbers {
 /// A hash as hex digits, for `serde(with)`.
 pub(crate) mod hash {
     use super::*;
-    use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(hash: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {

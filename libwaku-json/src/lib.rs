@@ -15,6 +15,7 @@ mod object;
 mod peers;
 mod store;
 
+pub use encoding::from_hex;
 pub use event::{Event, PeerEvent, TopicHealth};
 pub use message::{Message, MessageError};
 pub use object::{MAX_JSON, ObjectError, object};

@@ -1,11 +1,11 @@
 //! A Waku message, as hosts write it to be published, and as events carry it.
 
 use bytes::Bytes;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::encoding::{base64, from_base64};
+use crate::encoding::base64::Base64;
+use crate::encoding::{Number, base64, from_base64};
 use crate::object::{flag, number, object, string};
 
 /// A message of `14/WAKU2-MESSAGE`. Its bytes are base64.
@@ -92,8 +92,41 @@ impl Message {
 }
 
 impl<'de> Deserialize<'de> for Message {
+    /// As lenient as [`Message::from_json`]. The payload is decoded where its text lies, without a
+    /// copy of the text: this is how messages come in as events.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::from_object(Map::deserialize(from)?).map_err(D::Error::custom)
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            payload: Base64,
+            #[serde(deserialize_with = "text_or_null")]
+            content_topic: String,
+            #[serde(default)]
+            version: Number<u32>,
+            #[serde(default)]
+            timestamp: Number<i64>,
+            #[serde(default)]
+            ephemeral: Option<bool>,
+            #[serde(default)]
+            meta: Base64,
+            #[serde(default)]
+            proof: Base64,
+        }
+
+        fn text_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+            Option::deserialize(from).map(Option::unwrap_or_default)
+        }
+
+        let raw = Raw::deserialize(from)?;
+        Ok(Self {
+            payload: raw.payload.0,
+            content_topic: raw.content_topic,
+            version: raw.version.0,
+            timestamp: raw.timestamp.0,
+            ephemeral: raw.ephemeral.unwrap_or_default(),
+            meta: Some(raw.meta.0).filter(|meta| !meta.is_empty()),
+            proof: Some(raw.proof.0).filter(|proof| !proof.is_empty()),
+        })
     }
 }
 
@@ -132,6 +165,29 @@ mod tests {
         let message = Message::from_json(json).expect("a message");
         assert_eq!((&message.payload[..], message.version, message.timestamp), (&[0][..], 1, -5));
         assert_eq!((message.ephemeral, message.meta, message.proof), (false, None, None));
+    }
+
+    /// As a host's text is read, and as a part of an event is.
+    #[test]
+    fn both_ways_of_reading_agree() {
+        for json in [
+            r#"{"payload":"AA","contentTopic":"c","version":"1","timestamp":"-5","meta":null}"#,
+            r#"{"payload":"AA==","contentTopic":"a\"b","version":7,"timestamp":9,"ephemeral":true,"meta":"bQ==","proof":"","news":[]}"#,
+            r#"{"payload":null,"contentTopic":null,"ephemeral":null,"timestamp":null}"#,
+            r#"{"contentTopic":"c"}"#,
+            r#"{"payload":"AA"}"#,
+            r#"{"payload":"?","contentTopic":"c"}"#,
+            r#"{"payload":7,"contentTopic":"c"}"#,
+            r#"{"payload":"","contentTopic":"c","version":-1}"#,
+            r#"{"payload":"","contentTopic":"c","version":4294967296}"#,
+            r#"{"payload":"","contentTopic":"c","timestamp":9223372036854775808}"#,
+            r#"{"payload":"","contentTopic":"c","timestamp":1.5}"#,
+            r#"{"payload":"","contentTopic":"c","ephemeral":"yes"}"#,
+            "[]",
+        ] {
+            let part = serde_json::from_str::<Message>(json);
+            assert_eq!(part.ok(), Message::from_json(json).ok(), "{json}");
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! Every stream has its own queue, bounded in events and in bytes. Pushing never waits: a reader that
 //! falls behind loses the oldest events and is told how many.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
+use bounded_queue::{Item, Limits, Next, Readers, Receiver};
 use futures::{Stream, StreamExt};
 use libp2p::PeerId;
 
@@ -63,8 +63,10 @@ pub enum NodeEvent {
     Lagged(u64),
 }
 
-impl NodeEvent {
-    /// What the event costs in memory, roughly.
+impl Item for NodeEvent {
+    /// How many events were lost.
+    type Lost = u64;
+
     fn weight(&self) -> usize {
         const BASE: usize = 128;
         match self {
@@ -81,20 +83,15 @@ impl NodeEvent {
             _ => BASE,
         }
     }
-}
 
-#[derive(Default)]
-struct Queue {
-    events: VecDeque<NodeEvent>,
-    bytes: usize,
-    missed: u64,
-    closed: bool,
-    waker: Option<Waker>,
+    fn give_way(&self, lost: &mut u64) {
+        *lost += 1;
+    }
 }
 
 /// A stream of [`NodeEvent`]s, from the moment it was asked for until the node stops.
 pub struct EventStream {
-    queue: Arc<Mutex<Queue>>,
+    queue: Receiver<NodeEvent>,
 }
 
 impl EventStream {
@@ -107,95 +104,43 @@ impl EventStream {
 impl Stream for EventStream {
     type Item = NodeEvent;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
-        let mut q = lock(&self.queue);
-        if q.missed > 0 {
-            return Poll::Ready(Some(NodeEvent::Lagged(std::mem::take(&mut q.missed))));
-        }
-        if let Some(event) = q.events.pop_front() {
-            q.bytes -= event.weight();
-            return Poll::Ready(Some(event));
-        }
-        if q.closed {
-            return Poll::Ready(None);
-        }
-        q.waker = Some(cx.waker().clone());
-        Poll::Pending
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        let next = ready!(Pin::new(&mut self.queue).poll_next(cx));
+        Poll::Ready(next.map(|next| match next {
+            Next::Lost(count) => NodeEvent::Lagged(count),
+            Next::Item(event) => event,
+        }))
     }
 }
 
 /// Hands each event to all subscribers.
 pub(crate) struct EventHub {
-    max_len: usize,
-    max_bytes: usize,
-    state: Mutex<HubState>,
-}
-
-#[derive(Default)]
-struct HubState {
-    subscribers: Vec<Weak<Mutex<Queue>>>,
-    closed: bool,
+    readers: Mutex<Readers<NodeEvent>>,
 }
 
 impl EventHub {
     pub(crate) fn new(max_len: usize, max_bytes: usize) -> Self {
-        Self { max_len: max_len.max(1), max_bytes, state: Mutex::default() }
+        let limits = Limits { len: max_len, bytes: max_bytes };
+        Self { readers: Mutex::new(Readers::new(limits)) }
     }
 
     pub(crate) fn subscribe(&self) -> EventStream {
-        let mut state = lock(&self.state);
-        let queue = Arc::new(Mutex::new(Queue { closed: state.closed, ..Queue::default() }));
-        state.subscribers.retain(|s| s.strong_count() > 0);
-        state.subscribers.push(Arc::downgrade(&queue));
-        EventStream { queue }
+        EventStream { queue: self.lock().subscribe(None) }
     }
 
     pub(crate) fn push(&self, event: &NodeEvent) {
-        let weight = event.weight();
-        lock(&self.state).subscribers.retain(|subscriber| {
-            let Some(queue) = subscriber.upgrade() else {
-                return false;
-            };
-            let mut q = lock(&queue);
-            q.events.push_back(event.clone());
-            q.bytes += weight;
-            // The newest event stays whatever its size, so that a reader always makes progress.
-            while q.events.len() > 1 && (q.events.len() > self.max_len || q.bytes > self.max_bytes)
-            {
-                if let Some(old) = q.events.pop_front() {
-                    q.bytes -= old.weight();
-                    q.missed += 1;
-                }
-            }
-            wake(q);
-            true
-        });
+        self.lock().push(event);
     }
 
     /// Ends all streams, each after the events that it still holds.
     pub(crate) fn close(&self) {
-        let mut state = lock(&self.state);
-        state.closed = true;
-        for queue in state.subscribers.drain(..).filter_map(|s| s.upgrade()) {
-            let mut q = lock(&queue);
-            q.closed = true;
-            wake(q);
-        }
+        self.lock().close();
     }
-}
 
-/// Wakes the reader, outside of the lock.
-fn wake(mut q: MutexGuard<'_, Queue>) {
-    let waker = q.waker.take();
-    drop(q);
-    if let Some(waker) = waker {
-        waker.wake();
+    /// A panic elsewhere leaves the readers consistent, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, Readers<NodeEvent>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A panic elsewhere leaves these queues consistent, so a poisoned lock is still good.
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
-    m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -235,6 +180,5 @@ mod tests {
         assert_eq!(events.recv().await, Some(NodeEvent::Lagged(8)));
         assert_eq!(events.recv().await, Some(message(8)));
         assert_eq!(events.recv().await, Some(message(9)));
-        assert_eq!(lock(&events.queue).bytes, 0);
     }
 }

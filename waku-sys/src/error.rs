@@ -1,78 +1,78 @@
-//! What can go wrong: while loading, with a node, with what it said.
+//! Errors of loading the library, of making a node, and of calling one.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why there is no library.
+/// Why no library was loaded.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// No library could be loaded from any of the places where one was looked for.
-    #[error("libwaku was not found; looked at {}", .looked.join("; "))]
+    /// No library could be loaded from any of the places that were tried.
+    #[error("libwaku was not found; tried {}", .looked.join("; "))]
     NotFound {
-        /// Each place, and what the system said to it.
+        /// Each place, with the system's error.
         looked: Vec<String>,
     },
-    /// A library is there, and is not a libwaku, or not of a version that fits.
-    #[error("{place} has no {}", .missing.join(", "))]
+    /// A library was loaded that is not libwaku, or not of a version that fits.
+    #[error("{place} does not have {}", .missing.join(", "))]
     MissingSymbols {
-        /// Where the library came from.
+        /// Where the library was loaded from.
         place: String,
-        /// All functions that are missing.
+        /// Names of all the functions that it lacks.
         missing: Vec<&'static str>,
     },
-    /// The environment names a library by a path that cannot be one.
+    /// The environment variable that names the library is set to an empty path.
     #[error("{variable} is empty")]
     EmptyVariable {
-        /// Name of the environment variable.
+        /// Name of the variable.
         variable: &'static str,
     },
-    /// A path that is no file; the system would look elsewhere for it.
+    /// There is no file at the path that was given.
     #[error("there is no library at {}", .0.display())]
     NoSuchFile(PathBuf),
 }
 
-/// Why a configuration is not one that a node may be made of.
+/// Why no node may be made from a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("invalid configuration: {0}")]
 pub struct ConfigError(pub(crate) &'static str);
 
-/// Why there is no node.
+/// Why no node was made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NewNodeError {
-    /// The configuration was not even handed to the library.
+    /// The configuration was refused here, before the library was called.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The library did not make a node of it. It has been destroyed again.
+    /// The library refused the configuration. Nothing is left of the node.
     #[error("libwaku made no node: {0}")]
     Refused(String),
-    /// The library said nothing for too long. What there was has been destroyed.
+    /// The library did not answer in time. Nothing is left of the node.
     #[error("libwaku did not make a node in time")]
     Timeout,
 }
 
-/// Why a call to a node has no answer.
+/// Why a call to a node failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CallError {
-    /// An argument that may not be handed to the library; it was not called.
+    /// An argument was refused here, before the library was called.
     #[error("invalid argument: {0}")]
     Invalid(&'static str),
-    /// The node answered with an error. The words are the library's and partly those of remote
-    /// peers: cut to 500 characters, without control characters.
+    /// The node answered with an error. The text is the library's and in part that of remote peers:
+    /// it is cut to 500 characters, and control characters are replaced.
     #[error("libwaku: {0}")]
     Failed(String),
-    /// The node did not answer in time. What was asked for may happen or not.
+    /// The node did not answer in time. The call may have taken effect or not.
     #[error("libwaku did not answer in time")]
     Timeout,
-    /// The node was destroyed, or detached from, before the call or during it.
-    #[error("the node was destroyed, or detached from")]
+    /// The node was destroyed or detached, before the call or during it.
+    #[error("the node was destroyed or detached")]
     Destroyed,
-    /// The answer is not what this version of the library answers.
-    #[error("libwaku answered nonsense: {0}")]
+    /// The answer is not in the form that this version of the library uses.
+    #[error("libwaku gave an answer that cannot be read: {0}")]
     Malformed(&'static str),
 }
 
-/// Makes words that others have written safe to show.
+/// Makes a text from outside safe to show.
 pub(crate) fn clean(text: &[u8]) -> String {
     const MAX_CHARS: usize = 500;
     let text = &text[..text.len().min(MAX_CHARS * 4)];

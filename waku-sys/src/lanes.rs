@@ -1,25 +1,25 @@
 //! The two threads that call the library.
 //!
-//! libwaku keeps something for each thread that ever calls it, and cannot publish much from the
-//! thread that made the node. So one thread of the process lives nodes' lives, another one carries
-//! their traffic, and there is no third.
+//! libwaku leaks memory for each thread that ever calls it, and crashes after large publishes from
+//! the thread that made the node. So one thread of the process makes, starts, stops and destroys all
+//! nodes, another one carries their traffic, and there is no third.
 //!
-//! Nodes share them: one that is stuck keeps the others waiting. That is the price of two threads
-//! rather than two for each node, each of which would be leaked.
+//! All nodes share the two threads, so a node that is stuck holds up the others. The alternative, two
+//! threads for each node, would leak each of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
 
-/// What a thread has to do. It may wait, for the library only.
+/// A job for a thread. It may block, but only for the library.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-/// Which of the threads.
+/// Names one of the two threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// New, start, subscribe, stop, destroy.
+    /// New, start, subscribe, stop, destroy: one at a time in the whole process.
     Life,
-    /// Publish, query, and whatever else.
+    /// Publish, query, and all other calls.
     Traffic,
 }
 
@@ -30,7 +30,7 @@ fn spawn(name: &str) -> Option<Sender<Job>> {
     let (sender, jobs) = channel::<Job>();
     let run = move || {
         for job in jobs {
-            // Others depend on this thread.
+            // Other nodes depend on this thread.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a call to libwaku panicked");
             }
@@ -39,15 +39,15 @@ fn spawn(name: &str) -> Option<Sender<Job>> {
     match std::thread::Builder::new().name(name.to_owned()).spawn(run) {
         Ok(_) => Some(sender),
         Err(error) => {
-            tracing::error!(%error, name, "no thread to call libwaku from");
+            tracing::error!(%error, name, "the system started no thread to call libwaku from");
             None
         }
     }
 }
 
-/// Has a thread do something, after what was submitted to it before; false if there is none.
+/// Has a thread run a job after those that were submitted before; false if there is no such thread.
 ///
-/// The queues have no bound of their own: whoever submits sees to that.
+/// The queue has no bound of its own: callers bound what they submit.
 pub(crate) fn submit(lane: Lane, job: Job) -> bool {
     let sender = match lane {
         Lane::Life => &*LIFE,

@@ -1,20 +1,21 @@
 //! libwaku from Rust.
 //!
-//! Two layers: [`Symbols`], the 42 functions of `vendor/libwaku.h` as a [`Library`] has them, typed
-//! by bindgen and resolved at run time; and [`Node`], which is safe to use. What the library leaves
-//! to the care of its callers is taken care of there:
+//! There are two layers. [`Symbols`] are the 42 functions of `vendor/libwaku.h`, typed by bindgen and
+//! resolved at run time in a [`Library`]. [`Node`] is safe to use, and does what the library leaves to
+//! its callers:
 //!
-//! - no call with a context that does not live, none from a callback, none before all functions
-//!   were found;
-//! - each call has a time-out, whether or not the library ever answers, and an answer that comes
-//!   after it, or twice, is dropped;
-//! - arguments are checked and JSON is made by serde, so that nothing is handed over that is known
-//!   to end the process; a configuration that the library does not accept is never started;
-//! - all calls of the process come from two threads that live as long as it does;
-//! - callbacks copy and return, and nothing unwinds out of them.
+//! - No call is made with a context that does not live, from a callback, or before all functions
+//!   were found.
+//! - Each call has a time-out, whether or not the library ever answers. An answer that comes too late
+//!   or a second time is dropped.
+//! - Arguments are checked and JSON is written by serde, so that the library is given nothing that is
+//!   known to abort the process. A node whose configuration the library refused is never started.
+//! - All calls of the process come from two threads that live as long as the process. Nodes are made,
+//!   started, stopped and destroyed one at a time.
+//! - Callbacks copy and return, and no panic unwinds out of them.
 //!
 //! A node is one of our own ([`Node::new`]), or one that a host has in the same process already
-//! ([`Node::attach`]): that one is only called, and its owner hands its events on.
+//! ([`Node::attach`]). A host's node is only called, and the host hands its events on.
 //!
 //! Written against libwaku v0.37.1.
 //!
@@ -59,12 +60,18 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use bounded_queue::Limits;
+pub use libwaku_json::{
+    ConnectedPeers, Message as WakuMessage, PeerInfo, StoreAnswer, StoreQuery, StoredMessage,
+    TopicHealth,
+};
+
 pub use bindings::{RET_ERR, RET_MISSING_CALLBACK, RET_OK, WakuCallBack};
 pub use config::{LogLevel, Nat, NodeConfig, NodeKey, Retention, StoreConfig};
 pub use error::{CallError, ConfigError, LoadError, NewNodeError};
-pub use event::{EventQueueLimits, Events, NodeEvent, TopicHealth};
+pub use event::{Events, NodeEvent};
 pub use library::{LIBRARY_VARIABLE, Library, Source};
-pub use message::{MAX_MESSAGE_BYTES, WakuMessage};
-pub use node::{EventInlet, Node, NodeOptions, PeerInfo};
-pub use store::{MAX_PAGE, StoreAnswer, StoreQuery, StoredMessage};
+pub use message::MAX_MESSAGE_BYTES;
+pub use node::{EventInlet, Node, NodeOptions};
+pub use store::MAX_PAGE;
 pub use symbols::Symbols;

@@ -16,24 +16,24 @@ pub const LIBRARY_VARIABLE: &str = "LIBWAKU_PATH";
 /// Where to look for the library.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// What [`LIBRARY_VARIABLE`] names if it is set, and then nothing else; the running process if
-    /// it has libwaku already; the system's library path.
+    /// The file that [`LIBRARY_VARIABLE`] names, if it is set. Otherwise the running process, if it
+    /// has libwaku already, and then the system's library path.
     #[default]
     Anywhere,
     /// The file at this path.
     Path(PathBuf),
-    /// What [`LIBRARY_VARIABLE`] names.
+    /// The file that [`LIBRARY_VARIABLE`] names.
     Environment,
     /// The system's library path, by the library's usual name.
     System,
-    /// What is loaded into the running process already, by a host that uses it itself.
+    /// The libwaku that a host has loaded into the running process already.
     Process,
 }
 
-/// A loaded libwaku, all functions of it found. Cheap to clone.
+/// A loaded libwaku with all its functions found. Cheap to clone.
 ///
-/// It stays loaded until the process ends: it has threads and a runtime of its own, which nothing
-/// ends.
+/// It stays loaded until the process ends, because nothing ends the threads and the runtime that it
+/// has of its own.
 #[derive(Clone)]
 pub struct Library {
     inner: Arc<Inner>,
@@ -48,12 +48,12 @@ struct Inner {
 impl Library {
     /// Loads the library. None of its functions is called.
     ///
-    /// Loading a library runs its initialisers, with all rights of this process: a path must come
-    /// from whoever runs the program, not from the network.
+    /// Loading a library runs its initialisers with all rights of this process, so the path must come
+    /// from the user who runs the program, never from the network.
     ///
     /// # Errors
     ///
-    /// [`LoadError`], which names what is missing and where it was looked for.
+    /// [`LoadError`], which names the places that were tried and the functions that are missing.
     pub fn load(source: &Source) -> Result<Self, LoadError> {
         match source {
             Source::Path(path) => Self::from_path(path),
@@ -94,18 +94,18 @@ impl Library {
         }
     }
 
-    /// The functions of the library, for what [`Node`](crate::Node) does not cover. Calling them is
-    /// unsafe; the header says what to mind.
+    /// The functions of the library, for uses that [`Node`](crate::Node) does not cover. Calling them
+    /// is unsafe; the header states their contracts.
     pub fn symbols(&self) -> &Symbols {
         &self.inner.symbols
     }
 
-    /// Where it was loaded from.
+    /// The path that it was loaded from, or a description of the place.
     pub fn place(&self) -> &str {
         &self.inner.place
     }
 
-    /// The library whose functions these are.
+    /// A library of the given functions.
     #[cfg(test)]
     pub(crate) fn of(symbols: Symbols) -> Self {
         Self { inner: Arc::new(Inner { symbols, place: "a test".to_owned(), _library: None }) }
@@ -121,7 +121,7 @@ impl Library {
     }
 
     fn from_path(path: &Path) -> Result<Self, LoadError> {
-        // Without a slash in it, the loader would take it for a name and look elsewhere.
+        // The loader would take a path without a slash for a name, and search elsewhere.
         let file = path.canonicalize().ok().filter(|file| file.is_file());
         let file = file.ok_or_else(|| LoadError::NoSuchFile(path.to_owned()))?;
         Self::open(file.as_os_str()).map_err(|e| not_found(&file, &e))?
@@ -134,7 +134,7 @@ impl Library {
 
     /// The outer result is about the library, the inner one about its functions.
     fn open(name: &OsStr) -> Result<Result<Self, LoadError>, libloading::Error> {
-        // SAFETY: runs the initialisers of a library that the user named; `load` says so.
+        // SAFETY: this runs the initialisers of a library that the user named, as `load` says.
         let library = unsafe { libloading::Library::new(name) }?;
         Ok(Self::resolve(library, name.display().to_string()))
     }
@@ -153,12 +153,12 @@ impl Library {
 
     fn resolve(library: libloading::Library, place: String) -> Result<Self, LoadError> {
         let address = |name: &'static str| {
-            // SAFETY: the symbol is only looked up, as an address, which stays good since the
-            // library stays loaded once all are there.
+            // SAFETY: the symbol is only looked up, as an address, which stays valid because the
+            // library stays loaded once all symbols are there.
             unsafe { library.get::<*mut c_void>(name).ok()?.try_as_raw_ptr() }
         };
-        // SAFETY: the names are libwaku's, and whoever has functions of these names declares them
-        // as it does. The library is never unloaded, see below.
+        // SAFETY: the names are libwaku's, and a library with functions of these names declares them
+        // as libwaku does. The library is never unloaded, see below.
         let symbols = unsafe { Symbols::resolve(address) };
         match symbols {
             Ok(symbols) => {
@@ -172,7 +172,7 @@ impl Library {
 }
 
 fn not_found(place: &Path, error: &libloading::Error) -> LoadError {
-    // What the system said is in the source of the error, where there is one.
+    // The system's own error is the source of this one, where there is one.
     let said = std::error::Error::source(error).map_or(error.to_string(), ToString::to_string);
     LoadError::NotFound { looked: vec![format!("{}: {said}", place.display())] }
 }

@@ -1,8 +1,9 @@
 //! Calls that wait for their answer.
 //!
-//! What the library is given as `userData` is a number, and who waits is looked up under it. A
-//! number is used once. So an answer that comes too late, or a second time, or after its node was
-//! destroyed, finds nobody and does nothing; and whoever stops waiting just takes its entry out.
+//! The `userData` that the library is given is a number, under which the waiting caller is looked
+//! up. A number is used once. So an answer that comes too late, or a second time, or after its node
+//! was destroyed, finds no caller and does nothing; and a caller that stops waiting only removes its
+//! entry.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -14,11 +15,11 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use crate::bindings::RET_OK;
 use crate::error::{CallError, clean};
 
-/// Longest answer that is taken in, in bytes: a page of 100 messages of the largest size, each byte
-/// written as a number.
+/// Longest answer that is read, in bytes: a page of 100 messages of the largest size, each byte
+/// written as a number (up to four characters).
 const MAX_ANSWER_BYTES: usize = 96 << 20;
 
-/// Text as the library gave it, or what went wrong.
+/// The library's text, or why there is none.
 pub(crate) type Answer = Result<Vec<u8>, CallError>;
 
 struct Waiting {
@@ -26,12 +27,12 @@ struct Waiting {
     then: Box<dyn FnOnce(Answer) + Send>,
 }
 
-/// Locked for as long as it takes to look a number up, and never while something else is done.
+/// Locked only to look up a number, never while anything else is done.
 static WAITING: LazyLock<Mutex<HashMap<usize, Waiting>>> = LazyLock::new(Mutex::default);
 
 static NEXT_ID: AtomicUsize = AtomicUsize::new(1);
 
-/// A number that nobody else in the process has, and that is not 0.
+/// A number that is used once in the process, and is not 0.
 pub(crate) fn unique_id() -> usize {
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
@@ -45,15 +46,15 @@ fn waiting() -> MutexGuard<'static, HashMap<usize, Waiting>> {
     WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Somebody's right to an answer. Dropping it is to stop waiting.
+/// The right to one answer. Dropping it ends the wait.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) id: usize,
 }
 
 impl Pending {
-    /// Waits for an answer of `node`: `then` is called with it, once, on any thread, and must not
-    /// wait for anything.
+    /// Waits for an answer of `node`. `then` is called with it at most once, on any thread, and must
+    /// not block.
     pub(crate) fn new(node: usize, then: impl FnOnce(Answer) + Send + 'static) -> Self {
         let id = unique_id();
         waiting().insert(id, Waiting { node, then: Box::new(then) });
@@ -64,17 +65,17 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         let gone = waiting().remove(&self.id);
-        // Outside of the lock: it may own anything.
+        // Dropped outside of the lock, because it may own anything.
         drop(gone);
     }
 }
 
-/// Whether somebody still waits for this answer.
+/// Whether a caller still waits for this answer.
 pub(crate) fn is_awaited(id: usize) -> bool {
     waiting().contains_key(&id)
 }
 
-/// Gives an answer, unless nobody waits for it any more.
+/// Gives an answer to its caller, if it still waits.
 pub(crate) fn answer(id: usize, answer: Answer) {
     let found = waiting().remove(&id);
     if let Some(Waiting { then, .. }) = found {
@@ -82,7 +83,7 @@ pub(crate) fn answer(id: usize, answer: Answer) {
     }
 }
 
-/// Tells all who wait for a node that it is gone.
+/// Tells all callers of a node that it is gone.
 pub(crate) fn abandon(node: usize) {
     let ids: Vec<_> = waiting().iter().filter(|(_, w)| w.node == node).map(|(id, _)| *id).collect();
     for id in ids {
@@ -102,7 +103,7 @@ pub(crate) fn count(node: usize) -> usize {
     waiting().values().filter(|w| w.node == node).count()
 }
 
-/// The callback of all calls.
+/// The callback for the answers of all calls.
 ///
 /// # Safety
 ///
@@ -115,33 +116,34 @@ pub(crate) unsafe extern "C" fn on_answer(
 ) {
     guarded(|| {
         let id = user_data.addr();
-        // Nothing is copied for nobody.
+        // Nothing is copied unless a caller waits.
         let found = waiting().remove(&id);
         let Some(Waiting { then, .. }) = found else { return };
         then(if len > MAX_ANSWER_BYTES {
             Err(CallError::Malformed("an answer that is too long"))
         } else {
             // SAFETY: as promised by the caller.
-            let text = unsafe { bytes(&msg, len) };
+            let text = unsafe { bytes_at(&msg, len) };
             if ret == RET_OK { Ok(text.to_vec()) } else { Err(CallError::Failed(clean(text))) }
         });
     });
 }
 
-/// The bytes at `msg`, none if it is null.
+/// The bytes at `msg`; none if it is null.
 ///
 /// # Safety
 ///
 /// `msg` must be null or point to `len` bytes that can be read for as long as `msg` is borrowed.
-pub(crate) unsafe fn bytes(msg: &*const c_char, len: usize) -> &[u8] {
+pub(crate) unsafe fn bytes_at(msg: &*const c_char, len: usize) -> &[u8] {
     if msg.is_null() || len == 0 {
         return &[];
     }
-    // SAFETY: not null; the caller promises the rest, and text is not changed under a callback.
+    // SAFETY: it is not null, the caller promises the rest, and the library does not change a text
+    // during the callback.
     unsafe { std::slice::from_raw_parts(msg.cast::<u8>(), len) }
 }
 
-/// Runs what a callback does. Nothing unwinds out of it, into code that cannot bear it.
+/// Runs the work of a callback. No panic unwinds out of it into the library, which is not Rust.
 pub(crate) fn guarded(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         // Dropping it could panic again.
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_stays_inside_and_harms_nobody() {
+    fn a_panic_stays_inside_and_later_calls_go_on() {
         let node = unique_id();
         let pending = Pending::new(node, |_| panic!("on purpose"));
         call_back(0, "", pending.id);

@@ -1,262 +1,64 @@
-//! Questions to a Store and its answers.
+//! Checks of a query before the library gets it, and the reading of its answer.
 
-use serde::{Deserialize, Serialize};
+use libwaku_json::{StoreAnswer, StoreQuery};
 
 use crate::error::CallError;
-use crate::message::WakuMessage;
 
-/// Most messages in one page.
+/// Most messages in one page, which is what nwaku serves.
 pub const MAX_PAGE: u32 = 100;
 
-/// A page of history to ask for. What is none or empty does not restrict it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreQuery {
-    /// Named in the answer again.
-    pub request_id: String,
-    /// Whether to answer with messages and not only with hashes.
-    pub include_data: bool,
-    /// Oldest first.
-    pub forward: bool,
-    /// On this shard.
-    pub pubsub_topic: Option<String>,
-    /// On one of these topics.
-    pub content_topics: Vec<String>,
-    /// Earliest time, unix nanoseconds.
-    pub time_start: Option<i64>,
-    /// Latest time, unix nanoseconds.
-    pub time_end: Option<i64>,
-    /// These messages.
-    pub hashes: Vec<[u8; 32]>,
-    /// After this message.
-    pub cursor: Option<[u8; 32]>,
-    /// At most so many, 1 to [`MAX_PAGE`].
-    pub limit: u32,
-}
-
-/// One page of history. All of it is what a remote peer claims.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreAnswer {
-    /// That of the question.
-    pub request_id: String,
-    /// As in HTTP; 200 if all is well.
-    pub status: u32,
-    /// The Store's words.
-    pub description: String,
-    /// The page.
-    pub messages: Vec<StoredMessage>,
-    /// Where the next page begins, if there is one.
-    pub cursor: Option<[u8; 32]>,
-}
-
-/// One message of a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Its hash.
-    pub hash: [u8; 32],
-    /// The message, if it was asked for.
-    pub message: Option<WakuMessage>,
-    /// The shard that it was on.
-    pub pubsub_topic: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    // The library ends the process if one of these three is missing.
-    request_id: &'a str,
-    include_data: bool,
-    pagination_forward: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pubsub_topic: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    content_topics: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_start: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_end: Option<i64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    message_hashes: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pagination_cursor: Option<String>,
-    pagination_limit: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawAnswer {
-    request_id: String,
-    status_code: u32,
-    #[serde(default)]
-    status_desc: String,
-    #[serde(default)]
-    messages: Vec<RawStored>,
-    #[serde(default)]
-    pagination_cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawStored {
-    message_hash: String,
-    #[serde(default)]
-    message: Option<RawMessage>,
-    #[serde(default)]
-    pubsub_topic: Option<String>,
-}
-
-/// Unlike elsewhere, bytes are arrays of numbers here.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawMessage {
-    payload: Vec<u8>,
-    content_topic: String,
-    #[serde(default)]
-    version: u32,
-    #[serde(default)]
-    timestamp: i64,
-    #[serde(default)]
-    ephemeral: bool,
-    #[serde(default)]
-    meta: Vec<u8>,
-}
-
-impl StoreQuery {
-    pub(crate) fn to_json(&self) -> Result<String, CallError> {
-        if self.limit == 0 || self.limit > MAX_PAGE {
-            return Err(CallError::Invalid("the limit is not within 1 to 100"));
-        }
-        if self.hashes.len() > MAX_PAGE as usize {
-            return Err(CallError::Invalid("more than 100 hashes"));
-        }
-        // The library takes this one for none at all, and refuses it.
-        if self.cursor == Some([0; 32]) {
-            return Err(CallError::Invalid("the cursor is zero"));
-        }
-        let question = Question {
-            request_id: &self.request_id,
-            include_data: self.include_data,
-            pagination_forward: self.forward,
-            pubsub_topic: self.pubsub_topic.as_deref(),
-            content_topics: &self.content_topics,
-            time_start: self.time_start,
-            time_end: self.time_end,
-            message_hashes: self.hashes.iter().map(to_hex).collect(),
-            pagination_cursor: self.cursor.as_ref().map(to_hex),
-            pagination_limit: self.limit,
-        };
-        serde_json::to_string(&question).map_err(|_| CallError::Invalid("the query is no JSON"))
+/// The JSON that is handed to the library. Refuses what the library would misread.
+pub(crate) fn checked_json(query: &StoreQuery) -> Result<String, CallError> {
+    if !query.pagination_limit.is_some_and(|limit| (1..=u64::from(MAX_PAGE)).contains(&limit)) {
+        return Err(CallError::Invalid("the limit is not within 1 to 100"));
     }
-}
-
-impl StoreAnswer {
-    pub(crate) fn from_json(json: &[u8]) -> Result<Self, CallError> {
-        let raw: RawAnswer = serde_json::from_slice(json)
-            .map_err(|_| CallError::Malformed("a page of history that is not one"))?;
-        let hash = |hex: &str| from_hex(hex).ok_or(CallError::Malformed("a hash that is not one"));
-        let messages = raw.messages.into_iter().map(|stored| {
-            Ok(StoredMessage {
-                hash: hash(&stored.message_hash)?,
-                message: stored.message.map(|m| WakuMessage {
-                    payload: m.payload,
-                    content_topic: m.content_topic,
-                    version: m.version,
-                    timestamp: m.timestamp,
-                    ephemeral: m.ephemeral,
-                    meta: m.meta,
-                }),
-                pubsub_topic: stored.pubsub_topic,
-            })
-        });
-        let cursor = raw.pagination_cursor.filter(|hex| !hex.is_empty());
-        Ok(Self {
-            messages: messages.collect::<Result<_, CallError>>()?,
-            cursor: cursor.map(|hex| hash(&hex)).transpose()?,
-            request_id: raw.request_id,
-            status: raw.status_code,
-            description: raw.status_desc,
-        })
+    if query.message_hashes.len() > MAX_PAGE as usize {
+        return Err(CallError::Invalid("more than 100 hashes"));
     }
+    // The library takes this cursor for an absent one and refuses it.
+    if query.pagination_cursor == Some([0; 32]) {
+        return Err(CallError::Invalid("the cursor is zero"));
+    }
+    Ok(query.to_json())
 }
 
-fn to_hex(hash: &[u8; 32]) -> String {
-    format!("0x{}", data_encoding::HEXLOWER.encode(hash))
-}
-
-/// Reads 64 hex digits, with or without `0x` in front.
-pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
-    bytes.try_into().ok()
+/// Reads the answer to a query.
+pub(crate) fn answer(json: &[u8]) -> Result<StoreAnswer, CallError> {
+    serde_json::from_slice(json).map_err(|_| CallError::Malformed("not a page of history"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
-    fn a_question_has_what_the_library_cannot_do_without() {
-        let least = StoreQuery { limit: 1, ..StoreQuery::default() };
-        assert_eq!(
-            least.to_json().expect("it is good"),
-            r#"{"requestId":"","includeData":false,"paginationForward":false,"paginationLimit":1}"#
-        );
-        let most = StoreQuery {
-            request_id: "id".to_owned(),
-            include_data: true,
-            forward: true,
-            pubsub_topic: Some("/waku/2/rs/66/0".to_owned()),
-            content_topics: vec!["/a/1/b/c".to_owned()],
-            time_start: Some(-1),
-            time_end: Some(i64::MAX),
-            hashes: vec![[0xab; 32]],
-            cursor: Some([0xcd; 32]),
-            limit: 100,
+    fn what_the_library_would_misread_is_not_handed_over() {
+        let good = StoreQuery {
+            message_hashes: vec![[0xab; 32]],
+            pagination_cursor: Some([0xcd; 32]),
+            pagination_limit: Some(100),
+            ..StoreQuery::default()
         };
-        let (ab, cd) = ("ab".repeat(32), "cd".repeat(32));
-        let want = format!(
-            r#"{{"requestId":"id","includeData":true,"paginationForward":true,"pubsubTopic":"/waku/2/rs/66/0","contentTopics":["/a/1/b/c"],"timeStart":-1,"timeEnd":9223372036854775807,"messageHashes":["0x{ab}"],"paginationCursor":"0x{cd}","paginationLimit":100}}"#
-        );
-        assert_eq!(most.to_json().expect("it is good"), want);
+        let json = checked_json(&good).expect("it is good");
+        assert_eq!(StoreQuery::from_json(&json), Ok(good.clone()));
         for bad in [
-            StoreQuery { limit: 0, ..most.clone() },
-            StoreQuery { limit: 101, ..most.clone() },
-            StoreQuery { cursor: Some([0; 32]), ..most.clone() },
-            StoreQuery { hashes: vec![[1; 32]; 101], ..most },
+            StoreQuery { pagination_limit: None, ..good.clone() },
+            StoreQuery { pagination_limit: Some(0), ..good.clone() },
+            StoreQuery { pagination_limit: Some(101), ..good.clone() },
+            StoreQuery { pagination_cursor: Some([0; 32]), ..good.clone() },
+            StoreQuery { message_hashes: vec![[1; 32]; 101], ..good },
         ] {
-            assert!(matches!(bad.to_json(), Err(CallError::Invalid(_))));
+            assert!(matches!(checked_json(&bad), Err(CallError::Invalid(_))));
         }
     }
 
     #[test]
-    fn reads_an_answer() {
-        let hash = "0x".to_owned() + &"0f".repeat(32);
-        let json = format!(
-            r#"{{"requestId":"id","statusCode":200,"statusDesc":"OK","messages":[
-                {{"messageHash":"{hash}","message":{{"payload":[1,2,255],"contentTopic":"/a/1/b/c","meta":[],"version":0,"timestamp":5,"ephemeral":false,"proof":[]}},"pubsubTopic":"/waku/2/rs/66/0"}},
-                {{"messageHash":"{hash}","message":null,"pubsubTopic":null}}],"paginationCursor":null}}"#
-        );
-        let answer = StoreAnswer::from_json(json.as_bytes()).expect("it is good");
-        assert_eq!(answer.messages[0].hash, [0x0f; 32]);
-        let message = answer.messages[0].message.as_ref().expect("it is there");
-        assert_eq!((&message.payload[..], message.timestamp), (&[1, 2, 255][..], 5));
-        assert_eq!((answer.messages[1].message.as_ref(), answer.cursor), (None, None));
+    fn an_answer_that_cannot_be_read_is_an_error() {
+        let good = answer(br#"{"requestId":"id","statusCode":200}"#).expect("an answer");
+        assert_eq!((good.request_id.as_str(), good.status_code), ("id", 200));
         for bad in ["", "[]", "{}", r#"{"requestId":"","statusCode":200,"paginationCursor":"0x1"}"#]
         {
-            let error = StoreAnswer::from_json(bad.as_bytes());
-            assert!(matches!(error, Err(CallError::Malformed(_))));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_makes_it_panic(json in ".{0,200}") {
-            let _ = StoreAnswer::from_json(json.as_bytes());
-        }
-
-        #[test]
-        fn hex_goes_there_and_back(hash: [u8; 32]) {
-            prop_assert_eq!(from_hex(&to_hex(&hash)), Some(hash));
+            assert!(matches!(answer(bad.as_bytes()), Err(CallError::Malformed(_))), "{bad}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! For tests, here and in crates that build on this one: which library they run on, and what is
-//! left behind.
+//! For tests, here and in crates that build on this one: which library they run on, and what they
+//! leave behind.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use crate::library::{LIBRARY_VARIABLE, Library, Source};
 use crate::node::Node;
 use crate::{event, pending};
 
-/// The library to test with: the one that [`LIBRARY_VARIABLE`] names; or else the drop-in, as cargo
-/// has built it together with the test, or builds it now. None if there is none, and then it says
-/// on standard error that the test of this thread is skipped. `suite` is the name of the test
-/// program.
+/// The library to test with: the one that [`LIBRARY_VARIABLE`] names, or else the drop-in
+/// `waku-node-capi`, which is built if cargo has not built it with the test. If there is neither, this
+/// says on standard error that the test of this thread is skipped, and returns `None`. `suite` is the
+/// name of the test program.
 ///
 /// The first call may block for as long as it takes to build the drop-in.
 ///
 /// # Panics
 ///
-/// If there is one and it does not load: that is not a reason to skip anything.
+/// If there is a library and it does not load, which is not a reason to skip a test.
 pub fn library(suite: &str) -> Option<Library> {
     static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
     match LIBRARY.get_or_init(|| find(suite)) {
@@ -39,26 +39,26 @@ pub fn skipped(suite: &str, why: &str) {
 
 /// Says something on standard error that the test runner does not hide.
 pub fn say(text: &str) {
-    // Where nobody listens, nothing is lost.
+    // Where standard error is closed, there is no one to tell.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Whether the library is one that the environment names, rather than the drop-in.
+/// Whether the environment names the library, so that it is not the drop-in.
 pub fn is_foreign() -> bool {
     std::env::var_os(LIBRARY_VARIABLE).is_some()
 }
 
-/// How many calls of the whole process wait for their answer.
+/// How many calls in the whole process wait for their answer.
 pub fn awaited_answers() -> usize {
     pending::total()
 }
 
-/// How many nodes of our own the whole process keeps events for.
+/// For how many nodes of our own events are kept in the whole process.
 pub fn kept_queues() -> usize {
     event::total()
 }
 
-/// How many calls of a node count as queued. 0 once all have begun, or been given up.
+/// How many calls of a node count as queued: 0 once all have begun or were given up.
 pub fn queued_calls(node: &Node) -> usize {
     node.queued()
 }
@@ -86,7 +86,7 @@ fn drop_in() -> Result<PathBuf, String> {
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     if !workspace.join("waku-node-capi").is_dir() {
-        return Err(format!("{LIBRARY_VARIABLE} is not set, and waku-node-capi is not there"));
+        return Err(format!("{LIBRARY_VARIABLE} is not set, and there is no waku-node-capi"));
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

@@ -16,12 +16,12 @@ use common::{SHARD, address, free_port, heard, meshed, message, soon, start};
 use waku_sys::testing;
 use waku_sys::{CallError, EventInlet, Events, Library, Node, NodeOptions, RET_OK, Symbols};
 
-/// What a call of the host is answered with.
+/// The answer to a call of the host.
 type Told = (c_int, String);
 
-/// Who of the host waits for the answer to which call.
+/// The host's calls that wait for their answer.
 static CALLS: LazyLock<Mutex<HashMap<usize, Sender<Told>>>> = LazyLock::new(Mutex::default);
-/// Whom the host hands the events of which node to.
+/// The guests of each node, to which the host hands its events.
 static GUESTS: LazyLock<Mutex<HashMap<usize, Vec<EventInlet>>>> = LazyLock::new(Mutex::default);
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
@@ -32,14 +32,14 @@ fn text<'a>(msg: *const c_char, len: usize) -> &'a [u8] {
     if msg.is_null() {
         return &[];
     }
-    // SAFETY: `len` bytes, which are not looked at after the callback.
+    // SAFETY: there are `len` bytes, and they are not read after the callback.
     unsafe { std::slice::from_raw_parts(msg.cast(), len) }
 }
 
 unsafe extern "C" fn answered(ret: c_int, msg: *const c_char, len: usize, data: *mut c_void) {
     let told = String::from_utf8_lossy(text(msg, len)).into_owned();
     let waiting = CALLS.lock().unwrap().remove(&data.addr());
-    // Who does not wait any more does not mind.
+    // The caller may have stopped waiting.
     drop(waiting.map(|sender| sender.send((ret, told))));
 }
 
@@ -76,7 +76,7 @@ impl Host {
             ));
             let config = config.unwrap();
             let (data, told) = Self::expect();
-            // SAFETY: a text that ends with zero, a callback of this type, a number.
+            // SAFETY: a text that ends with NUL, a callback of this type, a number.
             let context = unsafe { (symbols.waku_new)(config.as_ptr(), Some(answered), data) };
             assert_eq!(told.recv_timeout(PATIENCE).unwrap().0, RET_OK);
             let context = NonNull::new(context).unwrap();
@@ -128,7 +128,7 @@ impl Host {
         );
         let (json, shard) = (CString::new(json).unwrap(), CString::new(SHARD).unwrap());
         let (json, shard): (&CStr, &CStr) = (&json, &shard);
-        // SAFETY: the node lives; texts end with zero.
+        // SAFETY: the node lives; texts end with NUL.
         let told = self.ask(|c, data| unsafe {
             let publish = self.symbols.waku_relay_publish;
             publish(c, shard.as_ptr(), json.as_ptr(), 0, Some(answered), data)
@@ -136,7 +136,7 @@ impl Host {
         assert_eq!(told.0, RET_OK, "{}", told.1);
     }
 
-    /// Lets somebody use the node.
+    /// Attaches a guest to the node.
     fn guest(&self, library: &Library) -> (Node, Events, EventInlet) {
         // SAFETY: the node is of this library, answered RET_OK, and is destroyed by `destroy` only,
         // before which the tests wait for all guests to have left.
@@ -145,7 +145,7 @@ impl Host {
         guest
     }
 
-    /// Uses the node all the time, until the sender is dropped; how often it did.
+    /// Calls the node without pause until the sender is dropped, and returns the number of calls.
     fn busy(self: &Arc<Self>) -> (Sender<()>, JoinHandle<usize>) {
         let (stop, stopped) = channel::<()>();
         let host = Arc::clone(self);
@@ -162,7 +162,7 @@ impl Host {
     }
 
     fn destroy(&self) {
-        // SAFETY: the node lives, and is used by nobody.
+        // SAFETY: the node lives, and is not used.
         let told =
             self.ask(|c, data| unsafe { (self.symbols.waku_destroy)(c, Some(answered), data) });
         assert_eq!(told.0, RET_OK, "{}", told.1);

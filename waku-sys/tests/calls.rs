@@ -14,13 +14,13 @@ use waku_sys::testing::{self, awaited_answers, is_foreign, kept_queues, queued_c
 use waku_sys::{CallError, Node, NodeOptions, StoreQuery};
 
 const CALLS: usize = 10_000;
-/// Nodes that they are spread over, one after another; fewer where destroying takes seconds.
+/// Nodes that the calls are spread over, one after another; fewer where destroying takes seconds.
 const ROUNDS: usize = 20;
 const ROUNDS_FOREIGN: usize = 4;
 /// Calls under way at a time: more than may be queued.
 const AT_ONCE: usize = 300;
 
-/// Nobody is there.
+/// A peer that is not there.
 const DEAD: &str = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAmPLe7Mzm8TsYUubgCAW1aJoeFScxrLj8ppHFivPo97bUZ";
 
 /// What may be left in memory, on top of what two rounds have needed. 10,000 calls that each left
@@ -50,7 +50,7 @@ async fn call(node: &Node, kind: u64) -> Result<(), CallError> {
         5 => node.publish(SHARD, &message("nobody hears this")).await.map(drop),
         6 => node.publish(SHARD, &message(&"x".repeat(64 << 10))).await.map(drop),
         7 => {
-            let query = StoreQuery { limit: 100, ..StoreQuery::default() };
+            let query = StoreQuery { pagination_limit: Some(100), ..StoreQuery::default() };
             node.store_query(DEAD, &query).await.map(drop)
         }
         8 => node.connect(DEAD).await,
@@ -117,7 +117,7 @@ async fn round(library: &waku_sys::Library, random: &mut Random, calls: usize) {
     }
     assert_eq!(node.peer_id().await, Err(CallError::Destroyed));
     assert_eq!((awaited_answers(), kept_queues()), (0, 0));
-    // What was given up while it was queued is thrown away when its turn comes.
+    // A call that was given up while it was queued is dropped when its turn comes.
     until("all turns are back", || async { queued_calls(&node) == 0 }).await;
     if let Some(mut events) = events {
         soon("events end", async { while events.next().await.is_some() {} }).await;

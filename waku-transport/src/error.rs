@@ -1,34 +1,34 @@
-//! What can go wrong, one enum for each thing that one can ask of a transport.
+//! Errors, one enum for each kind of call.
 
 use thiserror::Error;
 
 /// Why a message was not published.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
-    /// No peer carries the shard at the moment.
+    /// No connected peer carries the shard.
     #[error("no peer to publish to")]
     NoPeers,
-    /// The message would not pass through relays.
-    #[error("the message has {size} bytes, {max} is the most")]
+    /// The message is larger than relays carry.
+    #[error("the message has {size} bytes, and the limit is {max}")]
     TooLarge {
-        /// Size of the encoded message, in bytes.
+        /// Upper bound of the encoded message's size, in bytes.
         size: usize,
-        /// Largest size that is carried, in bytes.
+        /// Largest size that relays carry, in bytes.
         max: usize,
     },
-    /// The message is not one that the network accepts.
+    /// The network would not accept the message.
     #[error("invalid message: {0}")]
     Invalid(&'static str),
-    /// The node did not take the message in time. It may or may not have gone out; publishing it
+    /// The node did not take the message in time. It may or may not have gone out. Publishing it
     /// again is safe.
     #[error("publishing timed out")]
     Timeout,
-    /// The node took the message, and a Store that keeps others of this shard does not have it: it
-    /// was lost on the way, as far as can be told. The node may call the same message a duplicate
-    /// for two minutes, so a new one with the same content gets there sooner.
-    #[error("the message was accepted, and did not reach the Store")]
+    /// The node took the message, but a Store that keeps other messages of the shard does not have
+    /// it, so it was probably lost on the way. The node may call the same message a duplicate for two
+    /// minutes; a new message with the same content arrives sooner.
+    #[error("the message was accepted but did not reach the Store")]
     Unconfirmed,
-    /// The node reported something else.
+    /// The node failed for another reason.
     #[error("publishing failed: {0}")]
     Failed(String),
     /// The transport was shut down.
@@ -37,22 +37,22 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// Whether the same message may go out if it is tried again later.
+    /// Whether publishing the same message again later may succeed.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::NoPeers | Self::Timeout | Self::Unconfirmed | Self::Failed(_))
     }
 }
 
-/// Why watching or unwatching did not work. Nothing has changed then.
+/// Why topics were not watched or unwatched. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TransportError {
-    /// A topic is not a content topic.
+    /// A topic does not have the form of a content topic.
     #[error("invalid topic: {0}")]
     Invalid(&'static str),
-    /// More topics than one endpoint may watch.
+    /// The topics would be more than one endpoint may watch.
     #[error("more than {max} watched topics")]
     TooManyTopics {
-        /// The limit.
+        /// Most topics that this endpoint may watch.
         max: usize,
     },
     /// The transport was shut down.
@@ -60,7 +60,7 @@ pub enum TransportError {
     Closed,
 }
 
-/// Why there is no page of history.
+/// Why no page of history was fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HistoryError {
     /// No connected peer offers Store.
@@ -74,16 +74,16 @@ pub enum HistoryError {
     Refused {
         /// Status code of the Store protocol.
         status: u32,
-        /// The Store's own words; cut to 200 characters, control characters replaced.
+        /// The Store's own text, cut to 200 characters, control characters replaced.
         text: String,
     },
-    /// The answer makes no sense, or is not an answer to the question.
-    #[error("the Store answered nonsense: {0}")]
+    /// The answer cannot be read, or does not answer the query.
+    #[error("the Store gave an invalid answer: {0}")]
     Malformed(&'static str),
-    /// The Store could not be asked, or the connection broke before it had answered.
+    /// The Store could not be asked, or the connection ended before the answer.
     #[error("the Store could not be asked: {0}")]
     Failed(String),
-    /// The query itself is not one that may be asked.
+    /// The query itself is invalid.
     #[error("invalid query: {0}")]
     Invalid(&'static str),
     /// The transport was shut down.
@@ -92,17 +92,17 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
-    /// Whether the same query may be answered if it is asked again later, or of other peers.
+    /// Whether the same query may succeed later, or at other peers.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoStore | Self::Timeout | Self::Malformed(_) | Self::Failed(_) => true,
-            // As in HTTP: 4xx blames the question, except for too many of them.
+            // As in HTTP: 4xx blames the query, except for 429, too many queries.
             Self::Refused { status, .. } => !(400..500).contains(status) || *status == 429,
             Self::Invalid(_) | Self::Closed => false,
         }
     }
 
-    /// A refusal, its text made safe to show: it was written by a stranger.
+    /// A refusal. Its text comes from a stranger and is made safe to show.
     pub(crate) fn refused(status: u32, text: &str) -> Self {
         let text = text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
         Self::Refused { status, text }

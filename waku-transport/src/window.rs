@@ -1,11 +1,11 @@
-//! A memory of hashes that forgets: bounded in count and in age.
+//! A memory of message hashes, bounded in count and in age.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::types::MessageHash;
+use crate::message::MessageHash;
 
-/// Recently seen hashes, oldest first. What is forgotten would merely be delivered twice.
+/// Recently seen hashes. A message whose hash was forgotten is delivered again, which does no harm.
 #[derive(Debug)]
 pub(crate) struct Window {
     order: VecDeque<(Instant, MessageHash)>,
@@ -19,8 +19,8 @@ impl Window {
         Self { order: VecDeque::new(), members: HashSet::new(), max_len, max_age }
     }
 
-    /// Adds a hash; false if it was there already. Seeing it again does not make it younger, or a
-    /// duplicate that comes round for ever would be remembered for ever.
+    /// Adds a hash; false if it was there already. Seeing it again does not renew it, so that a
+    /// duplicate that keeps coming is forgotten too.
     pub(crate) fn insert(&mut self, hash: MessageHash, now: Instant) -> bool {
         self.expire(now);
         if !self.members.insert(hash) {

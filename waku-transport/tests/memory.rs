@@ -78,7 +78,7 @@ async fn watching(network: &Network) -> (MemoryTransport, EventStream) {
     (endpoint, events)
 }
 
-/// Delivery happens inside of publish, so whatever is to arrive is there.
+/// Delivery happens inside of publish, so all messages have arrived.
 fn arrived(events: &mut EventStream) -> Vec<usize> {
     std::iter::from_fn(|| events.next().now_or_never().flatten())
         .filter_map(|event| match event {
@@ -113,7 +113,7 @@ async fn faults_happen_and_repeat_with_their_seed() {
     let mut all = [live.clone(), flushed].concat();
     assert!((700..900).contains(&all.len()) && (850..950).contains(&stored));
     assert!(!live.is_sorted());
-    // Nobody is overtaken by more than `max_hold` others, counting those that got lost.
+    // No message is overtaken by more than `max_hold` others, counting those that were lost.
     let mut newest = 0;
     for n in live {
         newest = newest.max(n);
@@ -173,7 +173,7 @@ async fn an_observer_sees_what_an_outsider_would() {
 
     let from = a.id();
     let message = message(0);
-    // That it watches a topic is nowhere to be seen.
+    // An outsider does not see which topics it watches.
     assert_eq!(
         *seen.lock().expect("no panic"),
         [Observed::Published { from, message, hash }, Observed::Queried { from, query },]

@@ -1,29 +1,28 @@
-//! What goes in and comes out of calls: checked before the library sees it, and read with care.
+//! Arguments, checked before the library sees them, and answers, read with care.
 
 use std::ffi::{CString, c_int};
 use std::time::Duration;
 
 use crate::error::CallError;
-use crate::store::from_hex;
 
 /// Longest text argument other than messages and queries, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
 
-/// Most content topics that a filter server takes in one request, by the protocol's definition.
+/// Most content topics in one request to a filter server, by 12/WAKU2-FILTER.
 pub(super) const MAX_CONTENT_TOPICS: usize = 100;
 
 pub(super) fn c_string(text: String) -> Result<CString, CallError> {
-    CString::new(text).map_err(|_| CallError::Invalid("a zero in a text"))
+    CString::new(text).map_err(|_| CallError::Invalid("a text with a NUL character"))
 }
 
 pub(super) fn text(text: &str) -> Result<CString, CallError> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(CallError::Invalid("a text that is too long"));
+        return Err(CallError::Invalid("a text of more than 64 KiB"));
     }
     c_string(text.to_owned())
 }
 
-/// One address, of one peer: the library would take a comma for the end of it.
+/// One address of one peer. The library would take a comma for the end of it.
 pub(super) fn peer_address(address: &str) -> Result<CString, CallError> {
     let peer = address.rsplit_once("/p2p/").filter(|(at, id)| !at.is_empty() && !id.is_empty());
     match peer {
@@ -32,7 +31,7 @@ pub(super) fn peer_address(address: &str) -> Result<CString, CallError> {
     }
 }
 
-/// Content topics as the library takes them: separated by commas, which therefore none may have.
+/// Content topics as the library takes them: separated by commas, so that none may contain one.
 pub(super) fn content_topics(topics: &[String]) -> Result<CString, CallError> {
     if topics.is_empty() {
         return Err(CallError::Invalid("no content topic"));
@@ -41,19 +40,19 @@ pub(super) fn content_topics(topics: &[String]) -> Result<CString, CallError> {
         return Err(CallError::Invalid("more than 100 content topics"));
     }
     if topics.iter().any(|topic| topic.is_empty() || topic.contains(',')) {
-        return Err(CallError::Invalid("a content topic that is empty or has a comma"));
+        return Err(CallError::Invalid("a content topic that is empty or contains a comma"));
     }
     if topics.iter().map(|topic| topic.len() + 1).sum::<usize>() > MAX_TEXT_BYTES {
-        return Err(CallError::Invalid("content topics that are too long together"));
+        return Err(CallError::Invalid("content topics of more than 64 KiB together"));
     }
     c_string(topics.join(","))
 }
 
 pub(super) fn string(answer: Vec<u8>) -> Result<String, CallError> {
-    String::from_utf8(answer).map_err(|_| CallError::Malformed("text that is not UTF-8"))
+    String::from_utf8(answer).map_err(|_| CallError::Malformed("not UTF-8"))
 }
 
-/// A list that is separated by commas, each entry once.
+/// A list separated by commas, sorted, each entry once.
 pub(super) fn list(answer: Vec<u8>) -> Result<Vec<String>, CallError> {
     let answer = string(answer)?;
     let mut entries: Vec<_> =
@@ -64,14 +63,14 @@ pub(super) fn list(answer: Vec<u8>) -> Result<Vec<String>, CallError> {
 }
 
 pub(super) fn message_hash(answer: &[u8]) -> Result<[u8; 32], CallError> {
-    let hash = std::str::from_utf8(answer).ok().and_then(from_hex);
-    hash.ok_or(CallError::Malformed("a hash that is not one"))
+    let hash = std::str::from_utf8(answer).ok().and_then(libwaku_json::from_hex);
+    hash.ok_or(CallError::Malformed("not a message hash"))
 }
 
 /// A whole number of nanoseconds, in decimal.
 pub(super) fn nanoseconds(answer: &[u8]) -> Result<Duration, CallError> {
     let number = std::str::from_utf8(answer).ok().and_then(|text| text.trim().parse().ok());
-    number.map(Duration::from_nanos).ok_or(CallError::Malformed("a duration that is not one"))
+    number.map(Duration::from_nanos).ok_or(CallError::Malformed("not a duration"))
 }
 
 pub(super) fn truth(answer: &[u8]) -> Result<bool, CallError> {
@@ -82,7 +81,7 @@ pub(super) fn truth(answer: &[u8]) -> Result<bool, CallError> {
     }
 }
 
-/// Milliseconds as the library takes them: not 0, which is no limit to it.
+/// Milliseconds as the library takes them: at least 1, since 0 means no limit.
 pub(super) fn millis(limit: Duration) -> c_int {
     c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX).max(1)
 }

@@ -1,20 +1,20 @@
-//! What a node can be asked for while it lives.
+//! The calls of a node that runs.
 //!
-//! Which thread a call comes from is the library's doing. It is compiled with a garbage collector
+//! The library dictates which thread a call comes from. It is compiled with a garbage collector
 //! (`--mm:refc`) that has a heap for each thread and does not look for references in other threads.
-//! A handler of messages is made on the heap of the thread that registers it, and is garbage there
-//! once that thread has made some megabytes of other things: hence the crash after a large publish
-//! from the thread that made the node. So whatever registers a handler (new, relay subscribe, filter
-//! subscribe) comes from the thread that does hardly anything else, and whatever is large or
-//! frequent comes from the other one. For a host's node it is the same, as the host's own threads
-//! have heaps of their own.
+//! A handler for messages is made on the heap of the thread that registers it, and is collected once
+//! that thread has allocated some megabytes: hence a crash after a large publish from the thread that
+//! made the node. So every call that registers a handler (new, relay subscribe, filter subscribe)
+//! comes from a thread that does little else, and every call that is large or frequent comes from
+//! the other thread. The same holds for a host's node, because the host's own threads have heaps of
+//! their own.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::Duration;
 
+use libwaku_json::{ConnectedPeers, Message, StoreAnswer, StoreQuery};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -23,21 +23,20 @@ use super::arguments::{
     truth,
 };
 use super::context::Call;
-use super::{Node, PeerInfo, TURN};
+use super::{Node, TURN};
 use crate::error::CallError;
 use crate::lanes::{Lane, submit};
-use crate::message::WakuMessage;
 use crate::pending::{Answer, Pending};
-use crate::store::{StoreAnswer, StoreQuery};
+use crate::{message, store};
 
-/// Calls a function of the library with these arguments between context and callback. An argument
-/// is text, lent out as a pointer, or a number.
+/// Calls a function of the library with the given arguments between context and callback. An
+/// argument is a text, passed as a pointer, or a number.
 macro_rules! call {
     ($node:expr, $lane:expr, $limit:expr, $name:ident $(, text $text:ident)* $(, number $number:expr)*) => {
         $node.call($lane, $limit, move |call: &Call<'_>| {
             // SAFETY: the context lives for as long as it is lent to this closure; texts end with
-            // zero and live until the function has copied them; the callback may be called with
-            // any number at any time.
+            // NUL and live until the function has copied them; the callback may be called with any
+            // number at any time.
             unsafe {
                 (call.symbols.$name)(
                     call.context
@@ -51,17 +50,7 @@ macro_rules! call {
 }
 
 impl Node {
-    pub(super) async fn call_start(&self) -> Result<(), CallError> {
-        call!(self, Lane::Life, self.inner.options.start_timeout, waku_start).await?;
-        Ok(())
-    }
-
-    pub(super) async fn call_stop(&self) -> Result<(), CallError> {
-        call!(self, Lane::Life, self.inner.options.start_timeout, waku_stop).await?;
-        Ok(())
-    }
-
-    /// Takes part in a shard; its messages come as events.
+    /// Subscribes to a shard over relay; its messages come as events.
     ///
     /// # Errors
     ///
@@ -72,24 +61,24 @@ impl Node {
         Ok(())
     }
 
-    /// Publishes a message; answers with its hash, as the library sees it. That it succeeds means
-    /// that the message was queued for some peer.
+    /// Publishes a message over relay and returns its hash, as the library computes it. Success means
+    /// that the message was queued for at least one peer.
     ///
     /// # Errors
     ///
-    /// [`CallError`]. One that says `NoPeersToPublish` is about a message for which there was no
-    /// peer, or which this node has seen within two minutes.
+    /// [`CallError`]. A failure that says `NoPeersToPublish` means that there is no peer on the shard,
+    /// or that this node has seen the message within two minutes.
     pub async fn publish(
         &self,
         pubsub_topic: &str,
-        message: &WakuMessage,
+        message: &Message,
     ) -> Result<[u8; 32], CallError> {
-        let (topic, json) = (text(pubsub_topic)?, c_string(message.to_json()?)?);
+        let (topic, json) = (text(pubsub_topic)?, c_string(message::checked_json(message)?)?);
         let hash = call!(self, Lane::Traffic, self.limit(), waku_relay_publish, text topic, text json, number 0);
         message_hash(&hash.await?)
     }
 
-    /// Has a peer publish a message, over lightpush; answers with its hash.
+    /// Has a peer publish a message, over lightpush, and returns the message's hash.
     ///
     /// # Errors
     ///
@@ -97,25 +86,25 @@ impl Node {
     pub async fn lightpush(
         &self,
         pubsub_topic: &str,
-        message: &WakuMessage,
+        message: &Message,
     ) -> Result<[u8; 32], CallError> {
-        let (topic, json) = (text(pubsub_topic)?, c_string(message.to_json()?)?);
+        let (topic, json) = (text(pubsub_topic)?, c_string(message::checked_json(message)?)?);
         let hash =
             call!(self, Lane::Traffic, self.limit(), waku_lightpush_publish, text topic, text json);
         message_hash(&hash.await?)
     }
 
-    /// Asks a peer that serves filter for the messages of at most 100 content topics; they come as
+    /// Subscribes to at most 100 content topics at a peer that serves filter; their messages come as
     /// events. For nodes without relay.
     ///
-    /// The library adds a receiver with each call, so after N calls each message comes N times; and
-    /// the server forgets the topics 5 minutes after it was last asked. That it succeeds does not
-    /// say that the server is alive.
+    /// The library adds a receiver with each call, so that after N calls each message comes N times.
+    /// The server forgets the topics 5 minutes after the last request. Success does not mean that the
+    /// server is alive.
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`CallError::Invalid`] also for no topic, for more than 100, and for one with
-    /// a comma.
+    /// [`CallError`]; [`CallError::Invalid`] for no topic, for more than 100, and for a topic with a
+    /// comma.
     pub async fn filter_subscribe(
         &self,
         pubsub_topic: &str,
@@ -128,12 +117,12 @@ impl Node {
         Ok(())
     }
 
-    /// Ends what [`filter_subscribe`](Self::filter_subscribe) has asked for, at the server. The
+    /// Ends subscriptions of [`filter_subscribe`](Self::filter_subscribe) at the server. The library's
     /// receivers stay.
     ///
     /// # Errors
     ///
-    /// As for subscribing.
+    /// As for [`filter_subscribe`](Self::filter_subscribe).
     pub async fn filter_unsubscribe(
         &self,
         pubsub_topic: &str,
@@ -145,7 +134,7 @@ impl Node {
         Ok(())
     }
 
-    /// Ends all that was asked for at one filter server.
+    /// Ends all subscriptions at one filter server, which the library picks.
     ///
     /// # Errors
     ///
@@ -155,7 +144,7 @@ impl Node {
         Ok(())
     }
 
-    /// Asks the Store of a peer, at a multiaddress that ends with its id.
+    /// Queries the Store of a peer at a multiaddress that ends with the peer's id.
     ///
     /// # Errors
     ///
@@ -165,14 +154,14 @@ impl Node {
         peer: &str,
         query: &StoreQuery,
     ) -> Result<StoreAnswer, CallError> {
-        let (json, peer) = (c_string(query.to_json()?)?, peer_address(peer)?);
+        let (json, peer) = (c_string(store::checked_json(query)?)?, peer_address(peer)?);
         let limit = millis(self.limit());
         let answer = call!(self, Lane::Traffic, self.limit(), waku_store_query, text json, text peer, number limit);
-        StoreAnswer::from_json(&answer.await?)
+        store::answer(&answer.await?)
     }
 
-    /// Dials a peer, at a multiaddress that ends with its id. That it succeeds means that dialling
-    /// has ended; events and [`connected_peers`](Self::connected_peers) tell how.
+    /// Dials a peer at a multiaddress that ends with the peer's id. Success means that dialling has
+    /// ended; events and [`connected_peers`](Self::connected_peers) tell with what result.
     ///
     /// # Errors
     ///
@@ -183,13 +172,13 @@ impl Node {
         Ok(())
     }
 
-    /// The round trip to a peer, at a multiaddress that ends with its id; it is dialled if need be.
-    /// Unlike [`connect`](Self::connect) it tells the truth about a peer that is not there.
+    /// The round-trip time to a peer at a multiaddress that ends with the peer's id, which is dialled
+    /// if need be. Unlike [`connect`](Self::connect) this fails if the peer is not there.
     ///
     /// # Errors
     ///
-    /// [`CallError`]; a peer that does not answer within `limit` is [`CallError::Timeout`], or
-    /// [`CallError::Failed`] in the library's words.
+    /// [`CallError`]; for a peer that does not answer within `limit`, [`CallError::Timeout`] or the
+    /// library's own [`CallError::Failed`].
     pub async fn ping(&self, peer: &str, limit: Duration) -> Result<Duration, CallError> {
         let (peer, time) = (peer_address(peer)?, millis(limit));
         let answer = call!(self, Lane::Traffic, limit, waku_ping_peer, text peer, number time);
@@ -207,7 +196,7 @@ impl Node {
         Ok(())
     }
 
-    /// Ids of connected peers, each once.
+    /// Ids of all connected peers.
     ///
     /// # Errors
     ///
@@ -216,17 +205,17 @@ impl Node {
         list(call!(self, Lane::Traffic, self.limit(), waku_get_connected_peers).await?)
     }
 
-    /// Connected peers and what is known of them, by id.
+    /// Connected peers with their protocols and addresses, by peer id.
     ///
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn peers(&self) -> Result<HashMap<String, PeerInfo>, CallError> {
+    pub async fn peers(&self) -> Result<ConnectedPeers, CallError> {
         let json = call!(self, Lane::Traffic, self.limit(), waku_get_connected_peers_info).await?;
-        serde_json::from_slice(&json).map_err(|_| CallError::Malformed("peers that are none"))
+        serde_json::from_slice(&json).map_err(|_| CallError::Malformed("not a list of peers"))
     }
 
-    /// Ids of connected peers that speak a protocol, such as the one of filter servers.
+    /// Ids of connected peers that speak a protocol, named as in libp2p.
     ///
     /// # Errors
     ///
@@ -238,7 +227,7 @@ impl Node {
         list(peers.await?)
     }
 
-    /// Ids of connected peers that take part in a shard.
+    /// Ids of connected peers that are subscribed to a shard.
     ///
     /// # Errors
     ///
@@ -262,7 +251,7 @@ impl Node {
         list(peers.await?)
     }
 
-    /// The node's own id.
+    /// The node's own peer id.
     ///
     /// # Errors
     ///
@@ -271,7 +260,7 @@ impl Node {
         string(call!(self, Lane::Traffic, self.limit(), waku_get_my_peerid).await?)
     }
 
-    /// The node's record.
+    /// The node's ENR, its signed record for discovery.
     ///
     /// # Errors
     ///
@@ -280,7 +269,7 @@ impl Node {
         string(call!(self, Lane::Traffic, self.limit(), waku_get_my_enr).await?)
     }
 
-    /// Addresses that the node says it has. They may be such that nobody can dial.
+    /// Multiaddresses that the node says it listens on. Peers may be unable to dial them.
     ///
     /// # Errors
     ///
@@ -289,7 +278,7 @@ impl Node {
         list(call!(self, Lane::Traffic, self.limit(), waku_listen_addresses).await?)
     }
 
-    /// Whether the node takes itself for connected.
+    /// Whether the node takes itself to be connected to the network.
     ///
     /// # Errors
     ///
@@ -307,7 +296,7 @@ impl Node {
         string(call!(self, Lane::Traffic, self.limit(), waku_version).await?)
     }
 
-    /// Metrics of all nodes of the library, in Prometheus' text format.
+    /// Metrics of all nodes of the library together, in Prometheus' text format.
     ///
     /// # Errors
     ///
@@ -320,7 +309,7 @@ impl Node {
         self.inner.options.call_timeout
     }
 
-    /// Has a thread call a function once it is its turn, and waits for the answer.
+    /// Has a lane's thread call a function of the library, in turn, and waits for the answer.
     async fn call(
         &self,
         lane: Lane,
@@ -329,14 +318,14 @@ impl Node {
     ) -> Answer {
         let context = Arc::clone(&self.inner.context);
         let (sender, answer) = oneshot::channel();
-        // Who has given up is not there to hear.
+        // The caller may have stopped waiting.
         let pending = Pending::new(context.id, move |answer| drop(sender.send(answer)));
         let (id, turns) = (pending.id, Arc::clone(&context.turns));
         let (began, turn) = oneshot::channel::<()>();
         let wait = async {
             let Ok(permit) = turns.acquire_owned().await else { return false };
             let job = move || {
-                // Until here it counts as queued, and no longer than that.
+                // From here on it no longer counts as queued.
                 let _permit = permit;
                 let _ = began.send(());
                 context.run(id, function);

@@ -1,4 +1,4 @@
-//! The library's address of a node, who uses it, and when nobody does any more.
+//! The library's address of a node, who uses it, and when it is out of use.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
@@ -12,35 +12,35 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::bindings::{RET_MISSING_CALLBACK, RET_OK, WakuCallBack};
 use crate::error::CallError;
-use crate::event::Queue;
+use crate::event::EventSender;
 use crate::library::Library;
 use crate::pending::{self, on_answer, user_data};
 use crate::symbols::Symbols;
 
-/// Most calls of one node that wait for their turn. Further ones wait to be allowed to wait.
+/// Most calls of one node that are queued for a thread. Further calls wait, outside of the queue.
 pub(super) const MAX_QUEUED: usize = 256;
 
-/// What all who have to do with a node share.
+/// What all clones of a node share, and its calls.
 pub(super) struct Context {
     pub(super) library: Library,
-    /// The number under which its events are kept and its calls are counted.
+    /// The number that stands for the node in the tables of events and of calls.
     pub(super) id: usize,
     pub(super) gate: Arc<Gate>,
     pub(super) owner: Owner,
     pub(super) turns: Arc<Semaphore>,
 }
 
-/// Whose node it is.
+/// Who made the node, and will destroy it.
 pub(super) enum Owner {
-    /// Ours: we start, stop and destroy it, and hear of its events.
+    /// This crate, which also starts and stops it and receives its events.
     Us {
-        /// Whether there is something to stop.
+        /// Whether it was started, and has to be stopped.
         started: AtomicBool,
     },
-    /// A host's, which does all that, and hands events on.
+    /// A host process, which does all that and hands events on.
     Host {
-        /// Where it hands them to.
-        events: Arc<Queue>,
+        /// The queue that it hands them to.
+        events: EventSender,
     },
 }
 
@@ -50,7 +50,7 @@ impl Context {
         Self { library, id, gate: Arc::new(Gate::new(address)), owner, turns }
     }
 
-    /// Calls a function, on the thread of a lane.
+    /// Calls a function of the library, on a lane's thread, unless its caller has stopped waiting.
     pub(super) fn run(&self, id: usize, function: impl FnOnce(&Call<'_>) -> c_int) {
         if !pending::is_awaited(id) {
             return;
@@ -70,7 +70,7 @@ impl Context {
     }
 }
 
-/// What a call consists of: the functions, a context that lives, and where to answer to.
+/// The parts of a call: the functions, a context that lives, and where the answer goes.
 pub(super) struct Call<'a> {
     pub(super) symbols: &'a Symbols,
     pub(super) context: *mut c_void,
@@ -78,7 +78,7 @@ pub(super) struct Call<'a> {
     pub(super) user_data: *mut c_void,
 }
 
-/// Answers a call that returned an error without ever calling back.
+/// Answers a call that returned an error, in case the library does not call back.
 pub(super) fn refused(id: usize, ret: c_int) {
     match ret {
         RET_OK => {}
@@ -91,8 +91,8 @@ pub(super) fn refused(id: usize, ret: c_int) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address(NonNull<c_void>);
 
-// SAFETY: the library locks a node's requests itself; which threads may make them is seen to by
-// `lanes`, and that they are not made too late by `Gate`.
+// SAFETY: the library locks a node's requests itself. `lanes` sees to it that only certain threads
+// make them, and `Gate` that none is made too late.
 unsafe impl Send for Address {}
 
 impl Address {
@@ -107,16 +107,16 @@ impl Address {
 
 /// Lets calls in to a node until it is closed, and knows when the last one has returned.
 ///
-/// No lock is held during a call: closing never waits, only waiting does.
+/// No lock is held during a call, so that closing never blocks; only `wait` and `idle` do.
 pub(super) struct Gate {
     state: Mutex<State>,
-    /// Both are told when nobody is inside any more and nobody will be.
+    /// Both are notified when the gate is closed and the last call has left.
     idle: Condvar,
     idle_async: Notify,
 }
 
 struct State {
-    /// None once it is closed.
+    /// `None` once the gate is closed.
     address: Option<Address>,
     inside: usize,
 }
@@ -137,23 +137,23 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address, to be used for as long as what is returned lives; none once it is closed.
-    fn enter(&self) -> Option<Entered<'_>> {
+    /// Lets a call in: the address may be used for as long as the guard lives. `None` once closed.
+    pub(super) fn enter(&self) -> Option<Entered<'_>> {
         let mut state = self.lock();
         let address = state.address?;
         state.inside += 1;
         Some(Entered { gate: self, address })
     }
 
-    /// Lets nobody in any more; the address, for the first who does this.
+    /// Lets no further call in. The first caller gets the address.
     pub(super) fn close(&self) -> Option<Address> {
         let mut state = self.lock();
         let address = state.address.take();
-        self.tell(&state);
+        self.notify(&state);
         address
     }
 
-    /// Waits until it is closed and everybody has left; false if that takes too long.
+    /// Blocks until the gate is closed and all calls have left; false if that takes too long.
     pub(super) fn wait(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.lock();
@@ -172,10 +172,10 @@ impl Gate {
         true
     }
 
-    /// Waits until it is closed and everybody has left.
+    /// Waits until the gate is closed and all calls have left.
     pub(super) async fn idle(&self) {
         loop {
-            // Before looking, or the news between looking and waiting would be missed.
+            // Made before the check, or a notification between check and wait would be missed.
             let told = self.idle_async.notified();
             if self.lock().is_idle() {
                 return;
@@ -184,7 +184,7 @@ impl Gate {
         }
     }
 
-    fn tell(&self, state: &State) {
+    fn notify(&self, state: &State) {
         if state.is_idle() {
             self.idle.notify_all();
             self.idle_async.notify_waiters();
@@ -200,17 +200,17 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// Somebody who uses an address.
-struct Entered<'a> {
+/// A call that is inside. It leaves when this is dropped.
+pub(super) struct Entered<'a> {
     gate: &'a Gate,
-    address: Address,
+    pub(super) address: Address,
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut state = self.gate.lock();
         state.inside -= 1;
-        self.gate.tell(&state);
+        self.gate.notify(&state);
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_gate_is_idle_when_it_is_closed_and_everybody_has_left() {
+    async fn a_gate_is_idle_when_it_is_closed_and_all_calls_have_left() {
         let gate = Gate::new(Address::new(NonNull::dangling()));
         let brief = Some(Duration::from_millis(1));
         assert!(!gate.wait(brief), "it is open");

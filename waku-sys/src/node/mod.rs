@@ -1,9 +1,10 @@
-//! A node that lives in the library: one of our own, or that of a host.
+//! A node of the library: one of our own, or one of a host process.
 //!
-//! - [`context`]: the library's address of a node, who uses it, and when nobody does any more.
+//! - [`context`]: the library's address of a node, who uses it, and when it is out of use.
 //! - [`create`]: nodes of our own, from configuration to destruction.
 //! - [`attach`]: nodes of a host.
-//! - [`calls`]: everything else that a node can be asked for.
+//! - [`calls`]: all other calls of a node.
+//! - [`arguments`]: what goes into calls and comes out of them, checked.
 
 mod arguments;
 mod attach;
@@ -15,28 +16,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use bounded_queue::Limits;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::error::CallError;
-use crate::event::EventQueueLimits;
 use crate::lanes::{Lane, submit};
 
 use context::{Context, Owner};
 
 pub use attach::EventInlet;
 
-/// How long calls about a node's life may wait until others had their turn: ten nodes that are
-/// being destroyed, at 11 s each, and some more.
+/// How long calls about a node's life may wait for their turn: until ten nodes have been destroyed,
+/// at up to 11 s each, and some more.
 const TURN: Duration = Duration::from_secs(180);
 
-/// How a node behaves towards its user.
+/// Bounds on what a node keeps for its user, and on the time that it takes.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
-    /// Bounds on events that wait to be read.
-    pub events: EventQueueLimits,
-    /// How long starting and stopping may take, not counting the wait for other nodes'.
+    /// Bounds on events that wait to be read, in bytes of the library's JSON.
+    pub events: Limits,
+    /// How long making, starting, stopping or subscribing may take, besides the wait for its turn.
     pub start_timeout: Duration,
     /// How long every other call may take.
     pub call_timeout: Duration,
@@ -45,7 +45,8 @@ pub struct NodeOptions {
 impl Default for NodeOptions {
     fn default() -> Self {
         Self {
-            events: EventQueueLimits::default(),
+            // Some seconds of the fastest traffic that was measured, in memory that a phone can spare.
+            events: Limits { len: 16_384, bytes: 64 << 20 },
             start_timeout: Duration::from_secs(30),
             // The library itself gives up dialling after 10 s.
             call_timeout: Duration::from_secs(15),
@@ -53,23 +54,11 @@ impl Default for NodeOptions {
     }
 }
 
-/// What a node knows of a connected peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct PeerInfo {
-    /// Protocols that it speaks.
-    #[serde(default)]
-    pub protocols: Vec<String>,
-    /// Where it says that it listens.
-    #[serde(default)]
-    pub addresses: Vec<String>,
-}
-
-/// A node of a library. Cheap to clone; when the last one is dropped, a node of our own is stopped
-/// and destroyed, without anybody waiting for it, and a host's is let go of, as
+/// A node of a library. Clones are the same node. When the last clone is dropped, a node of our own
+/// is stopped and destroyed in the background, and a host's node is detached, as
 /// [`attach`](Self::attach) describes.
 ///
-/// All methods may be cancelled by dropping their future. What was asked for may happen then or
-/// not.
+/// All methods may be cancelled by dropping their future. The call may then take effect or not.
 #[derive(Clone, Debug)]
 pub struct Node {
     inner: Arc<Inner>,
@@ -81,21 +70,22 @@ struct Inner {
 }
 
 impl Node {
-    /// Whether this is a host's node, rather than one of our own.
+    /// Whether this is a host's node rather than one of our own.
     pub fn is_attached(&self) -> bool {
         matches!(self.inner.context.owner, Owner::Host { .. })
     }
 
-    /// Stops the node and destroys it. A host's is detached instead: nothing happens to the node,
-    /// and once this has returned no call to the library is made or under way on behalf of it.
+    /// Stops the node and destroys it. A host's node is detached instead: nothing happens to it, and
+    /// once this has returned, no call to the library is made or under way on its behalf.
     ///
     /// Calls that wait for an answer end with [`CallError::Destroyed`], and so do all later ones;
-    /// events end. Doing it again is no error, and returns when it is done.
+    /// events end. A second call is not an error and returns when the first has taken effect.
     ///
     /// # Errors
     ///
-    /// [`CallError::Timeout`] if the library does not return. A node of our own is destroyed as
-    /// soon as it can be; one of a host may still be in use, and must not be destroyed yet.
+    /// [`CallError::Timeout`] if the library does not return in time. A node of our own will still be
+    /// destroyed as soon as it can be; a host's node may still be in use, and must not be destroyed
+    /// yet.
     pub async fn destroy(&self) -> Result<(), CallError> {
         if self.is_attached() {
             self.inner.context.detach();
@@ -106,7 +96,7 @@ impl Node {
         let context = Arc::clone(&self.inner.context);
         let job = move || {
             context.destroy();
-            // Nobody may wait for it.
+            // The caller may have stopped waiting.
             let _ = sender.send(());
         };
         if !submit(Lane::Life, Box::new(job)) {

@@ -1,37 +1,16 @@
-//! Guests of a node that is somebody else's.
+//! Nodes of a host, to which these tests are guests.
 
+use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::Condvar;
+use std::time::Duration;
 
-use super::*;
+use super::fake::{
+    LOGS, Log, context, done, library, node as own_node, not_busy, options, until_busy,
+};
+use crate::pending::count;
+use crate::{CallError, EventInlet, Events, Node, NodeEvent};
 
-/// Whether the library is inside of a call that does not return, and may return from it.
-static BUSY: (Mutex<(bool, bool)>, Condvar) = (Mutex::new((false, false)), Condvar::new());
-
-/// What a library does whose node is busy.
-pub(super) fn busy() {
-    let mut state = BUSY.0.lock().expect("good");
-    state.0 = true;
-    BUSY.1.notify_all();
-    while !state.1 {
-        state = BUSY.1.wait(state).expect("good");
-    }
-    *state = (false, false);
-}
-
-fn until_busy() {
-    let mut state = BUSY.0.lock().expect("good");
-    while !state.0 {
-        state = BUSY.1.wait(state).expect("good");
-    }
-}
-
-fn not_busy() {
-    BUSY.0.lock().expect("good").1 = true;
-    BUSY.1.notify_all();
-}
-
-/// One at a time may have the library busy.
+/// Only one test at a time may keep the library busy.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A node that a host has made.
@@ -83,7 +62,7 @@ async fn a_guest_calls_and_hears_and_leaves_the_node_alone() {
     assert_eq!(others.next().await, None);
     assert_eq!(done(20), ["peer id", "peer id", "peer id"]);
     // A node of our own cannot be detached.
-    let (ours, _events) = node(21, options()).await;
+    let (ours, _events) = own_node(21, options()).await;
     assert!(!ours.is_attached());
     assert!(matches!(ours.detach_blocking(Duration::ZERO), Err(CallError::Invalid(_))));
     ours.destroy().await.expect("it ends");
@@ -118,8 +97,8 @@ async fn detaching_waits_for_the_call_that_is_under_way_and_begins_no_other() {
     assert_eq!(inside.await.expect("no panic"), Err(CallError::Destroyed));
     assert_eq!(events.next().await, Some(NodeEvent::NotResponding));
     assert_eq!(events.next().await, None);
-    // Whatever is submitted to that thread from now on comes after what was queued.
-    let (after, _events) = super::node(23, options()).await;
+    // A job that is submitted to that thread now comes after those that were queued.
+    let (after, _events) = own_node(23, options()).await;
     after.peer_id().await.expect("it answers");
     after.destroy().await.expect("it ends");
     assert_eq!(done(22), ["connect"]);
@@ -136,7 +115,7 @@ async fn who_just_drops_a_guest_can_wait_for_it() {
     assert!(call.await.expect_err("aborted").is_cancelled());
     drop(events);
     assert!(!inlet.wait_detached(Duration::from_millis(10)));
-    // Nobody reads any more, so nothing is kept.
+    // Without a reader, nothing is kept.
     inlet.push(EVENT);
     let waiting = tokio::task::spawn_blocking(move || inlet.wait_detached(Duration::from_secs(60)));
     not_busy();

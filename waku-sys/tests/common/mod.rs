@@ -1,5 +1,5 @@
-//! What the tests on a library have in common. Those that count what the process has are programs of
-//! their own, with one test each.
+//! What the tests on a library have in common. Tests that count the resources of the process are
+//! programs of their own, with one test each.
 
 // Each program uses what it needs.
 #![allow(dead_code, unreachable_pub, unsafe_code)]
@@ -19,16 +19,16 @@ pub const SHARD: &str = "/waku/2/rs/66/0";
 pub const CLUSTER: u16 = 66;
 pub const TOPIC: &str = "/waku-sys/1/test/proto";
 
-/// Longest wait for anything: only a test that would fail anyhow ever waits for so long.
+/// Longest wait: only a test that fails waits for so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Nobody waits for ever.
+/// Awaits something that has to happen within [`PATIENCE`].
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(PATIENCE, future).await;
     ended.unwrap_or_else(|_| panic!("{what}: still not"))
 }
 
-/// Waits until something is so that nobody tells of.
+/// Waits until a condition holds that no event reports.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let mut again = tokio::time::interval(Duration::from_millis(20));
     let wait = async {
@@ -82,7 +82,7 @@ pub fn address(port: NonZeroU16, id: &str) -> String {
     format!("/ip4/127.0.0.1/tcp/{port}/p2p/{id}")
 }
 
-/// Waits until the node has so many peers in its mesh.
+/// Waits until the node has this number of peers in its mesh.
 pub async fn meshed(node: &Node, peers: usize) {
     until("the mesh is there", || async {
         node.mesh_peers(SHARD).await.expect("it runs").len() >= peers
@@ -96,7 +96,7 @@ pub fn message(text: &str) -> WakuMessage {
     let mut payload = text.as_bytes().to_vec();
     payload.resize(payload.len().max(1024), b' ');
     WakuMessage {
-        payload,
+        payload: payload.into(),
         content_topic: TOPIC.to_owned(),
         timestamp: i64::try_from(now.expect("after 1970").as_nanos()).expect("before 2262"),
         ..WakuMessage::default()
@@ -109,7 +109,7 @@ pub async fn heard(events: &mut Events) -> String {
         loop {
             match events.next().await.expect("the node lives") {
                 NodeEvent::Message { message, .. } if message.content_topic == TOPIC => {
-                    let text = String::from_utf8(message.payload).expect("ours");
+                    let text = String::from_utf8(message.payload.into()).expect("ours");
                     return text.trim_end().to_owned();
                 }
                 NodeEvent::Dropped { count } => panic!("{count} events were lost"),
@@ -148,7 +148,7 @@ unsafe impl GlobalAlloc for Counting {
 /// threads. It is less than a node's queue of events, than 200 messages, or than 1,000 calls.
 const OWN_ROOM: usize = 128 << 10;
 
-/// What the process has.
+/// The resources of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub threads: usize,
@@ -191,13 +191,13 @@ impl Usage {
         assert!(self.threads <= before.threads, "threads are left");
         assert!(self.descriptors <= before.descriptors, "descriptors are left");
         assert!(self.allocated <= before.allocated + OWN_ROOM, "memory is not given back");
-        // Under valgrind nothing is given back, so that it can tell who uses it once more.
+        // Valgrind keeps memory that was given back, in order to notice later use of it.
         let valgrind = std::env::var("LD_PRELOAD").is_ok_and(|name| name.contains("valgrind"));
         assert!(valgrind || self.resident <= before.resident + room, "resident memory has grown");
     }
 }
 
-/// Names of this process's threads that begin so.
+/// Names of this process's threads that begin with a prefix.
 pub fn threads_named(prefix: &str) -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
     let names =

@@ -1,4 +1,4 @@
-//! History, from good Stores and bad ones.
+//! History, from correct Stores and from faulty ones.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,8 @@ use crate::{
 
 const MILLISECOND: i64 = 1_000_000;
 
-/// Publishes `count` messages, three to each millisecond of a time just past, named by topic.
+/// Publishes `count` messages with timestamps a few seconds ago, three in each millisecond, on topics
+/// by `name`.
 async fn fill(
     endpoint: &impl Transport,
     count: usize,
@@ -112,7 +113,7 @@ pub async fn fetches_by_time<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// One topic, several, none that exists; and queries that nobody may ask.
+/// History of one topic, of several, of one without messages; and queries that are invalid.
 pub async fn fetches_by_topic<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let sent = fill(&a, 36, |n| format!("topic-{}", n % 12)).await;
@@ -145,7 +146,8 @@ pub async fn fetches_by_topic<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// A Store that is missing, silent, refuses or answers nonsense makes an error, and no hang.
+/// A Store that is absent or silent, refuses, or gives an invalid answer leads to an error, and the
+/// call never hangs.
 pub async fn survives_bad_stores<H: Harness>(mut h: H) {
     let behaviours = [
         StoreBehaviour::Absent,

@@ -1,4 +1,4 @@
-//! Messages as they are published.
+//! Live messages.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ pub async fn delivers_to_all_who_watch<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// Only messages on topics that are watched at the time come out.
+/// Only messages on topics that are watched at the time are delivered.
 pub async fn watches_and_unwatches<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let b = h.endpoint(EventLimits::default()).await;
@@ -67,7 +67,7 @@ pub async fn keeps_many_topics_apart<H: Harness>(mut h: H) {
     watch(&c, (0..each).map(|n| topic(2 * n + 1))).await;
     let (mut at_b, mut at_c) = (b.events(), c.events());
 
-    // Spread over all of them, to either side by turns.
+    // Spread over all topics, to each side in turn.
     let step = (2 * each / 40 - 1) | 1;
     let sent: Vec<Message> = (0..40).map(|n| message(n * step, format!("{n}"))).collect();
     for message in &sent {
@@ -96,7 +96,7 @@ pub async fn limits_watched_topics<H: Harness>(mut h: H) {
     watch(&b, (1..max).map(topic)).await;
     let refused = b.watch(vec![topic("first"), topic("second")]).await;
     assert_eq!(refused, Err(TransportError::TooManyTopics { max }));
-    // None of the two; and one that is watched already takes no room.
+    // Neither of the two was added. A topic that is watched already takes no room.
     publish(&a, &message("first", "not watched")).await;
     watch(&b, [topic(1), topic("second")]).await;
     assert_eq!(b.watch(vec![topic("first")]).await, Err(TransportError::TooManyTopics { max }));
@@ -111,7 +111,7 @@ pub async fn limits_watched_topics<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// The same message published twice, and by two endpoints, is no error and arrives once.
+/// The same message published twice, or by two endpoints, is not an error and arrives once.
 pub async fn suppresses_duplicates<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let b = h.endpoint(EventLimits::default()).await;
@@ -125,7 +125,7 @@ pub async fn suppresses_duplicates<H: Harness>(mut h: H) {
     assert_eq!(publish(&a, &twice).await, hash);
     assert_same(&next_message(&mut at_b).await, &twice, hash);
     assert_eq!(publish(&c, &twice).await, hash);
-    // Having received it, publishing it oneself is fine too.
+    // An endpoint that has received the message may publish it too.
     assert_eq!(publish(&b, &twice).await, hash);
 
     let last = message("dup", "last");
@@ -165,7 +165,7 @@ pub async fn limits_sizes<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// What no network would carry is refused with a typed error, and does no harm.
+/// A message that no network would carry is refused with a typed error, and does no harm.
 pub async fn refuses_bad_input<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let good = message("good", "payload");
@@ -226,7 +226,8 @@ pub async fn loses_nothing_at_a_pace<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// Who does not read is told how much it missed, gets the newest, and slows nobody.
+/// A reader that does not read is told how much it missed, gets the newest messages, and does not
+/// slow other readers.
 pub async fn reports_what_a_slow_reader_missed<H: Harness>(mut h: H) {
     const COUNT: u64 = 60;
     let a = h.endpoint(EventLimits::default()).await;
@@ -255,8 +256,8 @@ pub async fn reports_what_a_slow_reader_missed<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// Status says what is so; timestamps of messages that nobody watches are noted too, if they come
-/// here at all.
+/// The status is true. Timestamps of messages that are not watched are noted too, if the endpoint
+/// receives them.
 pub async fn shows_its_status<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let b = h.endpoint(EventLimits::default()).await;

@@ -1,4 +1,4 @@
-//! Connections that end, for a while or for good.
+//! Connections that end, for a time or for good.
 
 use futures::StreamExt;
 
@@ -57,8 +57,8 @@ pub async fn reconnects<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// The relay goes away and comes back at the same address: all connect again by themselves, what
-/// was published before is in the Store, and messages flow.
+/// The relay goes away and comes back at the same address: all endpoints reconnect by themselves, the
+/// messages from before are in the Store, and new messages arrive.
 pub async fn survives_a_restart_of_the_relay<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let b = h.endpoint(EventLimits::default()).await;
@@ -93,7 +93,7 @@ pub async fn survives_a_restart_of_the_relay<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// After shutdown streams end, all calls answer `Closed`, and what was held is free again.
+/// After shutdown, streams end, all calls fail with `Closed`, and all resources are free again.
 pub async fn shuts_down<H: Harness>(mut h: H) {
     let a = h.endpoint(EventLimits::default()).await;
     let b = h.endpoint(EventLimits::default()).await;
@@ -133,7 +133,7 @@ pub async fn shuts_down<H: Harness>(mut h: H) {
     h.finish().await;
 }
 
-/// Shutting down ends what is under way: nobody waits for a Store that will not answer.
+/// Shutting down ends calls that are under way, even one to a Store that will not answer.
 pub async fn shuts_down_under_way<H: Harness>(mut h: H) {
     let endpoint = h.endpoint_with_store(StoreBehaviour::Silent).await;
     let mut events = endpoint.events();

@@ -1,36 +1,36 @@
-//! How fast messages are handed to the library.
+//! The pace at which messages are handed to the library.
 //!
-//! It accepts more than it can carry, and what is too much is lost after it said that all was
-//! well. So messages are spaced here, by count and by bytes, with room for a short burst.
+//! The library accepts more than it can carry, reports success, and loses the excess. So messages
+//! are spaced here, by count and by bytes, with room for a short burst.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::hub::lock;
+use crate::sync::lock;
 
 /// The pace to publish at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
-    /// Messages in a second.
+    /// Most messages per second.
     pub messages: u32,
-    /// Bytes in a second.
+    /// Most bytes per second, of encoded messages.
     pub bytes: u32,
-    /// For how long both may be exceeded after a pause.
+    /// After a pause, as much as this time allows may go out at once.
     pub burst: Duration,
 }
 
 impl Default for Pace {
-    /// Below what was measured to arrive without loss: 500 messages of 1 KiB in a second where a
-    /// Store writes them down, and 20 of 100 KB.
+    /// Below what was measured to arrive without loss: 500 messages of 1 KiB per second where a Store
+    /// archives them, and 20 of 100 KB.
     fn default() -> Self {
         Self { messages: 400, bytes: 1_500_000, burst: Duration::from_millis(100) }
     }
 }
 
 impl Pace {
-    /// How long a message keeps the line busy.
+    /// The time that one message takes up.
     fn cost(&self, bytes: usize) -> Duration {
         let each = Duration::from_secs(1) / self.messages.max(1);
         let bytes = bytes as f64 / f64::from(self.bytes.max(1));
@@ -38,11 +38,11 @@ impl Pace {
     }
 }
 
-/// Gives out turns.
+/// Gives out turns to publish.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,
-    /// When the line is free again after all that was given out.
+    /// When the turns that were given out are over.
     free: Mutex<Instant>,
 }
 
@@ -51,8 +51,8 @@ impl Pacer {
         Self { pace, free: Mutex::new(Instant::now()) }
     }
 
-    /// How long a message of this size has to wait; none if that is longer than `limit`, and then
-    /// it takes no turn.
+    /// How long a message of this size has to wait for its turn. `None` if that is longer than `limit`;
+    /// then the message takes no turn.
     pub(crate) fn reserve(&self, bytes: usize, limit: Duration) -> Option<Duration> {
         let now = Instant::now();
         let mut free = lock(&self.free);

@@ -1,4 +1,4 @@
-//! Brings a node's events to the hub.
+//! Passes a node's events to the hub.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -6,22 +6,23 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use waku_sys::{Events, NodeEvent, WakuMessage};
 
-use super::history;
-use super::publish::Known;
-use crate::hub::{Hub, lock};
+use super::library_memory::LibraryMemory;
+use super::message::received;
+use crate::hub::Hub;
+use crate::sync::lock;
 
-/// What it takes to do so.
+/// Passes a node's events to the hub.
 #[derive(Clone)]
-pub(super) struct Pump {
+pub(super) struct EventPump {
     pub(super) pubsub_topic: String,
     pub(super) hub: Arc<Hub>,
-    pub(super) known: Arc<Mutex<Known>>,
-    /// Told when something may have happened to connections.
-    pub(super) look: Arc<Notify>,
+    pub(super) memory: Arc<Mutex<LibraryMemory>>,
+    /// Notified when connections may have changed.
+    pub(super) check: Arc<Notify>,
 }
 
-impl Pump {
-    /// Until the node is gone or the hub is closed.
+impl EventPump {
+    /// Runs until the node is gone or the hub is closed.
     pub(super) async fn run(&self, mut events: Events) {
         loop {
             let event = tokio::select! {
@@ -37,11 +38,11 @@ impl Pump {
                 Some(NodeEvent::Dropped { count }) => {
                     tracing::warn!(count, "the node's events came faster than they could be read");
                     self.hub.missed(count);
-                    self.look.notify_one();
+                    self.check.notify_one();
                 }
                 Some(NodeEvent::NotResponding) => tracing::warn!("libwaku takes no requests"),
                 Some(NodeEvent::Connection { .. } | NodeEvent::TopicHealth { .. }) => {
-                    self.look.notify_one();
+                    self.check.notify_one();
                 }
                 Some(NodeEvent::Unknown) => {}
                 None => break,
@@ -50,15 +51,9 @@ impl Pump {
     }
 
     fn received(&self, message: WakuMessage) {
-        let message = history::inbound(&self.pubsub_topic, message);
-        {
-            let (mut known, now) = (lock(&self.known), Instant::now());
-            // One that was published here comes back, also where it went nowhere.
-            if known.own.contains(&message.hash, now) {
-                return;
-            }
-            known.received.insert(message.hash, now);
+        let message = received(&self.pubsub_topic, message);
+        if lock(&self.memory).received(message.hash, Instant::now()) {
+            self.hub.relayed(message);
         }
-        self.hub.relayed(message);
     }
 }

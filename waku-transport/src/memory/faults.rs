@@ -1,21 +1,21 @@
-//! What goes wrong on the way from the relay to an endpoint, drawn from a seed.
+//! Faults on the way from the relay to an endpoint, drawn from a seed.
 
-/// Probabilities of faults, each 0 (never, the default) to 1 (always), drawn for each message and
-/// each endpoint on its own.
+/// Probabilities of faults, each from 0 (never, the default) to 1 (always). They are drawn for each
+/// message and each endpoint separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Faults {
-    /// The same seed and the same calls make the same faults.
+    /// Seed of the random numbers: the same seed and the same calls make the same faults.
     pub seed: u64,
-    /// A message does not arrive at an endpoint.
+    /// Probability that a message does not arrive at an endpoint.
     pub drop: f64,
-    /// A message arrives at an endpoint twice.
+    /// Probability that a message arrives at an endpoint twice.
     pub duplicate: f64,
-    /// A message is held back until up to [`max_hold`](Self::max_hold) later ones have arrived at
-    /// the same endpoint, or until [`Network::flush`](super::Network::flush).
+    /// Probability that a message is held back until up to [`max_hold`](Self::max_hold) later ones
+    /// have arrived at the same endpoint, or until [`Network::flush`](super::Network::flush).
     pub reorder: f64,
-    /// Most later messages that overtake one that is held back.
+    /// Most messages that overtake one that is held back.
     pub max_hold: u32,
-    /// A message does not arrive at the Store.
+    /// Probability that a message does not arrive at the Store.
     pub store_drop: f64,
 }
 
@@ -25,7 +25,7 @@ impl Default for Faults {
     }
 }
 
-/// SplitMix64: small, fast and the same on every platform. Nothing secret comes from it.
+/// SplitMix64: small, fast and the same on every platform. Not for secrets.
 #[derive(Clone, Debug)]
 pub(super) struct Rng(u64);
 

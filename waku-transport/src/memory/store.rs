@@ -3,31 +3,31 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use crate::{HistoryError, HistoryPage, HistoryQuery, Inbound, MessageHash};
+use crate::{HistoryError, HistoryPage, HistoryQuery, MessageHash, ReceivedMessage};
 
 /// How the Store answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreBehaviour {
-    /// As it should.
+    /// It answers correctly.
     #[default]
     Honest,
-    /// There is none. Nothing is kept either.
+    /// There is no Store, and no message is kept.
     Absent,
-    /// It takes queries and never answers.
+    /// It accepts queries and never answers.
     Silent,
     /// It refuses each query with this status code.
     Refusing(u32),
     /// Its answers cannot be read.
     Garbage,
-    /// It answers with messages that nobody asked for.
+    /// It answers with messages that were not asked for.
     Unrelated,
-    /// It answers empty pages with a cursor, for ever.
+    /// It answers with empty pages that have a cursor, without end.
     Endless,
 }
 
 #[derive(Debug)]
 pub(super) struct Store {
-    messages: BTreeMap<(i64, MessageHash), Inbound>,
+    messages: BTreeMap<(i64, MessageHash), ReceivedMessage>,
     /// Timestamp of each message: where it stands in the order.
     positions: HashMap<MessageHash, i64>,
     max_messages: usize,
@@ -44,7 +44,7 @@ impl Store {
         }
     }
 
-    pub(super) fn keep(&mut self, message: Inbound) {
+    pub(super) fn keep(&mut self, message: ReceivedMessage) {
         if self.behaviour == StoreBehaviour::Absent {
             return;
         }
@@ -57,22 +57,20 @@ impl Store {
         }
     }
 
-    pub(super) fn messages(&self) -> impl Iterator<Item = &Inbound> {
+    pub(super) fn messages(&self) -> impl Iterator<Item = &ReceivedMessage> {
         self.messages.values()
     }
 
-    /// Answers, or not (`None`).
+    /// The answer; `None` for silence.
     pub(super) fn answer(&self, query: &HistoryQuery) -> Result<Option<HistoryPage>, HistoryError> {
         match self.behaviour {
             StoreBehaviour::Honest => self.page(query).map(Some),
             StoreBehaviour::Absent => Err(HistoryError::NoStore),
             StoreBehaviour::Silent => Ok(None),
-            StoreBehaviour::Refusing(status) => {
-                Err(HistoryError::refused(status, "as it was told"))
-            }
+            StoreBehaviour::Refusing(status) => Err(HistoryError::refused(status, "as configured")),
             StoreBehaviour::Garbage => Err(HistoryError::Malformed("not an answer")),
             StoreBehaviour::Unrelated => Ok(Some(HistoryPage {
-                messages: vec![Inbound {
+                messages: vec![ReceivedMessage {
                     content_topic: "/nonsense/1/unrelated/proto".to_owned(),
                     payload: "nonsense".into(),
                     timestamp_ns: i64::MIN,
@@ -97,8 +95,8 @@ impl Store {
             }
         };
         let in_range = Bound::Included((query.start_ns.unwrap_or(i64::MIN), MessageHash([0; 32])));
-        // Whichever begins later. A cursor is ordered against the start by time alone, which is
-        // right since the start includes every hash of its instant.
+        // The later of the two. A cursor is ordered against the start by time alone, which is right
+        // since the start includes every hash of its instant.
         let from = match (after_cursor, in_range) {
             (Bound::Excluded(cursor), Bound::Included(start)) if cursor >= start => after_cursor,
             _ => in_range,
@@ -121,8 +119,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn message(timestamp_ns: i64, n: u8) -> Inbound {
-        Inbound {
+    fn message(timestamp_ns: i64, n: u8) -> ReceivedMessage {
+        ReceivedMessage {
             content_topic: format!("/store/1/{}/proto", n % 3),
             payload: vec![n].into(),
             timestamp_ns,

@@ -1,4 +1,4 @@
-//! A peer that introduces itself well and then answers Store queries as it was told.
+//! A peer that introduces itself correctly and then answers Store queries as it was told.
 
 use std::io;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl FakeStore {
         Self { address: address.with_p2p(peer).expect("no other peer in it"), asked, task }
     }
 
-    /// How often it was asked.
+    /// How many queries it got.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

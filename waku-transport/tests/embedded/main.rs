@@ -55,8 +55,8 @@ impl EmbeddedHarness {
         }
     }
 
-    /// Waits until the relay has noticed who is gone. A node looks at its mesh now and then, and
-    /// where one peer takes the place of another between two looks it may not see the change.
+    /// Waits until the relay has noticed which peers are gone. A node checks its mesh at intervals, and
+    /// may not see that one peer takes the place of another between two checks.
     async fn settled(&self) {
         let relay = self.relay.as_ref().expect("the relay runs");
         // A node that has stopped listens nowhere.
@@ -68,7 +68,7 @@ impl EmbeddedHarness {
         .await;
     }
 
-    /// Waits until an endpoint and the relay know of each other whatever they have to.
+    /// Waits until an endpoint and the relay know all that they have to know of each other.
     async fn joined(&self, node: &Node) {
         let relay = self.relay.as_ref().expect("the relay runs");
         let relay_id = relay.peer_id();
@@ -129,8 +129,8 @@ fn carries(node: &Node) -> bool {
     node.status().topics.iter().any(|t| t.topic_peers > 0)
 }
 
-/// Waits until something about a node is so. Its events say when to look again; some of its state
-/// changes without one, hence the interval.
+/// Waits until a condition on a node holds. Its events say when to check again; some of its state
+/// changes without an event, hence the interval.
 async fn until(what: &str, node: &Node, is_so: impl Fn() -> bool) {
     let mut events = node.events();
     let mut look_again = tokio::time::interval(Duration::from_millis(20));
@@ -225,7 +225,7 @@ impl Harness for EmbeddedHarness {
     }
 }
 
-/// Waits until readers of the endpoint's events have heard of the connection.
+/// Waits until the endpoint has reported that it is connected.
 async fn connected(endpoint: &EmbeddedTransport) {
     let mut events = endpoint.events();
     let heard = async { while !matches!(events.next().await, Some(Event::Connected { .. })) {} };
@@ -308,7 +308,7 @@ async fn hashes_and_addresses_are_the_nodes() {
     h.finish().await;
 }
 
-/// Anybody may publish what this crate never would. It must not spoil history for others.
+/// Any peer may publish what this crate never would. It must not spoil history for others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_without_timestamp_do_no_harm() {
     let mut h = EmbeddedHarness::start().await;

@@ -1,4 +1,4 @@
-//! Guests of a host process that has a node of its own, and talks to the library by itself.
+//! Guests of a host process that has a node of its own, and calls the library itself.
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -16,8 +16,10 @@ use waku_transport::libwaku::{EventInlet, Library, LibwakuTransport};
 use waku_transport::{Event, EventLimits, EventStream, PublishError, Transport};
 
 use crate::SHARD;
-use crate::harness::{LibwakuHarness, TOPIC, config, connected_once, message, options, until};
+use crate::endpoints::{TOPIC, connected_once, message, options, until};
+use crate::harness::LibwakuHarness;
 use crate::library::library;
+use crate::nodes::config;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -28,7 +30,7 @@ struct Host {
     context: usize,
 }
 
-/// What the host's event callback hands events to; and how many it has had.
+/// The guests that the host's event callback hands events to, and the number of events so far.
 static GUESTS: Mutex<Vec<EventInlet>> = Mutex::new(Vec::new());
 static EVENTS: AtomicUsize = AtomicUsize::new(0);
 
@@ -36,7 +38,7 @@ unsafe extern "C" fn on_event(ret: c_int, msg: *const c_char, len: usize, _: *mu
     if ret != waku_sys::RET_OK || msg.is_null() {
         return;
     }
-    // SAFETY: the library says that so many bytes are there.
+    // SAFETY: the library promises that `len` bytes are there.
     let text = unsafe { std::slice::from_raw_parts(msg.cast::<u8>(), len) };
     EVENTS.fetch_add(1, Ordering::SeqCst);
     for guest in &*GUESTS.lock().expect("nobody panics with it") {
@@ -49,7 +51,7 @@ unsafe extern "C" fn on_answer(ret: c_int, msg: *const c_char, len: usize, data:
     let tell = unsafe { Box::from_raw(data.cast::<SyncSender<Result<String, String>>>()) };
     let text = match msg.is_null() {
         true => String::new(),
-        // SAFETY: the library says that so many bytes are there.
+        // SAFETY: the library promises that `len` bytes are there.
         false => unsafe {
             String::from_utf8_lossy(std::slice::from_raw_parts(msg.cast::<u8>(), len)).into_owned()
         },
@@ -60,22 +62,22 @@ unsafe extern "C" fn on_answer(ret: c_int, msg: *const c_char, len: usize, data:
 type Callback = unsafe extern "C" fn(c_int, *const c_char, usize, *mut c_void);
 
 impl Host {
-    /// A node that takes part in another shard, and is connected with nobody.
+    /// A node that takes part in another shard and is not connected to any peer.
     async fn start(library: &Library) -> Self {
         let (jobs, inbox) = mpsc::channel::<Job>();
         std::thread::spawn(move || inbox.into_iter().for_each(|job| job()));
         let mut host = Self { library: library.clone(), jobs, context: 0 };
         let json = format!(
-            r#"{{"listenAddress":"127.0.0.1","tcpPort":{},"nat":"extip:127.0.0.1","clusterId":66,"shards":[1],"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0}}"#,
+            r#"{{"listenAddress":"127.0.0.1","tcpPort":{},"nat":"extip:127.0.0.1","clusterId":66,"shards":[1],"numShardsInNetwork":2,"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0,"dnsAddrsNameServers":["127.0.0.1"]}}"#,
             config().tcp_port
         );
         let json = CString::new(json).expect("no zero in it");
         static CONTEXT: OnceLock<usize> = OnceLock::new();
         host.ask(move |symbols, _, callback, data| {
-            // SAFETY: the text ends with zero, the callback takes any such box.
+            // SAFETY: the text ends with NUL, the callback takes any such box.
             let context = unsafe { (symbols.waku_new)(json.as_ptr(), Some(callback), data) };
             CONTEXT.set(context.addr()).expect("there is one host");
-            // SAFETY: the context lives, and the callback never minds what it is given.
+            // SAFETY: the context lives, and the callback takes any text.
             unsafe {
                 (symbols.waku_set_event_callback)(context, Some(on_event), std::ptr::null_mut());
             }
@@ -148,7 +150,7 @@ async fn two_guests_of_one_node_chat_and_leave_it_as_it_was() {
     let host = Host::start(&library).await;
     let relay = CString::new(h.relay_at(h.relay_address)).expect("no zero in it");
     host.ask(move |symbols, context, callback, data| {
-        // SAFETY: the context lives, and the text ends with zero.
+        // SAFETY: the context lives, and the text ends with NUL.
         unsafe { (symbols.waku_connect)(context, relay.as_ptr(), 0, Some(callback), data) };
     })
     .await
@@ -171,7 +173,7 @@ async fn two_guests_of_one_node_chat_and_leave_it_as_it_was() {
     // Where it listens is the host's business.
     assert!(a.status().await.listen_addresses.is_empty());
 
-    // Each of them hears the two others, and not itself.
+    // Each of them gets the messages of the two others, and not its own.
     for (from, sender) in [&a, &b, &c].into_iter().enumerate() {
         let sent = message(format!("from {from}"));
         sender.publish(sent.clone()).await.expect("it is connected");
@@ -198,7 +200,7 @@ async fn two_guests_of_one_node_chat_and_leave_it_as_it_was() {
         soon("the end of the stream", rest).await;
     }
 
-    // The node is there, with the same peers, and does what it did.
+    // The node is there, has the same peers, and works as before.
     assert_eq!(host.peers().await, peers);
     let before = EVENTS.load(Ordering::SeqCst);
     c.publish(message("to the host")).await.expect("it is connected");
@@ -211,7 +213,7 @@ async fn two_guests_of_one_node_chat_and_leave_it_as_it_was() {
     let (json, shard) =
         (CString::new(json).expect("no zero"), CString::new(SHARD).expect("no zero"));
     host.ask(move |symbols, context, callback, data| {
-        // SAFETY: the context lives, and the texts end with zero.
+        // SAFETY: the context lives, and the texts end with NUL.
         unsafe {
             let publish = symbols.waku_relay_publish;
             publish(context, shard.as_ptr(), json.as_ptr(), 0, Some(callback), data);
@@ -223,7 +225,7 @@ async fn two_guests_of_one_node_chat_and_leave_it_as_it_was() {
 
     c.shutdown().await;
     host.ask(|symbols, context, callback, data| {
-        // SAFETY: the context lives, and nobody uses it any more.
+        // SAFETY: the context lives, and is no longer used.
         unsafe { (symbols.waku_destroy)(context, Some(callback), data) };
     })
     .await

@@ -10,11 +10,10 @@ use waku_transport::memory::StoreBehaviour;
 use waku_transport::{Event, EventLimits, HistoryQuery, Message, PublishError, Transport};
 
 use crate::SHARD;
+use crate::endpoints::{TOPIC, confirmation, connected_once, message, options, until};
 use crate::fake_store::FakeStore;
-use crate::harness::{
-    LibwakuHarness, TOPIC, confirmation, connected_once, dialable, message, node_config, options,
-    until,
-};
+use crate::harness::LibwakuHarness;
+use crate::nodes::{dialable, node_config};
 
 /// A message that relays carry and that no Store keeps: it is from a minute ago.
 fn old(payload: &str) -> Message {
@@ -52,10 +51,10 @@ async fn what_a_store_does_not_get_is_not_published() {
         // Nor is it the second time, though the library says that it knows the message.
         let again = soon("an answer", a.publish(lost)).await;
         assert_eq!(again, Err(PublishError::Unconfirmed));
-        // Whoever does not ask does not know.
+        // Without confirmation, it is not known to be lost.
         assert!(b.publish(beside).await.is_ok());
 
-        // It is about the Store: the message did go out.
+        // Only the Store lacks it: the message did go out.
         let arrived = async {
             loop {
                 match at_b.next().await {

@@ -1,5 +1,5 @@
-//! A link that is up and carries nothing: a relay that is there, takes part in the shard, and wants
-//! nobody in its mesh.
+//! A connection that is up and carries nothing: the relay takes part in the shard, and keeps every
+//! peer out of its mesh.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -17,9 +17,10 @@ use waku_transport::conformance::soon;
 use waku_transport::libwaku::{LibwakuOptions, LibwakuTransport};
 use waku_transport::{Event, EventLimits, Transport};
 
+use crate::endpoints::{TOPIC, message, options, until};
 use crate::fake_store::{Frames, identity, peer_id, request};
-use crate::harness::{TOPIC, config, message, node_config, options, socket_address, turn, until};
 use crate::library::library;
+use crate::nodes::{config, node_config, socket_address, turn};
 use crate::proxy::Proxy;
 use crate::{CLUSTER, SHARD};
 
@@ -32,7 +33,7 @@ enum Link {
 /// A relay that answers every graft with a prune. Ends when it is dropped.
 struct Refuser {
     address: Multiaddr,
-    /// Tells of each connection that begins, and ends.
+    /// Reports each connection that begins or ends.
     links: mpsc::UnboundedReceiver<Link>,
     task: JoinHandle<()>,
 }
@@ -55,12 +56,12 @@ impl Behaviour {
         let config = ConfigBuilder::default()
             .protocol_id("/vac/waku/relay/2.0.0", gossipsub::Version::V1_1)
             .validation_mode(ValidationMode::Anonymous)
-            // A mesh of nobody is full as soon as somebody comes.
+            // A mesh of no peers is full from the start.
             .mesh_n(0)
             .mesh_n_low(0)
             .mesh_n_high(0)
             .mesh_outbound_min(0)
-            // Or who was pruned would keep off the one that comes after, for that long.
+            // Or a pruned node would avoid the next relay of this id for that long.
             .prune_backoff(Duration::ZERO)
             .build()
             .expect("the configuration is consistent");
@@ -89,7 +90,7 @@ impl Refuser {
             .expect("the transport")
             .with_behaviour(Behaviour::new)
             .expect("the behaviour")
-            // It hangs up on nobody.
+            // It never closes a connection.
             .with_swarm_config(|c| c.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
         swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a port");
@@ -125,7 +126,7 @@ async fn a_link_that_is_up_and_carries_nothing_is_made_anew() {
     let _turn = turn().await;
     let key = NodeKey::generate();
     let mut refuser = Refuser::start(&key).await;
-    // The same relay in good health: what one finds when one comes back.
+    // The same relay in good health: the endpoint finds it when it reconnects.
     let healthy = waku_node::NodeConfig {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")],
         key: Some(key.clone()),
@@ -153,7 +154,7 @@ async fn a_link_that_is_up_and_carries_nothing_is_made_anew() {
     let heard = async { while !matches!(events.next().await, Some(Event::Connected { .. })) {} };
     soon("the endpoint takes it for a connection", heard).await;
 
-    // Nobody but the endpoint ends it.
+    // Only the endpoint can end it.
     let end = soon("the end of the link that carries nothing", refuser.links.recv()).await;
     assert_eq!(end, Some(Link::Down));
     let heard = async { while events.next().await != Some(Event::Disconnected) {} };

@@ -11,11 +11,10 @@ use waku_transport::libwaku::{EdgeOptions, LibwakuOptions, LibwakuTransport};
 use waku_transport::{Event, EventLimits, EventStream, Message, Transport, TransportError};
 
 use crate::SHARD;
-use crate::harness::{
-    LibwakuHarness, config, connected_once, dialable, message, neighbour, node_config, options,
-    socket_address, turn, until,
-};
+use crate::endpoints::{connected_once, message, options, until};
+use crate::harness::LibwakuHarness;
 use crate::library::library;
+use crate::nodes::{config, dialable, neighbour, node_config, socket_address, turn};
 use crate::proxy::Proxy;
 
 fn edge(edge: EdgeOptions) -> LibwakuOptions {
@@ -26,7 +25,7 @@ fn topic(name: impl std::fmt::Display) -> String {
     format!("/edge/1/{name}/proto")
 }
 
-/// A node that serves, and forgets subscribers after this.
+/// A node that serves filter and lightpush, and forgets subscribers after this time.
 async fn server(subscription_timeout: Duration) -> Node {
     let config = waku_node::NodeConfig {
         filter: true,
@@ -214,7 +213,7 @@ async fn where_one_server_goes_away_the_next_one_serves() {
     connected_once(&endpoint).await;
     endpoint.watch(vec![topic("a")]).await.expect("a good topic");
     knows(&first, 1).await;
-    // One at a time: nobody else is to know.
+    // One at a time: the other server is not to know.
     assert!(next.peers().iter().all(|peer| peer.peer_id == second.peer_id()));
 
     let mut events = endpoint.events();
@@ -271,7 +270,7 @@ async fn a_server_that_has_fallen_silent_is_connected_with_anew() {
 async fn topics_that_the_library_would_take_for_several_are_refused() {
     let Some(library) = library().await else { return };
     let _turn = turn().await;
-    // Nobody is there; watching does not wait for a server that is not.
+    // Watching does not wait for a server that is not there.
     let nobody = format!("/ip4/{}/tcp/1/p2p/16Uiu2HAm", Ipv4Addr::LOCALHOST);
     let options = edge(EdgeOptions::default());
     let endpoint = LibwakuTransport::edge(&library, config(), 0, vec![nobody], options).await;

@@ -1,45 +1,23 @@
 //! A small network with endpoints on libwaku.
 
-use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::num::NonZeroU16;
-use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use waku_node::{Node, NodeKey, ReconnectConfig, StoreConfig};
+use tokio::sync::watch;
+use waku_node::{Node, NodeKey};
 use waku_transport::conformance::{Harness, soon};
-use waku_transport::libwaku::{
-    Confirmation, Library, LibwakuOptions, LibwakuTransport, Lookup, MAX_EDGE_TOPICS, NodeConfig,
-};
+use waku_transport::libwaku::{Library, LibwakuOptions, LibwakuTransport, MAX_EDGE_TOPICS};
 use waku_transport::memory::StoreBehaviour;
-use waku_transport::{Event, EventLimits, MAX_WATCHED_TOPICS, Message, Status, Transport};
+use waku_transport::{EventLimits, MAX_WATCHED_TOPICS, Status};
 
+use crate::SHARD;
+use crate::endpoints::{connected_once, connection, options, until};
 use crate::fake_store::{self, FakeStore};
 use crate::library::{is_real, library};
+use crate::nodes::{Turn, config, neighbour, node_config, relay, socket_address, turn};
 use crate::proxy::Proxy;
-use crate::{CLUSTER, SHARD};
-
-/// How many tests run nodes of a real libwaku at the same time. It ends the life of a young node in
-/// up to 11 s, one after another in the whole process, and a test does not wait for ever. The
-/// others grow older meanwhile.
-static REAL_NODES: Semaphore = Semaphore::const_new(3);
-
-/// The right to run nodes, of as many tests at once as the library bears.
-pub(crate) struct Turn {
-    _permit: Option<SemaphorePermit<'static>>,
-}
-
-pub(crate) async fn turn() -> Turn {
-    let permit = match is_real() {
-        true => Some(REAL_NODES.acquire().await.expect("nobody closes it")),
-        false => None,
-    };
-    Turn { _permit: permit }
-}
 
 /// A relay with Store, and for each endpoint a line to it that can be cut.
 pub(crate) struct LibwakuHarness {
@@ -50,7 +28,7 @@ pub(crate) struct LibwakuHarness {
     /// Where the relay listens, first and after each restart.
     pub(crate) relay_address: SocketAddr,
     archive: TempDir,
-    /// For edge nodes: somebody to whom the relay can relay what they push to it.
+    /// With edge nodes: a peer to which the relay can relay their messages.
     second: Option<Node>,
     endpoints: Vec<Endpoint>,
     /// Peers of endpoints that are outside of the numbering.
@@ -63,7 +41,7 @@ struct Endpoint {
     node: waku_transport::libwaku::Node,
     id: String,
     line: Proxy,
-    /// What readers of its events know.
+    /// Whether it has reported that it is connected.
     connected: watch::Receiver<bool>,
 }
 
@@ -153,14 +131,14 @@ impl LibwakuHarness {
         endpoint
     }
 
-    /// Waits until an endpoint and the relay know of each other whatever they have to.
+    /// Waits until an endpoint and the relay know all that they have to know of each other.
     async fn joined(&self, index: usize) {
         self.relay_has_neighbours().await;
         let Endpoint { node, id, connected, .. } = &self.endpoints[index];
         if self.at_the_edge {
             let mut connected = connected.clone();
             let wait = connected.wait_for(|connected| *connected);
-            // If its streams have ended, nobody can be waiting for it.
+            // It fails if the endpoint's streams have ended, and then no test waits for it.
             let _ = soon("the endpoint says that it is connected", wait).await;
             return;
         }
@@ -181,8 +159,8 @@ impl LibwakuHarness {
         .await;
     }
 
-    /// Waits until an endpoint has noticed that it is alone. Relay's signs of a connection are
-    /// looked at afresh in `joined`; an edge node's are its events.
+    /// Waits until an edge node has noticed that it is alone, which its events tell. For nodes that
+    /// relay, `joined` checks all signs of a connection afresh.
     async fn parted(&self, index: usize) {
         if self.at_the_edge {
             let mut connected = self.endpoints[index].connected.clone();
@@ -192,144 +170,12 @@ impl LibwakuHarness {
     }
 }
 
-/// Whether a peer offers Store, if it has been introduced.
+/// Whether a peer offers Store; `None` until it has introduced itself.
 async fn offers_store(node: &waku_transport::libwaku::Node, peer: &str) -> Option<bool> {
     let peers = node.peers().await.unwrap_or_default();
     let info = peers.get(peer).filter(|info| !info.protocols.is_empty())?;
     Some(info.protocols.iter().any(|p| p == "/vac/waku/store-query/3.0.0"))
 }
-
-/// Options for tests: dialling does not take its time, and neither does confirming.
-pub(crate) fn options(events: EventLimits) -> LibwakuOptions {
-    LibwakuOptions {
-        events,
-        redial_min: Duration::from_millis(50),
-        redial_max: Duration::from_millis(200),
-        confirmation: Some(confirmation(Lookup::Time)),
-        ..LibwakuOptions::default()
-    }
-}
-
-/// Asks soon, and for long enough.
-pub(crate) fn confirmation(lookup: Lookup) -> Confirmation {
-    Confirmation { first: Duration::from_millis(5), tries: 10, lookup }
-}
-
-/// A node on a port that is free, and that no other test was given. The library cannot be left to
-/// find one, and a real one would not notice if it is taken.
-pub(crate) fn config() -> NodeConfig {
-    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
-    let free = || {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        listener.local_addr().expect("it is bound").port()
-    };
-    let port = loop {
-        let port = free();
-        if GIVEN.lock().expect("nobody panics with it").insert(port) {
-            break port;
-        }
-    };
-    let port = NonZeroU16::new(port).expect("not 0");
-    NodeConfig::new(Ipv4Addr::LOCALHOST.into(), port, 66, vec![0])
-}
-
-pub(crate) fn node_config() -> waku_node::NodeConfig {
-    waku_node::NodeConfig { cluster_id: CLUSTER, ..waku_node::NodeConfig::default() }
-}
-
-/// A node that serves whatever there is.
-pub(crate) async fn relay(key: &NodeKey, address: SocketAddr, archive: &TempDir) -> Node {
-    let listen = format!("/ip4/{}/tcp/{}", address.ip(), address.port());
-    let config = waku_node::NodeConfig {
-        listen: vec![listen.parse().expect("an address")],
-        key: Some(key.clone()),
-        store: Some(StoreConfig {
-            path: Some(archive.path().join("store.sqlite")),
-            ..StoreConfig::default()
-        }),
-        filter: true,
-        lightpush: true,
-        ..node_config()
-    };
-    let node = Node::start(config).await.expect("the relay starts");
-    node.subscribe(SHARD).await.expect("it takes the shard");
-    node
-}
-
-/// A node that stays connected with another one.
-pub(crate) async fn neighbour(of: waku_node::Multiaddr) -> Node {
-    let millis = Duration::from_millis;
-    let config = waku_node::NodeConfig {
-        static_peers: vec![of],
-        reconnect: ReconnectConfig { min: millis(50), max: millis(200) },
-        ..node_config()
-    };
-    let node = Node::start(config).await.expect("a node starts");
-    node.subscribe(SHARD).await.expect("it takes the shard");
-    node
-}
-
-/// Where a node can be dialled, with its id.
-pub(crate) fn dialable(node: &Node) -> String {
-    let at = socket_address(&node.listen_addresses()[0].to_string());
-    format!("/ip4/{}/tcp/{}/p2p/{}", at.ip(), at.port(), node.peer_id())
-}
-
-/// Where a node listens, from `/ip4/…/tcp/<port>/p2p/…`.
-pub(crate) fn socket_address(multiaddr: &str) -> SocketAddr {
-    let port = multiaddr.split('/').nth(4).and_then(|p| p.parse().ok());
-    (Ipv4Addr::LOCALHOST, port.expect("a port")).into()
-}
-
-/// Waits until something is so. Nodes tell only part of what happens to them, so this asks.
-pub(crate) async fn until<F: Future<Output = bool> + Send>(
-    what: &str,
-    mut is_so: impl FnMut() -> F,
-) {
-    let mut again = tokio::time::interval(Duration::from_millis(20));
-    let wait = async {
-        while !is_so().await {
-            again.tick().await;
-        }
-    };
-    soon(what, wait).await;
-}
-
-/// Waits until readers of the endpoint's events have heard of the connection.
-pub(crate) async fn connected_once(endpoint: &LibwakuTransport) {
-    let mut events = endpoint.events();
-    let heard = async { while !matches!(events.next().await, Some(Event::Connected { .. })) {} };
-    soon("the endpoint says that it is connected", heard).await;
-}
-
-/// Follows what an endpoint says of its connection, until its streams end.
-pub(crate) fn connection(endpoint: &LibwakuTransport) -> watch::Receiver<bool> {
-    let (tell, connected) = watch::channel(false);
-    let mut events = endpoint.events();
-    tokio::spawn(async move {
-        while let Some(event) = events.next().await {
-            match event {
-                Event::Connected { .. } => tell.send_replace(true),
-                Event::Disconnected => tell.send_replace(false),
-                Event::Message(_) | Event::Missed { .. } => continue,
-            };
-        }
-    });
-    connected
-}
-
-/// A message of the present.
-pub(crate) fn message(payload: impl Into<Vec<u8>>) -> Message {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Message {
-        content_topic: TOPIC.to_owned(),
-        payload: payload.into().into(),
-        timestamp_ns: now.expect("after 1970").as_nanos() as i64,
-    }
-}
-
-/// Where those messages go.
-pub(crate) const TOPIC: &str = "/libwaku/1/test/proto";
 
 #[async_trait]
 impl Harness for LibwakuHarness {
@@ -340,7 +186,7 @@ impl Harness for LibwakuHarness {
         if self.at_the_edge { MAX_EDGE_TOPICS } else { MAX_WATCHED_TOPICS }
     }
 
-    /// Filter servers send what they were asked for, and lightpush servers nothing.
+    /// Filter servers send only messages on subscribed topics.
     fn receives_the_whole_shard(&self) -> bool {
         !self.at_the_edge
     }

@@ -1,4 +1,4 @@
-//! Finds the library to test with, or says which test is skipped for want of one.
+//! Finds the library to test with, or says which test is skipped for lack of one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use tokio::sync::OnceCell;
 use waku_transport::libwaku::{Library, Source};
 
-/// The library, or none if it cannot be had.
+/// The library; `None` if there is none and the drop-in cannot be built.
 ///
 /// # Panics
 ///
-/// If there is one and it does not load: that is not a reason to skip anything.
+/// If there is a library and it does not load, which is not a reason to skip a test.
 pub(crate) async fn library() -> Option<Library> {
     static LIBRARY: OnceCell<Result<Library, String>> = OnceCell::const_new();
     let find = || async { tokio::task::spawn_blocking(find).await.expect("it does not panic") };
@@ -24,7 +24,7 @@ pub(crate) async fn library() -> Option<Library> {
     }
 }
 
-/// Whether that is a library of somebody else's, which may be slower to end than our own.
+/// Whether the environment names the library, which may then be slower to destroy nodes than ours.
 pub(crate) fn is_real() -> bool {
     std::env::var_os(waku_sys::LIBRARY_VARIABLE).is_some()
 }
@@ -47,7 +47,7 @@ fn find() -> Result<Library, String> {
     Ok(library)
 }
 
-/// The drop-in: what cargo has built together with this test, or builds now.
+/// The drop-in, as cargo has built it with this test, or as it is built now.
 fn drop_in() -> Result<PathBuf, String> {
     let name =
         format!("{}waku_node_capi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);

@@ -2,20 +2,22 @@
 //! nodes of the C library, and real connections, on loopback. What is particular to it is tested
 //! beside that.
 //!
-//! The library is what `LIBWAKU_PATH` names, a real libwaku.so; else `waku-node-capi`, our own node
-//! behind the same interface, which is built if need be. If there is neither, tests say that they
-//! were skipped, and why, where nothing hides it.
+//! The library is the one that `LIBWAKU_PATH` names, such as a real libwaku.so, or else
+//! `waku-node-capi`, our own node behind the same interface, which is built if need be. If there is
+//! neither, each test says on standard error that it was skipped, and why.
 
 mod attach;
 mod confirm;
 mod cure;
 mod edge;
-// What it counts is for the other backend's tests.
+mod endpoints;
+// Its counters are for the other backend's tests.
 #[allow(dead_code)]
 #[path = "../embedded/fake_store.rs"]
 mod fake_store;
 mod harness;
 mod library;
+mod nodes;
 mod owned;
 #[path = "../embedded/proxy.rs"]
 mod proxy;
@@ -33,8 +35,8 @@ mod relay_conformance {
     });
 }
 
-/// All of the suite, on nodes with filter and lightpush. What cannot hold for them is what the
-/// harness says it is: they watch fewer topics, and know of no others.
+/// All of the suite, on nodes with filter and lightpush. The harness says what is different about
+/// them: they watch fewer topics, and do not see other messages.
 mod edge_conformance {
     use crate::harness::LibwakuHarness;
 

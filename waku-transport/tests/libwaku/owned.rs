@@ -8,8 +8,10 @@ use waku_transport::conformance::{Harness, soon};
 use waku_transport::libwaku::{LibwakuError, LibwakuOptions, LibwakuTransport, NodeConfig, Pace};
 use waku_transport::{Event, EventLimits, PublishError, Transport};
 
-use crate::harness::{LibwakuHarness, config, connected_once, message, options, turn, until};
+use crate::endpoints::{connected_once, message, options, until};
+use crate::harness::LibwakuHarness;
 use crate::library::library;
+use crate::nodes::{config, turn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn results_are_told_apart_that_the_library_does_not() {
@@ -23,7 +25,7 @@ async fn results_are_told_apart_that_the_library_does_not() {
     soon("the end of the connection", gone).await;
     let alone = message("alone");
     for _ in 0..2 {
-        // What comes back of it as an event is no sign that it went anywhere.
+        // It comes back as an event even though it was not sent to any peer.
         assert_eq!(a.publish(alone.clone()).await, Err(PublishError::NoPeers));
     }
     assert_eq!(a.publish(sent).await, Ok(hash));

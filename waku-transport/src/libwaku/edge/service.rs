@@ -1,53 +1,66 @@
-//! One edge node and its server: what to tell it, and when.
+//! One edge node and its server: what the server is told, and when.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use waku_sys::{CallError, Node};
 
-use super::{EdgeKeeper, End, MAX_EDGE_TOPICS};
-use crate::libwaku::keeper::StaticPeer;
+use super::budget::RequestBudget;
+use super::link::ServerLink;
+use super::options::MAX_EDGE_TOPICS;
+use crate::hub::Hub;
+use crate::libwaku::node::StaticPeer;
 
-/// Most topics in one request.
+/// Most topics in one request, by 12/WAKU2-FILTER.
 const BATCH: usize = 100;
-
-/// Requests that may be made at once, and in a minute: servers refuse, in silence, what is more
-/// than 30 in any minute.
-const REQUESTS: u32 = 15;
 
 /// How long the server has to answer a ping.
 const PING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Pause before the server is asked again after it has failed.
+/// Pause before a request is repeated after the server has failed to answer.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
-/// How often a server may fail to answer, in a row, before the connection is given up.
+/// How often in a row a server may fail to answer before the connection is given up.
 const MAX_SILENCE: u32 = 2;
 
-/// What to tell a server next.
+/// The next request to a server.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// To forget all that it may remember.
+    /// Withdraw all subscriptions that the server may remember.
     Reset,
     Subscribe(Vec<String>),
     Unsubscribe(Vec<String>),
 }
 
+/// Why a node is not used any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was destroyed, but not here.
+    Destroyed,
+    /// It has subscribed too often.
+    Worn,
+    /// Its server is away.
+    Unserved,
+}
+
 /// One node and its server.
 pub(super) struct Service<'a> {
-    keeper: &'a EdgeKeeper,
     pub(super) node: Node,
+    pubsub_topic: &'a str,
     server: &'a StaticPeer,
+    hub: &'a Hub,
+    link: &'a ServerLink,
     /// What the server was told since the connection began.
     subscribed: HashSet<String>,
+    /// Whether the server may remember subscriptions that have to be withdrawn.
     reset: bool,
-    /// Requests that left a receiver behind.
+    /// Number of requests that left a receiver behind.
     subscriptions: u32,
-    turns: &'a mut Turns,
+    budget: &'a mut RequestBudget,
+    /// How often in a row the server failed to answer.
     silence: u32,
-    /// The connection was given up. Another one may be there before it is missed.
+    /// Whether the connection was given up. The next one may be there before the loss is noticed.
     pub(super) lost: bool,
     refreshes: usize,
     refresh_at: Instant,
@@ -56,65 +69,71 @@ pub(super) struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
+    /// `known` says whether the server may know the node from before.
     pub(super) fn new(
-        keeper: &'a EdgeKeeper,
+        node: Node,
+        pubsub_topic: &'a str,
         server: &'a StaticPeer,
-        turns: &'a mut Turns,
-        now: Instant,
+        hub: &'a Hub,
+        link: &'a ServerLink,
+        budget: &'a mut RequestBudget,
+        known: bool,
     ) -> Self {
+        let now = Instant::now();
         Self {
-            node: keeper.slot.node(),
+            node,
+            pubsub_topic,
             server,
+            hub,
+            link,
             subscribed: HashSet::new(),
-            // A node with a key of its own may have been here before.
-            reset: keeper.config.key.is_some(),
+            reset: known,
             subscriptions: 0,
-            turns,
+            budget,
             silence: 0,
             lost: false,
             refreshes: 0,
             refresh_at: now,
             ping_at: now,
             ask_at: now,
-            keeper,
         }
     }
 
-    /// A connection has begun.
+    /// Prepares for a connection that has begun.
     pub(super) fn begin(&mut self) {
         let now = Instant::now();
         self.subscribed.clear();
         self.reset |= self.subscriptions > 0;
         self.silence = 0;
         self.ask_at = now;
-        self.refresh_at = now + self.keeper.edge.options.refresh;
-        self.ping_at = now + self.keeper.edge.options.ping;
+        self.refresh_at = now + self.link.options().refresh;
+        self.ping_at = now + self.link.options().ping;
     }
 
-    /// Tells the server what has changed, and what it would forget; as far as it is time for it.
+    /// Tells the server what has changed and what it would otherwise forget, as far as it is time.
     pub(super) async fn settle(&mut self) -> Result<(), End> {
         while !self.lost {
-            let change = self.keeper.edge.requested.load(Ordering::Acquire);
-            let wanted = self.keeper.hub.watched();
+            let change = self.link.last_change();
+            let wanted = self.hub.watched();
             let now = Instant::now();
             let step = if self.reset { Some(Step::Reset) } else { step(&wanted, &self.subscribed) };
             let step = match step {
                 Some(step) => step,
                 None => {
-                    self.keeper.edge.now.send_modify(|now| now.settled = change);
-                    self.keeper.hub.set_peers(1);
+                    self.link.settle(change);
+                    self.hub.set_peers(1);
                     self.ping(now).await?;
                     if now < self.refresh_at {
                         return Ok(());
                     }
-                    self.refresh_at = now + self.keeper.edge.options.refresh;
+                    self.refresh_at = now + self.link.options().refresh;
                     match self.refresh() {
                         Some(step) => step,
                         None => return Ok(()),
                     }
                 }
             };
-            if now < self.ask_at || !self.turns.take(now) {
+            if now < self.ask_at || !self.budget.take(now) {
                 return Ok(());
             }
             self.tell(step).await?;
@@ -123,14 +142,14 @@ impl<'a> Service<'a> {
     }
 
     async fn tell(&mut self, step: Step) -> Result<(), End> {
-        let topic = &self.keeper.pump.pubsub_topic;
+        let topic = self.pubsub_topic;
         let told = match &step {
             Step::Reset => self.node.filter_unsubscribe_all().await,
             Step::Subscribe(topics) => {
-                if self.subscriptions >= self.keeper.edge.options.max_subscriptions {
+                if self.subscriptions >= self.link.options().max_subscriptions {
                     return Err(End::Worn);
                 }
-                // Also if it fails.
+                // Counted even if it fails.
                 self.subscriptions += 1;
                 self.node.filter_subscribe(topic, topics).await
             }
@@ -139,10 +158,10 @@ impl<'a> Service<'a> {
         match told {
             Ok(()) => self.silence = 0,
             Err(CallError::Destroyed) => return Err(End::Destroyed),
-            // There was nothing to take back, which libwaku would not even say.
+            // There was nothing to withdraw, which libwaku itself would not report.
             Err(CallError::Failed(_)) if !matches!(step, Step::Subscribe(_)) => {}
             Err(error) => {
-                tracing::debug!(%error, "the filter server did not do as it was told");
+                tracing::debug!(%error, "a request to the filter server failed");
                 self.ask_at = Instant::now() + ASK_AGAIN;
                 return self.silent().await;
             }
@@ -159,7 +178,7 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// Some of the topics, others each time.
+    /// The next batch of topics to renew.
     fn refresh(&mut self) -> Option<Step> {
         let mut topics: Vec<_> = self.subscribed.iter().collect();
         topics.sort_unstable();
@@ -170,20 +189,20 @@ impl<'a> Service<'a> {
         Some(Step::Subscribe(batch.iter().map(|topic| (*topic).clone()).collect()))
     }
 
-    /// Asks for a sign of life if it is time for it.
+    /// Pings the server if it is time.
     async fn ping(&mut self, now: Instant) -> Result<(), End> {
         if now < self.ping_at {
             return Ok(());
         }
-        self.ping_at = now + self.keeper.edge.options.ping;
+        self.ping_at = now + self.link.options().ping;
         match self.node.ping(&self.server.address, PING_PATIENCE).await {
             Ok(_) => self.silence = 0,
             Err(CallError::Destroyed) => return Err(End::Destroyed),
-            // The drop-in has no ping; its connections notice by themselves.
+            // The drop-in has no ping; its connections notice a dead peer by themselves.
             Err(CallError::Failed(text)) if text.contains("not served") => {}
             Err(error) => {
                 tracing::debug!(%error, server = self.server.id, "no answer to a ping");
-                // Not to wait for another half a minute.
+                // Sooner than the usual interval.
                 self.ping_at = Instant::now() + ASK_AGAIN;
                 return self.silent().await;
             }
@@ -191,13 +210,13 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// The server did not answer. Once too often, and the connection is made anew.
+    /// Notes that the server did not answer, and gives the connection up if it was once too often.
     async fn silent(&mut self) -> Result<(), End> {
         self.silence += 1;
         if self.silence < MAX_SILENCE {
             return Ok(());
         }
-        tracing::warn!(server = self.server.id, "the server is silent: connecting anew");
+        tracing::warn!(server = self.server.id, "the server does not answer: connecting anew");
         (self.silence, self.lost) = (0, true);
         match self.node.disconnect(&self.server.id).await {
             Err(CallError::Destroyed) => Err(End::Destroyed),
@@ -206,8 +225,8 @@ impl<'a> Service<'a> {
     }
 }
 
-/// What to tell a server that knows these topics and should know those. New topics come first,
-/// unless there is no room for them.
+/// The next request to a server that knows the topics in `subscribed` and should know those in
+/// `wanted`. New topics come first, unless there is no room for them.
 fn step(wanted: &HashSet<String>, subscribed: &HashSet<String>) -> Option<Step> {
     let batch = |topics: Vec<&String>| -> Option<Vec<String>> {
         let batch: Vec<_> = topics.into_iter().take(BATCH).cloned().collect();
@@ -223,30 +242,6 @@ fn step(wanted: &HashSet<String>, subscribed: &HashSet<String>) -> Option<Step> 
     }
 }
 
-/// Hands out turns to make requests.
-#[derive(Debug)]
-pub(super) struct Turns {
-    left: f64,
-    at: Instant,
-}
-
-impl Turns {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { left: f64::from(REQUESTS), at: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = now;
-        self.left = (self.left + since * f64::from(REQUESTS) / 60.0).min(f64::from(REQUESTS));
-        let taken = self.left >= 1.0;
-        if taken {
-            self.left -= 1.0;
-        }
-        taken
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,19 +249,6 @@ mod tests {
 
     fn set(topics: impl IntoIterator<Item = usize>) -> HashSet<String> {
         topics.into_iter().map(|n| n.to_string()).collect()
-    }
-
-    #[test]
-    fn no_minute_sees_more_requests_than_a_server_takes() {
-        let start = Instant::now();
-        let mut turns = Turns::new(start);
-        let taken: Vec<u64> =
-            (0..6000).filter(|ms| turns.take(start + Duration::from_millis(ms * 50))).collect();
-        let most = taken
-            .iter()
-            .map(|from| taken.iter().filter(|at| (*from..from + 1200).contains(at)).count());
-        assert!((28..=30).contains(&most.max().unwrap_or_default()));
-        assert!(taken.len() >= 85, "{}", taken.len());
     }
 
     #[test]

@@ -1,46 +1,39 @@
 //! What all backends share on the way in: the set of watched topics, duplicates, the recent
-//! timestamps of the shard, and the queues of those who read events.
+//! timestamps of the shard, and the queues of the readers of events.
+
+mod queued;
 
 use std::collections::{HashSet, VecDeque};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
+use bounded_queue::{Limits, Readers};
+use futures::StreamExt;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::error::{HistoryError, TransportError};
-use crate::types::{
-    Event, EventStream, HistoryPage, HistoryQuery, Inbound, MAX_WATCHED_TOPICS, MessageHash,
-    check_topics,
-};
+use crate::event::EventStream;
+use crate::history::{HistoryPage, HistoryQuery};
+use crate::message::{MessageHash, ReceivedMessage};
+use crate::sync::lock;
+use crate::topics::{MAX_WATCHED_TOPICS, check_topics};
 use crate::window::Window;
+use queued::{ConnectionChanges, EventReader, Queued};
 
 /// Timestamps kept for [`Status::recent_timestamps`](crate::Status::recent_timestamps).
 const RECENT_TIMESTAMPS: usize = 16;
 
-/// A clock: unix nanoseconds.
-pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
-/// The system's clock. A year after 2262 or before 1970 is no time that this crate can tell.
-pub(crate) fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
-    })
-}
-
 /// Bounds on what one endpoint keeps for its readers.
 #[derive(Clone, Debug)]
 pub struct EventLimits {
-    /// Events that wait for one slow reader before it misses the oldest messages.
+    /// Most events that wait for one reader; beyond that it misses the oldest.
     pub queue_len: usize,
-    /// Bytes of messages that wait for one slow reader before it misses the oldest.
+    /// Most bytes of messages that wait for one reader; beyond that it misses the oldest.
     pub queue_bytes: usize,
-    /// Hashes remembered to suppress duplicates.
+    /// Most message hashes that are remembered to suppress duplicates.
     pub duplicates_len: usize,
-    /// How long they are remembered.
+    /// How long message hashes are remembered.
     pub duplicates_age: Duration,
 }
 
@@ -58,10 +51,9 @@ impl Default for EventLimits {
 /// The inbound side of one endpoint.
 pub(crate) struct Hub {
     state: Mutex<State>,
-    limits: EventLimits,
     max_watched: usize,
     clock: Clock,
-    /// Turns true when the endpoint is closed, for those who wait for something else.
+    /// Turns true when the endpoint is closed, for tasks that wait for something else.
     closed: watch::Sender<bool>,
 }
 
@@ -69,7 +61,7 @@ struct State {
     watched: HashSet<String>,
     seen: Window,
     recent: VecDeque<(i64, i64)>,
-    readers: Vec<Weak<Mutex<Queue>>>,
+    readers: Readers<Queued>,
     peers: usize,
     closed: bool,
 }
@@ -79,18 +71,17 @@ impl Hub {
         Self::with_max_watched(limits, clock, MAX_WATCHED_TOPICS)
     }
 
-    /// For a backend that can watch fewer topics than others.
+    /// A hub of a backend that can watch fewer topics than others.
     pub(crate) fn with_max_watched(limits: EventLimits, clock: Clock, max_watched: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 watched: HashSet::new(),
                 seen: Window::new(limits.duplicates_len, limits.duplicates_age),
                 recent: VecDeque::with_capacity(RECENT_TIMESTAMPS),
-                readers: Vec::new(),
+                readers: Readers::new(Limits { len: limits.queue_len, bytes: limits.queue_bytes }),
                 peers: 0,
                 closed: false,
             }),
-            limits,
             max_watched: max_watched.min(MAX_WATCHED_TOPICS),
             clock,
             closed: watch::Sender::new(false),
@@ -104,8 +95,7 @@ impl Hub {
         if state.closed {
             return Err(TransportError::Closed);
         }
-        // Topics that are in the list twice are counted twice here, which errs on the safe side
-        // and costs nothing.
+        // A topic that is in the list twice counts twice here, which errs on the safe side.
         let new = topics.iter().filter(|t| !state.watched.contains(*t)).count();
         if state.watched.len() + new > self.max_watched {
             return Err(TransportError::TooManyTopics { max: self.max_watched });
@@ -114,7 +104,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Stops watching topics; those that are not watched are passed over.
+    /// Stops watching topics, and ignores those that are not watched.
     pub(crate) fn unwatch(&self, topics: &[String]) -> Result<(), TransportError> {
         check_topics(topics)?;
         let mut state = lock(&self.state);
@@ -127,36 +117,30 @@ impl Hub {
         Ok(())
     }
 
-    /// All that is watched at this moment.
+    /// The topics that are watched at present.
     #[cfg(feature = "libwaku")]
     pub(crate) fn watched(&self) -> HashSet<String> {
         lock(&self.state).watched.clone()
     }
 
-    /// A new reader. Its stream begins with the state of the connection, if there is one.
+    /// A new reader. Its stream begins with the state of the connection, if there is a connection.
     pub(crate) fn subscribe(&self) -> EventStream {
         let mut state = lock(&self.state);
-        let mut queue = Queue::new(self.limits.queue_len, self.limits.queue_bytes);
-        queue.closed = state.closed;
-        if state.peers > 0 && !state.closed {
-            queue.push(Event::Connected { peers: state.peers });
-        }
-        let queue = Arc::new(Mutex::new(queue));
-        state.readers.retain(|reader| reader.strong_count() > 0);
-        state.readers.push(Arc::downgrade(&queue));
-        Reader { queue }.boxed()
+        let connected = ConnectionChanges::to(state.peers);
+        let first = (state.peers > 0).then_some(Queued::Connection(connected));
+        EventReader::new(state.readers.subscribe(first)).boxed()
     }
 
-    /// Notes an own message, so that it is not taken for news when it comes back.
+    /// Notes a message of this endpoint's own, so that it is not delivered when it comes back.
     pub(crate) fn sending(&self, hash: MessageHash) {
         lock(&self.state).seen.insert(hash, Instant::now());
     }
 
     /// Takes in a message that was relayed on the shard.
     ///
-    /// The hash of a message that nobody watches is not kept: once its topic is watched, another
-    /// copy is news.
-    pub(crate) fn relayed(&self, message: Inbound) {
+    /// The hash of a message whose topic is not watched is not kept: once the topic is watched, another
+    /// copy of the message is delivered.
+    pub(crate) fn relayed(&self, message: ReceivedMessage) {
         let (now, seen_at) = ((self.clock)(), Instant::now());
         let mut state = lock(&self.state);
         if state.closed || state.seen.contains(&message.hash, seen_at) {
@@ -170,29 +154,26 @@ impl Hub {
         }
         if state.watched.contains(&message.content_topic) {
             state.seen.insert(message.hash, seen_at);
-            state.deliver(&Event::Message(message));
+            state.readers.push(&Queued::Message(message));
         }
     }
 
-    /// Tells readers that the node below dropped `count` messages.
+    /// Tells readers that the node dropped `count` messages.
     pub(crate) fn missed(&self, count: u64) {
         let mut state = lock(&self.state);
         if count > 0 && !state.closed {
-            state.deliver(&Event::Missed { count });
+            state.readers.push(&Queued::Missed(count));
         }
     }
 
-    /// Sets the number of peers that carry the shard; readers hear of changes.
+    /// Sets the number of peers that carry the shard. Readers are told of changes.
     pub(crate) fn set_peers(&self, peers: usize) {
         let mut state = lock(&self.state);
         if state.closed || state.peers == peers {
             return;
         }
         state.peers = peers;
-        state.deliver(&match peers {
-            0 => Event::Disconnected,
-            peers => Event::Connected { peers },
-        });
+        state.readers.push(&Queued::Connection(ConnectionChanges::to(peers)));
     }
 
     pub(crate) fn peers(&self) -> usize {
@@ -203,8 +184,8 @@ impl Hub {
         lock(&self.state).recent.iter().copied().collect()
     }
 
-    /// What every backend answers to a query before it asks a Store: an error to one that cannot be
-    /// asked, an empty page to one that nothing can match; none where a Store has to be asked.
+    /// What every backend answers to a query before it asks a Store: an error if the query is invalid,
+    /// an empty page if no message can match, and `None` if a Store has to be asked.
     pub(crate) fn answer_without_asking(
         &self,
         query: &HistoryQuery,
@@ -222,11 +203,11 @@ impl Hub {
 
     /// Resolves once the endpoint is closed.
     pub(crate) async fn closed(&self) {
-        // The sender lives as long as `self`, so waiting ends with the value and in no other way.
+        // The sender lives as long as `self`, so waiting ends with the value only.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Ends everything; false if that was done before.
+    /// Closes the endpoint; false if it was closed before.
     pub(crate) fn close(&self) -> bool {
         let mut state = lock(&self.state);
         if std::mem::replace(&mut state.closed, true) {
@@ -234,178 +215,22 @@ impl Hub {
         }
         state.peers = 0;
         state.watched = HashSet::new();
-        for reader in state.readers.drain(..).filter_map(|r| r.upgrade()) {
-            let mut queue = lock(&reader);
-            queue.closed = true;
-            wake(queue);
-        }
+        state.readers.close();
         drop(state);
         self.closed.send_replace(true);
         true
     }
 }
 
-impl State {
-    fn deliver(&mut self, event: &Event) {
-        self.readers.retain(|reader| {
-            let Some(reader) = reader.upgrade() else {
-                return false;
-            };
-            let mut queue = lock(&reader);
-            queue.push(event.clone());
-            wake(queue);
-            true
-        });
-    }
-}
-
-/// What waits for one reader. Pushing never waits: the oldest messages give way.
-struct Queue {
-    events: VecDeque<Event>,
-    bytes: usize,
-    max_len: usize,
-    max_bytes: usize,
-    /// Messages that gave way, reported before anything that is still there.
-    missed: u64,
-    /// Connection events that gave way with them, at most one of each kind: the reader must end
-    /// up with the right idea of the connection, and know that it was interrupted.
-    disconnected: bool,
-    connected: Option<Event>,
-    closed: bool,
-    waker: Option<Waker>,
-}
-
-impl Queue {
-    fn new(max_len: usize, max_bytes: usize) -> Self {
-        Self {
-            events: VecDeque::new(),
-            bytes: 0,
-            max_len: max_len.max(1),
-            max_bytes,
-            missed: 0,
-            disconnected: false,
-            connected: None,
-            closed: false,
-            waker: None,
-        }
-    }
-
-    fn push(&mut self, event: Event) {
-        let resumed = (self.events.iter().rev().nth(1)) == Some(&Event::Disconnected);
-        match (self.events.back_mut(), &event) {
-            (Some(Event::Missed { count }), Event::Missed { count: more }) => {
-                *count = count.saturating_add(*more);
-                return;
-            }
-            (Some(Event::Connected { peers }), Event::Connected { peers: now }) => {
-                *peers = *now;
-                return;
-            }
-            // Connections may flap for as long as nobody reads. That there was an interruption
-            // counts, and where it ended, but not how often.
-            (Some(Event::Connected { .. }), Event::Disconnected) if resumed => {
-                self.pop_newest();
-                return;
-            }
-            _ => {}
-        }
-        self.bytes += weight(&event);
-        self.events.push_back(event);
-        // The newest event stays, whatever its size, or a reader might never get on.
-        while self.events.len() > 1
-            && (self.events.len() > self.max_len || self.bytes > self.max_bytes)
-        {
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        let Some(event) = self.events.pop_front() else {
-            return;
-        };
-        self.bytes -= weight(&event);
-        match event {
-            Event::Message(_) => self.missed = self.missed.saturating_add(1),
-            Event::Missed { count } => self.missed = self.missed.saturating_add(count),
-            Event::Connected { .. } => self.connected = Some(event),
-            Event::Disconnected => {
-                self.disconnected = true;
-                self.connected = None;
-            }
-        }
-    }
-
-    fn pop_newest(&mut self) {
-        if let Some(event) = self.events.pop_back() {
-            self.bytes -= weight(&event);
-        }
-    }
-
-    fn pop(&mut self) -> Option<Event> {
-        if self.missed > 0 {
-            let count = std::mem::take(&mut self.missed);
-            return Some(Event::Missed { count });
-        }
-        if std::mem::take(&mut self.disconnected) {
-            return Some(Event::Disconnected);
-        }
-        if let Some(event) = self.connected.take() {
-            return Some(event);
-        }
-        let event = self.events.pop_front()?;
-        self.bytes -= weight(&event);
-        Some(event)
-    }
-}
-
-/// What an event costs in memory, roughly.
-fn weight(event: &Event) -> usize {
-    const BASE: usize = 128;
-    match event {
-        Event::Message(m) => BASE + m.content_topic.len() + m.payload.len(),
-        _ => BASE,
-    }
-}
-
-struct Reader {
-    queue: Arc<Mutex<Queue>>,
-}
-
-impl Stream for Reader {
-    type Item = Event;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut queue = lock(&self.queue);
-        match queue.pop() {
-            Some(event) => Poll::Ready(Some(event)),
-            None if queue.closed => Poll::Ready(None),
-            None => {
-                queue.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// Wakes the reader, outside of the lock on its queue.
-fn wake(mut queue: MutexGuard<'_, Queue>) {
-    let waker = queue.waker.take();
-    drop(queue);
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-/// Nothing in this crate leaves its data inconsistent by panicking, so a poisoned lock is good.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use futures::FutureExt;
+
+    use super::*;
+    use crate::event::Event;
 
     const TOPIC: &str = "/hub/1/a/proto";
 
@@ -416,8 +241,8 @@ mod tests {
         hub
     }
 
-    fn message(n: u8) -> Inbound {
-        Inbound {
+    fn message(n: u8) -> ReceivedMessage {
+        ReceivedMessage {
             content_topic: TOPIC.to_owned(),
             payload: Bytes::from(vec![n; 1000]),
             timestamp_ns: i64::from(n),
@@ -437,18 +262,18 @@ mod tests {
         for n in [1, 2, 1, 3] {
             hub.relayed(message(n));
         }
-        let other = Inbound { content_topic: "/hub/1/b/proto".to_owned(), ..message(4) };
+        let other = ReceivedMessage { content_topic: "/hub/1/b/proto".to_owned(), ..message(4) };
         hub.relayed(other.clone());
         let want: Vec<_> = [1, 2].map(|n| Event::Message(message(n))).into();
         for reader in &mut readers {
             assert_eq!(read(reader), want);
         }
-        // What nobody watched is news once somebody does.
+        // A message that was not watched is delivered once its topic is.
         hub.watch(vec![other.content_topic.clone()]).expect("good");
         hub.relayed(other.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(other)]);
-        // A message without timestamp says nothing about anybody's clock.
-        let untimed = Inbound { timestamp_ns: 0, ..message(5) };
+        // A message without a timestamp says nothing about its sender's clock.
+        let untimed = ReceivedMessage { timestamp_ns: 0, ..message(5) };
         hub.relayed(untimed.clone());
         assert_eq!(read(&mut readers[0]), [Event::Message(untimed)]);
         assert_eq!(hub.recent_timestamps(), [(77, 1), (77, 2), (77, 4), (77, 4)]);
@@ -482,7 +307,7 @@ mod tests {
         let hub = hub(100, 2500);
         let mut slow = hub.subscribe();
         (0..5).for_each(|n| hub.relayed(message(n)));
-        let large = Inbound { payload: Bytes::from(vec![9; 10_000]), ..message(9) };
+        let large = ReceivedMessage { payload: Bytes::from(vec![9; 10_000]), ..message(9) };
         assert_eq!(
             read(&mut slow),
             [Event::Missed { count: 3 }, Event::Message(message(3)), Event::Message(message(4)),]
@@ -505,8 +330,8 @@ mod tests {
         };
         let interrupted = [Event::Disconnected, Event::Connected { peers: 3 }];
         flap();
-        assert!(lock(&hub.state).readers[0].upgrade().is_some_and(|q| lock(&q).events.len() <= 3));
-        assert!(read(&mut reader).ends_with(&interrupted));
+        let got = read(&mut reader);
+        assert!(got.len() <= 3 && got.ends_with(&interrupted));
         // The same if the events are pushed out by messages.
         flap();
         (1..=3).for_each(|n| hub.relayed(message(n)));

@@ -1,86 +1,71 @@
-//! What a node is made of.
+//! The configuration of a node.
 //!
-//! The library reads its configuration leniently where it should not, and harshly elsewhere: keys
-//! that it does not know are passed over, and escapes in texts are not undone. So there is a type
-//! for what this project uses, and values that would be misread are refused here.
+//! The library ignores keys that it does not know, and does not undo escapes in texts. So the
+//! settings that this project uses have a type here, and values that the library would misread are
+//! refused.
+
+mod archive;
+mod key;
+mod nat;
 
 use std::collections::HashSet;
-use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
 
-/// Most shards of a cluster, as far as node records can tell.
+pub use archive::{Retention, StoreConfig};
+pub use key::NodeKey;
+pub use nat::Nat;
+
+/// Most shards of a cluster, by WAKU2-RELAY-SHARDING: a node record has a bit for each.
 const MAX_SHARDS: u16 = 1024;
 
-/// Configuration of a node. Discovery is off, and peers of one address are not limited.
+/// Configuration of a node. Discovery is off, and the number of peers from one IP address is not
+/// limited.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Address to listen on.
+    /// IP address to listen on.
     pub listen_address: IpAddr,
-    /// Port to listen on. The library does not find a free one, and does not notice if the port
-    /// is taken.
+    /// TCP port to listen on. The library does not look for a free one, and does not notice if the
+    /// port is taken.
     pub tcp_port: NonZeroU16,
-    /// How peers outside reach this node.
+    /// The address that the node announces to peers.
     pub nat: Nat,
-    /// The node's identity; without one it is another node each time.
+    /// The node's identity; without a key it has a new peer id each time.
     pub key: Option<NodeKey>,
-    /// Cluster of the network.
+    /// Cluster of the network, by WAKU2-RELAY-SHARDING.
     pub cluster_id: u16,
-    /// Shards to take part in from the start, each once.
+    /// Shards to subscribe to from the start, each named once.
     pub shards: Vec<u16>,
-    /// Shards of the network if topics are assigned to shards automatically.
+    /// Number of shards in the network. The library takes no shard above it; if `None`, it is told
+    /// as many as [`shards`](Self::shards) need.
     pub shards_in_network: Option<NonZeroU16>,
-    /// Whether to relay.
+    /// Whether to take part in relay.
     pub relay: bool,
-    /// Whether to keep an archive and serve it to others.
+    /// The archive that this node keeps and serves over Store, if any.
     pub store: Option<StoreConfig>,
-    /// Whether to serve filter to others.
+    /// Whether to serve filter.
     pub filter: bool,
-    /// Whether to serve lightpush to others.
+    /// Whether to serve lightpush.
     pub lightpush: bool,
-    /// Most connections.
+    /// Most connections at a time, inbound and outbound together.
     pub max_connections: NonZeroU16,
-    /// What the library writes to standard output.
+    /// DNS servers for the library's own look-ups; a server on loopback if there are none here.
+    ///
+    /// Without the setting, a node that has no peer resolves a fixed public name at public
+    /// resolvers to find out whether it is online, even with discovery off. That tells them that
+    /// this address runs Waku, and closed networks forbid it. Peers at `/dns4/…` addresses need a
+    /// server here that knows their names.
+    pub dns_servers: Vec<IpAddr>,
+    /// Least severity of what the library writes to standard output.
     pub log_level: LogLevel,
 }
 
-/// How peers outside reach a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nat {
-    /// At the address that it listens on.
-    None,
-    /// At this address.
-    External(IpAddr),
-}
-
-/// An archive of messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// The database, an absolute path.
-    pub path: PathBuf,
-    /// What to keep.
-    pub retention: Retention,
-}
-
-/// What an archive keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
-    /// Everything.
-    All,
-    /// Messages that are not older than this, in whole seconds.
-    Age(Duration),
-    /// The newest so many.
-    Count(u64),
-}
-
-/// What is worth a line in the log.
+/// Severity of a line in the library's log, by the library's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
@@ -96,45 +81,8 @@ pub enum LogLevel {
     None,
 }
 
-/// A node's secp256k1 private key. Its memory is cleared when it is dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct NodeKey([u8; 32]);
-
-impl NodeKey {
-    /// The order of the curve, big-endian.
-    const ORDER: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xfe, 0xba, 0xae, 0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36,
-        0x41, 0x41,
-    ];
-
-    /// The key of these 32 bytes, a big-endian number.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if it is 0, or not below the order of the curve.
-    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ConfigError> {
-        let key = Self(bytes);
-        if key.0 == [0; 32] || key.0 >= Self::ORDER {
-            return Err(ConfigError("the node key is not one of secp256k1"));
-        }
-        Ok(key)
-    }
-
-    /// The key as 64 hex digits.
-    pub(crate) fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for NodeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NodeKey(..)")
-    }
-}
-
 impl NodeConfig {
-    /// A relay on these shards of a cluster, which serves nothing else.
+    /// A relay on the given shards of a cluster that serves no other protocol.
     pub fn new(
         listen_address: IpAddr,
         tcp_port: NonZeroU16,
@@ -158,11 +106,12 @@ impl NodeConfig {
             filter: false,
             lightpush: false,
             max_connections: NonZeroU16::MIN.saturating_add(49),
+            dns_servers: Vec::new(),
             log_level: LogLevel::default(),
         }
     }
 
-    /// The JSON that is handed to the library. It holds the key, so it clears its memory.
+    /// The JSON that is handed to the library. It holds the key, so its memory is cleared.
     pub(crate) fn to_json(&self) -> Result<Zeroizing<String>, ConfigError> {
         self.check()?;
         let key = self.key.as_ref().map(NodeKey::to_hex);
@@ -173,14 +122,12 @@ impl NodeConfig {
         let raw = RawConfig {
             listen_address: self.listen_address,
             tcp_port: self.tcp_port.get(),
-            nat: match self.nat {
-                Nat::None => "none".to_owned(),
-                Nat::External(ip) => format!("extip:{ip}"),
-            },
+            // The library refuses "none", and "any" looks for a router for seconds.
+            nat: format!("extip:{}", self.nat.announced(self.listen_address)),
             nodekey: key.as_ref().map(|key| key.as_str()),
             cluster_id: self.cluster_id,
             shards: &self.shards,
-            num_shards_in_network: self.shards_in_network.map(NonZeroU16::get),
+            num_shards_in_network: self.shard_count(),
             relay: self.relay,
             store: self.store.is_some(),
             store_message_db_url: url,
@@ -188,6 +135,7 @@ impl NodeConfig {
             filter: self.filter,
             lightpush: self.lightpush,
             max_connections: self.max_connections.get(),
+            dns_addrs_name_servers: self.name_servers(),
             log_level: self.log_level,
             discv5_discovery: false,
             dns_discovery: false,
@@ -195,11 +143,26 @@ impl NodeConfig {
             rendezvous: false,
             colocation_limit: 0,
         };
-        // Written into one buffer that does not grow, or copies of the key would stay behind.
+        // Written into one buffer that does not grow: growing would leave copies of the key behind.
         let mut json = Zeroizing::new(Vec::with_capacity(16 * 1024));
-        serde_json::to_writer(&mut *json, &raw).map_err(|_| ConfigError("it is no JSON"))?;
-        let text = std::str::from_utf8(&json).map_err(|_| ConfigError("it is no text"))?;
+        serde_json::to_writer(&mut *json, &raw)
+            .map_err(|_| ConfigError("it cannot be written as JSON"))?;
+        let text = std::str::from_utf8(&json).map_err(|_| ConfigError("it is not UTF-8"))?;
         Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    /// What the library is told of the network's shards. Without a word it assumes one shard, and
+    /// refuses all but shard 0.
+    fn shard_count(&self) -> Option<u16> {
+        let needed = self.shards.iter().max().filter(|last| **last > 0).map(|last| last + 1);
+        self.shards_in_network.map(NonZeroU16::get).or(needed)
+    }
+
+    fn name_servers(&self) -> Vec<IpAddr> {
+        match self.dns_servers.is_empty() {
+            true => vec![Ipv4Addr::LOCALHOST.into()],
+            false => self.dns_servers.clone(),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -209,47 +172,19 @@ impl NodeConfig {
         }
         let count = self.shards_in_network.map_or(MAX_SHARDS, |n| n.get().min(MAX_SHARDS));
         if self.shards.iter().any(|shard| *shard >= count) {
-            return Err(ConfigError("a shard that the network does not have"));
+            return Err(ConfigError("the network does not have this shard"));
         }
         if matches!(self.nat, Nat::External(ip) if ip.is_unspecified()) {
-            return Err(ConfigError("the outside address is no address"));
+            return Err(ConfigError("the external address is unspecified"));
         }
         if self.store.is_some() && !self.relay {
-            return Err(ConfigError("an archive without relay gets nothing to keep"));
+            return Err(ConfigError("an archive needs relay"));
         }
         Ok(())
     }
 }
 
-impl StoreConfig {
-    fn url(&self) -> Result<String, ConfigError> {
-        let path = self.path.to_str().ok_or(ConfigError("the archive's path is not UTF-8"))?;
-        if !self.path.is_absolute() {
-            return Err(ConfigError("the archive's path is not absolute"));
-        }
-        // Escapes in JSON are not undone by the library, and the rest means something in a URL.
-        if path.chars().any(|c| c.is_control() || "\"\\?#%".contains(c)) {
-            return Err(ConfigError("a character in the archive's path"));
-        }
-        match self.retention {
-            Retention::Age(age) if age.as_secs() == 0 => Err(ConfigError("an age below a second")),
-            Retention::Count(0) => Err(ConfigError("an archive of no messages")),
-            _ => Ok(format!("sqlite://{path}")),
-        }
-    }
-}
-
-impl Retention {
-    fn text(self) -> String {
-        match self {
-            Self::All => "none".to_owned(),
-            Self::Age(age) => format!("time:{}", age.as_secs()),
-            Self::Count(count) => format!("capacity:{count}"),
-        }
-    }
-}
-
-/// The names that the library knows.
+/// The settings by the names that the library knows.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RawConfig<'a> {
@@ -271,6 +206,7 @@ struct RawConfig<'a> {
     filter: bool,
     lightpush: bool,
     max_connections: u16,
+    dns_addrs_name_servers: Vec<IpAddr>,
     log_level: LogLevel,
     discv5_discovery: bool,
     dns_discovery: bool,
@@ -281,6 +217,9 @@ struct RawConfig<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+    use std::time::Duration;
+
     use super::*;
 
     fn config() -> NodeConfig {
@@ -309,9 +248,50 @@ mod tests {
             "rendezvous": false, "logLevel": "ERROR", "store": true, "filter": true,
             "lightpush": true, "storeMessageDbUrl": "sqlite:///tmp/store.sqlite3",
             "storeMessageRetentionPolicy": "time:600", "colocationLimit": 0, "maxConnections": 50,
+            "dnsAddrsNameServers": ["127.0.0.1"],
         });
         assert_eq!(json, want);
         assert!(!format!("{config:?}").contains("07"));
+    }
+
+    fn json(config: &NodeConfig) -> serde_json::Value {
+        serde_json::from_str(&config.to_json().expect("it is good")).expect("JSON")
+    }
+
+    #[test]
+    fn a_node_always_announces_an_address_and_never_says_none() {
+        let port = NonZeroU16::new(61001).expect("not zero");
+        let announced = |listen: IpAddr, nat| {
+            json(&NodeConfig { nat, ..NodeConfig::new(listen, port, 66, vec![0]) })["nat"].clone()
+        };
+        let (any4, any6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        assert_eq!(announced(any4, Nat::None), "extip:127.0.0.1");
+        assert_eq!(announced(any6, Nat::None), "extip:::1");
+        assert_eq!(announced([10, 0, 0, 1].into(), Nat::None), "extip:10.0.0.1");
+        let outside = Nat::External([192, 0, 2, 7].into());
+        assert_eq!(announced(any4, outside), "extip:192.0.2.7");
+        assert_eq!(json(&NodeConfig::new(any4, port, 66, vec![0]))["nat"], "extip:127.0.0.1");
+    }
+
+    #[test]
+    fn public_resolvers_are_asked_only_where_the_user_says_so() {
+        let servers = |dns_servers| {
+            json(&NodeConfig { dns_servers, ..config() })["dnsAddrsNameServers"].clone()
+        };
+        assert_eq!(servers(vec![]), serde_json::json!(["127.0.0.1"]));
+        let chosen = vec![[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        assert_eq!(servers(chosen), serde_json::json!(["192.0.2.1", "192.0.2.2"]));
+    }
+
+    #[test]
+    fn the_network_has_the_shards_that_the_node_takes_part_in() {
+        let count = |shards, shards_in_network| {
+            json(&NodeConfig { shards, shards_in_network, ..config() })["numShardsInNetwork"]
+                .clone()
+        };
+        assert_eq!(count(vec![0], None), serde_json::Value::Null);
+        assert_eq!(count(vec![0, 3], None), 4);
+        assert_eq!(count(vec![3], NonZeroU16::new(8)), 8);
     }
 
     #[test]
@@ -332,8 +312,5 @@ mod tests {
         for (n, config) in bad.into_iter().enumerate() {
             assert!(config.to_json().is_err(), "{n}");
         }
-        assert!(NodeKey::from_bytes([0; 32]).is_err());
-        assert!(NodeKey::from_bytes([0xff; 32]).is_err());
-        assert!(NodeKey::from_bytes(NodeKey::ORDER).is_err());
     }
 }

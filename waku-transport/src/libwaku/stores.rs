@@ -1,4 +1,4 @@
-//! History from the Stores of connected peers.
+//! The Stores of connected peers: history, and which messages they have.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,20 +8,19 @@ use std::time::Duration;
 use tokio::time::timeout;
 use waku_sys::{CallError, MAX_PAGE, StoreAnswer, StoreQuery};
 
-use super::Slot;
-use super::confirm::Found;
-use super::keeper::StaticPeer;
-use crate::hub::lock;
-use crate::{HistoryError, HistoryPage, HistoryQuery, Inbound, MessageHash};
+use super::message::received;
+use super::node::{CurrentNode, StaticPeer};
+use crate::sync::lock;
+use crate::{HistoryError, HistoryPage, HistoryQuery, MessageHash};
 
-/// Store as this asks it.
+/// The version of the Store protocol that the library speaks.
 const STORE_PROTOCOL: &str = "/vac/waku/store-query/3.0.0";
 
 /// Most Stores that are asked for one page, one after another.
 const MAX_STORES_ASKED: usize = 5;
 
-/// Numbers the questions of this process, to tell an answer to another one.
-static QUESTIONS: AtomicU64 = AtomicU64::new(1);
+/// Numbers the queries of this process, to recognise the answer to another query.
+static QUERIES: AtomicU64 = AtomicU64::new(1);
 
 /// A connected peer that offers Store.
 #[derive(Debug)]
@@ -30,12 +29,21 @@ pub(super) struct Store {
     address: String,
 }
 
-/// The Stores of the peers that a node is connected with.
+/// What a Store answered to a query for messages by hash or time.
+#[derive(Debug, Default)]
+pub(super) struct FoundHashes {
+    /// Hashes that the Store has, asked for or not.
+    pub(super) hashes: HashSet<MessageHash>,
+    /// Whether the Store has none of the others that were asked for.
+    pub(super) complete: bool,
+}
+
+/// The Stores of the peers that a node is connected to.
 pub(super) struct Stores {
-    slot: Arc<Slot>,
+    node: Arc<CurrentNode>,
     peers: Arc<[StaticPeer]>,
     pubsub_topic: String,
-    /// How long one of them may take to answer.
+    /// How long a Store may take to answer.
     patience: Duration,
     /// The Store that answered last. Staying with one tells fewer strangers what is asked for.
     preferred: Mutex<Option<String>>,
@@ -43,24 +51,24 @@ pub(super) struct Stores {
 
 impl Stores {
     pub(super) fn new(
-        slot: Arc<Slot>,
+        node: Arc<CurrentNode>,
         peers: Arc<[StaticPeer]>,
         pubsub_topic: String,
         patience: Duration,
     ) -> Self {
-        Self { slot, peers, pubsub_topic, patience, preferred: Mutex::new(None) }
+        Self { node, peers, pubsub_topic, patience, preferred: Mutex::new(None) }
     }
 
-    /// Whom to ask, in this order: who answered last, then the others by id.
+    /// The Stores to ask, in this order: the one that answered last, then the others by id.
     pub(super) async fn connected(&self) -> Result<Vec<Store>, CallError> {
-        let peers = self.slot.node().peers().await?;
+        let peers = self.node.get().peers().await?;
         let preferred = lock(&self.preferred).clone();
         let mut stores: Vec<_> = (peers.into_iter())
             .filter(|(_, info)| info.protocols.iter().any(|p| p == STORE_PROTOCOL))
             .filter_map(|(id, info)| {
                 let address = match self.peers.iter().find(|p| p.id == id) {
                     Some(peer) => peer.address.clone(),
-                    // Only the id counts: there is a connection already.
+                    // Only the id matters: there is a connection already.
                     None => match info.addresses.into_iter().next() {
                         Some(address) if address.contains("/p2p/") => address,
                         Some(address) => format!("{address}/p2p/{id}"),
@@ -78,7 +86,7 @@ impl Stores {
         Ok(stores)
     }
 
-    /// A page of history from the first of them that has one.
+    /// A page of history, from the first Store that gives one.
     pub(super) async fn fetch(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryError> {
         let stores = timeout(self.patience, self.connected()).await;
         let stores = stores.map_err(|_| HistoryError::Timeout)?.map_err(history_error)?;
@@ -90,8 +98,8 @@ impl Stores {
                     return Ok(page);
                 }
                 Err(error) => {
-                    tracing::debug!(store = store.id, %error, "no history from this Store");
-                    // What may yet work outweighs what will not, and an answer outweighs none.
+                    tracing::debug!(store = store.id, %error, "this Store gave no history");
+                    // A failure that may pass outweighs one that will not, and any answer none.
                     if failure == HistoryError::NoStore || !failure.is_retryable() {
                         failure = error;
                     }
@@ -106,51 +114,54 @@ impl Stores {
         store: &Store,
         query: &HistoryQuery,
     ) -> Result<HistoryPage, HistoryError> {
-        let question = StoreQuery {
+        let store_query = StoreQuery {
             include_data: true,
             content_topics: query.content_topics.clone(),
             time_start: query.start_ns,
             time_end: query.end_ns,
-            cursor: query.cursor.map(|hash| hash.0),
-            limit: query.limit,
-            ..self.question()
+            pagination_cursor: query.cursor.map(|hash| hash.0),
+            pagination_limit: Some(query.limit.into()),
+            ..self.query()
         };
-        let answer = self.ask(store, &question).await?;
+        let answer = self.ask(store, &store_query).await?;
         let sent = answer.messages.len();
         let messages: Vec<_> = (answer.messages.into_iter())
             .filter(|m| m.pubsub_topic.as_ref().is_none_or(|t| *t == self.pubsub_topic))
-            .filter_map(|m| Some((m.hash, inbound(&self.pubsub_topic, m.message?))))
+            .filter_map(|m| Some((m.message_hash, received(&self.pubsub_topic, m.message?))))
             .filter(|(hash, message)| message.hash.0 == *hash)
             .map(|(_, message)| message)
             .collect();
         let left_out = sent - messages.len();
         if left_out > 0 {
-            tracing::warn!(store = store.id, left_out, "left false messages out of history");
+            tracing::warn!(store = store.id, left_out, "left invalid messages out of history");
         }
-        let page = HistoryPage { messages, cursor: answer.cursor.map(MessageHash) };
+        let page = HistoryPage { messages, cursor: answer.pagination_cursor.map(MessageHash) };
         query.check_answer(&page, left_out)?;
         Ok(page)
     }
 
-    /// Which of at most 100 messages a Store has.
+    /// Which of at most [`MAX_PAGE`] messages a Store has.
     pub(super) async fn which_of(
         &self,
         store: &Store,
         hashes: &[MessageHash],
-    ) -> Result<Found, HistoryError> {
-        let question = StoreQuery {
-            hashes: hashes.iter().map(|hash| hash.0).collect(),
+    ) -> Result<FoundHashes, HistoryError> {
+        let query = StoreQuery {
+            message_hashes: hashes.iter().map(|hash| hash.0).collect(),
             pubsub_topic: None,
-            ..self.question()
+            ..self.query()
         };
-        let answer = self.ask(store, &question).await?;
-        let has = answer.messages.iter().map(|m| MessageHash(m.hash));
-        // Whatever else it may answer was not asked for.
-        Ok(Found { hashes: has.filter(|hash| hashes.contains(hash)).collect(), complete: true })
+        let answer = self.ask(store, &query).await?;
+        let has = answer.messages.iter().map(|m| MessageHash(m.message_hash));
+        // Other hashes in the answer were not asked for.
+        Ok(FoundHashes {
+            hashes: has.filter(|hash| hashes.contains(hash)).collect(),
+            complete: true,
+        })
     }
 
-    /// The hashes of all messages that a Store has from a time, both ends included; no more once
-    /// `wanted` are among them, and no more than so many pages.
+    /// The hashes of all messages that a Store has from a range of time, both ends included. Stops
+    /// when all of `wanted` are among them, or after `max_pages`.
     pub(super) async fn hashes_between(
         &self,
         store: &Store,
@@ -158,79 +169,62 @@ impl Stores {
         end_ns: i64,
         wanted: &[MessageHash],
         max_pages: usize,
-    ) -> Result<Found, HistoryError> {
-        let mut found = Found::default();
+    ) -> Result<FoundHashes, HistoryError> {
+        let mut found = FoundHashes::default();
         let mut missing: HashSet<_> = wanted.iter().collect();
-        let mut question =
-            StoreQuery { time_start: Some(start_ns), time_end: Some(end_ns), ..self.question() };
+        let mut query =
+            StoreQuery { time_start: Some(start_ns), time_end: Some(end_ns), ..self.query() };
         for _ in 0..max_pages {
-            let answer = self.ask(store, &question).await?;
-            for hash in answer.messages.iter().map(|m| MessageHash(m.hash)) {
+            let answer = self.ask(store, &query).await?;
+            for hash in answer.messages.iter().map(|m| MessageHash(m.message_hash)) {
                 missing.remove(&hash);
                 found.hashes.insert(hash);
             }
-            if answer.cursor.is_none() || missing.is_empty() {
+            if answer.pagination_cursor.is_none() || missing.is_empty() {
                 found.complete = true;
                 break;
             }
-            if answer.messages.is_empty() || answer.cursor == question.cursor {
+            if answer.messages.is_empty() || answer.pagination_cursor == query.pagination_cursor {
                 return Err(HistoryError::Malformed("a cursor that leads nowhere"));
             }
-            question.cursor = answer.cursor;
+            query.pagination_cursor = answer.pagination_cursor;
         }
         Ok(found)
     }
 
-    /// What all questions have in common: hashes on the shard, as many as fit in a page.
-    fn question(&self) -> StoreQuery {
+    /// What all queries have in common: hashes on the shard, as many as fit in a page.
+    fn query(&self) -> StoreQuery {
         StoreQuery {
-            forward: true,
+            pagination_forward: true,
             pubsub_topic: Some(self.pubsub_topic.clone()),
-            limit: MAX_PAGE,
+            pagination_limit: Some(MAX_PAGE.into()),
             ..StoreQuery::default()
         }
     }
 
-    async fn ask(&self, store: &Store, question: &StoreQuery) -> Result<StoreAnswer, HistoryError> {
-        let request_id = format!("{:016x}", QUESTIONS.fetch_add(1, Ordering::Relaxed));
-        let question = StoreQuery { request_id, ..question.clone() };
-        let node = self.slot.node();
-        let answer = node.store_query(&store.address, &question);
+    async fn ask(&self, store: &Store, query: &StoreQuery) -> Result<StoreAnswer, HistoryError> {
+        let request_id = format!("{:016x}", QUERIES.fetch_add(1, Ordering::Relaxed));
+        let query = StoreQuery { request_id, ..query.clone() };
+        let node = self.node.get();
+        let answer = node.store_query(&store.address, &query);
         let answer = timeout(self.patience, answer)
             .await
             .map_err(|_| HistoryError::Timeout)?
             .map_err(history_error)?;
-        if answer.status != 200 {
-            return Err(HistoryError::refused(answer.status, &answer.description));
+        if answer.status_code != 200 {
+            return Err(HistoryError::refused(answer.status_code, &answer.status_desc));
         }
-        if answer.request_id != question.request_id {
-            return Err(HistoryError::Malformed("an answer to another question"));
+        if answer.request_id != query.request_id {
+            return Err(HistoryError::Malformed("an answer to another query"));
         }
-        if answer.messages.len() > question.limit as usize {
+        if answer.messages.len() as u64 > query.pagination_limit.unwrap_or_default() {
             return Err(HistoryError::Malformed("more messages than asked for"));
         }
         Ok(answer)
     }
 }
 
-/// A message as the library hands it over, its hash computed here.
-pub(super) fn inbound(pubsub_topic: &str, message: waku_sys::WakuMessage) -> Inbound {
-    let message = waku_node::WakuMessage {
-        payload: message.payload.into(),
-        content_topic: message.content_topic,
-        timestamp: Some(message.timestamp),
-        meta: (!message.meta.is_empty()).then(|| message.meta.into()),
-        ..waku_node::WakuMessage::default()
-    };
-    Inbound {
-        hash: MessageHash(waku_node::message_hash(pubsub_topic, &message).0),
-        content_topic: message.content_topic,
-        payload: message.payload,
-        timestamp_ns: message.timestamp.unwrap_or_default(),
-    }
-}
-
-/// What went wrong, out of the library's words: it tells no status, only names of some of them.
+/// Reads an error out of the library's text, which has the names of some statuses but no numbers.
 fn history_error(error: CallError) -> HistoryError {
     let text = match error {
         CallError::Invalid(what) => return HistoryError::Invalid(what),
@@ -242,7 +236,7 @@ fn history_error(error: CallError) -> HistoryError {
     const MARK: &str = "failed store query: ";
     const LATE: &str = "did not answer in time";
     let Some(reason) = text.split_once(MARK).map(|(_, reason)| reason) else {
-        // A library that heeds the time-out of a query says so, without the mark.
+        // A library that keeps to the time-out of a query says so, without the mark.
         let late = text.ends_with(LATE);
         return if late { HistoryError::Timeout } else { HistoryError::Failed(text) };
     };
@@ -251,11 +245,11 @@ fn history_error(error: CallError) -> HistoryError {
         "BAD_REQUEST" => HistoryError::refused(400, cause),
         "TOO_MANY_REQUESTS" => HistoryError::refused(429, cause),
         "SERVICE_UNAVAILABLE" => HistoryError::refused(503, cause),
-        // Not the Store's word: the library could not read what came.
+        // Not from the Store: the library could not read the answer.
         "BAD_RESPONSE" => HistoryError::Malformed("an answer that cannot be read"),
         "PEER_DIAL_FAILURE" => HistoryError::Failed("the Store was not reached".to_owned()),
-        // Any other status, which one it does not say.
-        "UNKNOWN" => HistoryError::refused(500, "a status that libwaku does not tell"),
+        // Any other status; the library does not say which.
+        "UNKNOWN" => HistoryError::refused(500, "a status that libwaku does not report"),
         _ => HistoryError::Failed(text),
     }
 }
@@ -265,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_read_out_of_the_librarys_words() {
+    fn errors_are_read_out_of_the_librarys_text() {
         let read = |reason: &str| {
             let text = format!("libwaku error: StoreRequest failed store query: {reason}");
             history_error(CallError::Failed(text))

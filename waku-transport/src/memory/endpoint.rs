@@ -1,0 +1,96 @@
+//! One endpoint of a memory network.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::relay::{EndpointId, Relay};
+use crate::hub::Hub;
+use crate::sync::lock;
+use crate::{
+    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
+    Status, Transport, TransportError,
+};
+
+/// One endpoint of a [`Network`](super::Network). Dropping it is as good as shutting it down.
+pub struct MemoryTransport {
+    pub(super) id: EndpointId,
+    pub(super) relay: Arc<Mutex<Relay>>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) history_timeout: Duration,
+}
+
+impl MemoryTransport {
+    /// The endpoint's id, by which the network's hooks know it.
+    pub fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    fn close(&self) {
+        if self.hub.close() {
+            lock(&self.relay).remove(self.id);
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for MemoryTransport {
+    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+        if self.hub.is_closed() {
+            return Err(PublishError::Closed);
+        }
+        message.check()?;
+        lock(&self.relay).publish(self.id, message)
+    }
+
+    async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {
+        self.hub.watch(topics)
+    }
+
+    async fn unwatch(&self, topics: Vec<String>) -> Result<(), TransportError> {
+        self.hub.unwatch(&topics)
+    }
+
+    fn events(&self) -> EventStream {
+        self.hub.subscribe()
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, HistoryError> {
+        if let Some(page) = self.hub.answer_without_asking(&query)? {
+            return Ok(page);
+        }
+        let answer = lock(&self.relay).query(self.id, &query)?;
+        let Some(page) = answer else {
+            // The Store is silent. Wait as long as a real connection would.
+            tokio::select! {
+                () = tokio::time::sleep(self.history_timeout) => {}
+                () = self.hub.closed() => return Err(HistoryError::Closed),
+            }
+            return Err(HistoryError::Timeout);
+        };
+        query.check_answer(&page, 0)?;
+        Ok(page)
+    }
+
+    async fn status(&self) -> Status {
+        let connected_peers = self.hub.peers();
+        Status {
+            connected_peers,
+            can_publish: connected_peers > 0,
+            store_available: lock(&self.relay).reaches_store(self.id),
+            recent_timestamps: self.hub.recent_timestamps(),
+            ..Status::default()
+        }
+    }
+
+    async fn shutdown(&self) {
+        self.close();
+    }
+}
+
+impl Drop for MemoryTransport {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
