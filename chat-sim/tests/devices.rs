@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chat_core::ids::{GroupId, InstallationId};
-use chat_core::machine::{Answer, Command, CommandError, Event, InstallationView, Membership};
-use chat_sim::world::World;
+use chat_core::machine::{CommandError, Event, InstallationView, Membership};
+use chat_sim::world::{Unanswered, World};
 use common::{assert_agreed, assert_no_failures, events, say, settle, texts, view, world};
 
 fn id_of(world: &World, device: usize) -> InstallationId {
@@ -22,9 +22,9 @@ fn installation(world: &World, at: usize, of: usize) -> InstallationView {
     all.into_iter().find(|it| it.installation == id).unwrap()
 }
 
-fn revoke(world: &mut World, by: usize, whom: &[usize]) -> Result<Answer, CommandError> {
+fn revoke(world: &mut World, by: usize, whom: &[usize]) -> Result<(), Unanswered> {
     let installations = whom.iter().map(|it| id_of(world, *it)).collect();
-    world.command(by, Command::RevokeInstallations { installations, phrase: None })
+    world.by(by).revoke(installations, None)
 }
 
 fn create(world: &mut World, by: usize, name: &str, members: &[usize]) -> GroupId {
@@ -127,12 +127,10 @@ fn what_is_known_on_one_device_is_known_on_all() {
     say(&mut world, 1, group, "ahoy");
     settle(&mut world);
     let message = world.machine(0).history(&group, None, 1).unwrap()[0].message;
-    world.command(0, Command::MarkRead { group, message }).unwrap();
+    world.by(0).mark_read(group, message).unwrap();
     let name = |text: &str| text.to_owned();
     let installation_id = id_of(&world, laptop);
-    let command =
-        Command::NameInstallation { installation: installation_id, name: name("the laptop") };
-    world.command(0, command).unwrap();
+    world.by(0).name_installation(installation_id, "the laptop").unwrap();
     settle(&mut world);
     let read =
         |event: &&Event| matches!(event, Event::GroupRead { message: it, .. } if *it == message);
@@ -140,7 +138,7 @@ fn what_is_known_on_one_device_is_known_on_all() {
     assert_eq!(installation(&world, laptop, laptop).name, Some(name("the laptop")));
     // A contact that is removed here is removed there.
     let account = world.account(friend);
-    world.command(0, Command::RemoveContact { account }).unwrap();
+    world.by(0).remove_contact(account).unwrap();
     settle(&mut world);
     assert_eq!(world.machine(laptop).contacts().unwrap().len(), 1);
     assert_no_failures(&world);
@@ -153,15 +151,13 @@ fn an_invitation_is_answered_once_for_the_account() {
     let stranger = world.add_device();
     settle(&mut world);
     // The stranger has a link, and is not known.
-    let Answer::ContactLink(link) = world.command(0, Command::MakeContactLink).unwrap() else {
-        panic!()
-    };
-    world.command(stranger, Command::AddContact { link, name: None }).unwrap();
+    let link = world.by(0).contact_link().unwrap();
+    world.by(stranger).add_contact(&link, None).unwrap();
     let group = create(&mut world, stranger, "Strangers", &[0]);
     settle(&mut world);
     let request = world.machine(laptop).requests().unwrap()[0].id;
     assert_eq!(world.machine(0).requests().unwrap()[0].id, request);
-    world.command(laptop, Command::AcceptRequest { request }).unwrap();
+    world.by(laptop).accept(request).unwrap();
     settle(&mut world);
     settle(&mut world);
     assert_agreed(&world, &[0, laptop, stranger], group);
@@ -176,7 +172,7 @@ fn an_invitation_is_answered_once_for_the_account() {
 #[test]
 fn who_leaves_on_one_device_leaves_on_all() {
     let (mut world, group) = story(4);
-    world.command(3, Command::LeaveGroup { group }).unwrap();
+    world.by(3).leave(group).unwrap();
     for _ in 0..3 {
         settle(&mut world);
     }
@@ -197,7 +193,7 @@ fn a_lost_phone_is_revoked_and_reads_no_more() {
     // it, and none of the phone.
     assert_eq!(
         revoke(&mut world, 3, &[0]),
-        Err(CommandError::NotSenior { installation: id_of(&world, 0) })
+        Err(CommandError::NotSenior { installation: id_of(&world, 0) }.into())
     );
     revoke(&mut world, 0, &[3]).unwrap();
     for _ in 0..3 {
@@ -211,8 +207,8 @@ fn a_lost_phone_is_revoked_and_reads_no_more() {
         .into_iter()
         .any(|event| matches!(event, Event::InstallationRevoked { own: true, .. }));
     assert!(gone);
-    let refused = world.command(3, Command::Send { group, text: "after".into() });
-    assert_eq!(refused, Err(CommandError::Revoked));
+    let refused = world.by(3).send(group, "after");
+    assert_eq!(refused, Err(CommandError::Revoked.into()));
     say(&mut world, 0, group, "without it");
     settle(&mut world);
     assert_each_once(&world, &[0, 1, 2, 4, 5], group, &["before", "without it"]);
@@ -229,13 +225,13 @@ fn what_a_revoked_device_says_is_flagged_everywhere() {
     say(&mut world, 3, group, "in time");
     settle(&mut world);
     // The laptop is stolen and kept from the network's news; it can still send.
-    world.devices[3].partition = 1;
+    world.part(3, 1);
     revoke(&mut world, 0, &[3]).unwrap();
     world.run_for(Duration::from_millis(200));
-    world.devices[3].partition = 0;
+    world.part(3, 0);
     world.set_online(3, true);
-    if let Err(error) = world.command(3, Command::Send { group, text: "too late".into() }) {
-        assert_eq!(error, CommandError::Revoked);
+    if let Err(error) = world.by(3).send(group, "too late") {
+        assert_eq!(error, CommandError::Revoked.into());
     }
     for _ in 0..4 {
         settle(&mut world);
@@ -268,14 +264,10 @@ fn the_inbox_key_that_a_revoked_device_has_is_in_no_later_card() {
     assert!(!of(&world, 3).contains(&new[0]), "the revoked one has not");
     for device in [0, 4] {
         let friend = world.add_device();
-        let Answer::ContactLink(link) = world.command(device, Command::MakeContactLink).unwrap()
-        else {
-            panic!()
-        };
-        world.command(friend, Command::AddContact { link, name: None }).unwrap();
-        let back = world.command(friend, Command::MakeContactLink).unwrap();
-        let Answer::ContactLink(back) = back else { panic!() };
-        world.command(device, Command::AddContact { link: back, name: None }).unwrap();
+        let link = world.by(device).contact_link().unwrap();
+        world.by(friend).add_contact(&link, None).unwrap();
+        let back = world.by(friend).contact_link().unwrap();
+        world.by(device).add_contact(&back, None).unwrap();
         let group = create(&mut world, friend, "Later", &[device]);
         settle(&mut world);
         settle(&mut world);
@@ -303,9 +295,9 @@ fn messages_are_handed_over_to_a_new_device() {
     }
     settle(&mut world);
     let laptop = world.add_installation(0);
-    let since = world.now - Duration::from_secs(3600);
-    let hand_over = Command::HandOver { installation: id_of(&world, laptop), since };
-    world.ask(0, hand_over.clone()).unwrap().unwrap();
+    let since = world.now() - Duration::from_secs(3600);
+    let to = id_of(&world, laptop);
+    world.by(0).at_once().transfer_history(to, since).unwrap();
     // It is interrupted after the first pieces, and goes on.
     world.stop(0);
     settle(&mut world);
@@ -327,7 +319,7 @@ fn messages_are_handed_over_to_a_new_device() {
     let done = |event: &&Event| matches!(event, Event::HandoverReceived { sent: 400, total: 400 });
     assert!(events(&world, laptop).iter().any(done));
     // Once more changes nothing; nor does it for those who were not meant.
-    world.command(0, hand_over).unwrap();
+    world.by(0).transfer_history(to, since).unwrap();
     settle(&mut world);
     settle(&mut world);
     assert_eq!(texts(&world, laptop, group), wanted);

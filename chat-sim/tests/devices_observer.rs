@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use chat_core::contact::link::ContactLink;
 use chat_core::identity::linking::LinkingCode;
-use chat_core::machine::{Answer, Command};
 use chat_core::params::NetworkParams;
 use chat_sim::observer::{Observer, is_doorbell};
 use chat_sim::world::{Observed, World};
@@ -45,10 +44,9 @@ fn note(observer: &mut Observer, world: &mut World) {
             observer.add_secret("installation", it.installation.as_bytes());
             observer.add_secret("device name", it.name.unwrap_or_default().as_bytes());
         }
-        let link = world.ask(device, Command::MakeContactLink).unwrap().unwrap();
-        let Answer::ContactLink(link) = link else { panic!("{link:?}") };
+        let link = world.by(device).at_once().contact_link().unwrap();
         observer.add_secret("link", link.as_bytes());
-        let link = ContactLink::parse(&link, &network, world.now).unwrap();
+        let link = ContactLink::parse(&link, &network, world.now()).unwrap();
         observer.add_secret("card", link.card.unwrap().encode());
     }
 }
@@ -70,7 +68,7 @@ fn linking() -> (World, Observer, Range<usize>) {
         world.run_for(Duration::from_secs(4));
         note(&mut observer, &mut world);
     }
-    let from = world.observed.len();
+    let from = world.network.observed.len();
     assert_eq!(world.add_newcomer("the small tablet"), TABLET);
     for _ in 0..120 {
         note(&mut observer, &mut world);
@@ -79,7 +77,7 @@ fn linking() -> (World, Observer, Range<usize>) {
         }
         world.run_for(Duration::from_millis(400));
     }
-    let to = world.observed.len();
+    let to = world.network.observed.len();
     for by in [TABLET, FRIEND, PHONE] {
         settle(&mut world);
         say(&mut world, by, group, &format!("another secret text of {by}"));
@@ -102,13 +100,14 @@ fn a_linking_shows_nothing_that_is_elsewhere() {
         assert!(observer.kinds().contains(kind), "{kind}");
     }
     // Shapes, topics, times; runs of bytes that two envelopes share; and all secrets.
-    assert_eq!(observer.findings(&world.observed, &world.params), Vec::<String>::new());
+    assert_eq!(observer.findings(&world.network.observed, &world.params), Vec::<String>::new());
     // Both sides spoke, and what they said is of sizes that others are too.
-    let said = &world.observed[during.clone()];
+    let said = &world.network.observed[during.clone()];
     assert_eq!(said.iter().map(|it| it.by).collect::<BTreeSet<_>>(), [PHONE, TABLET].into());
     assert!(said.len() >= 7, "{}", said.len());
     assert!(!said.iter().any(|message| is_doorbell(message, &world.params)));
-    let others = world.observed[..during.start].iter().chain(&world.observed[during.end..]);
+    let others =
+        world.network.observed[..during.start].iter().chain(&world.network.observed[during.end..]);
     let usual: BTreeSet<usize> = others.clone().map(|message| message.payload.len()).collect();
     for message in said {
         assert!(usual.contains(&message.payload.len()), "{} of {usual:?}", message.payload.len());
@@ -126,7 +125,7 @@ fn a_linking_shows_nothing_that_is_elsewhere() {
 fn what_a_linking_gives_away_is_found() {
     let (world, observer, during) = linking();
     let found = |what: &str, tamper: &dyn Fn(&mut [Observed])| {
-        let mut observed = world.observed.clone();
+        let mut observed = world.network.observed.clone();
         tamper(&mut observed[during.clone()]);
         let findings = observer.findings(&observed, &world.params);
         assert!(findings.iter().any(|found| found.contains(what)), "{what}: {findings:?}");
@@ -144,11 +143,11 @@ fn what_a_linking_gives_away_is_found() {
     let known = world.machine(TABLET).installations().unwrap();
     let name = known.into_iter().find_map(|it| it.name).unwrap();
     found("a secret shows: device name", &|all| show(all, &name.as_bytes()[..8]));
-    let earlier = world.observed[during.start - 1].payload[30..38].to_vec();
+    let earlier = world.network.observed[during.start - 1].payload[30..38].to_vec();
     found("in common", &|all| show(all, &earlier));
     found("no class", &|all| all[3].payload.truncate(1000));
     found("another slot", &|all| {
-        let topic = world.observed[0].topic.clone();
+        let topic = world.network.observed[0].topic.clone();
         all[1].topic = topic;
     });
 }

@@ -7,7 +7,6 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat_core::machine::Command;
 use chat_core::params::{DOORBELL_SIZE, NetworkParams};
 use chat_sim::observer::{Observer, is_doorbell};
 use chat_sim::world::{Observed, World};
@@ -21,10 +20,9 @@ fn conversation() -> (World, Observer) {
         world.add_device();
     }
     for (from, to) in [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)] {
-        let link = world.command(from, Command::MakeContactLink).unwrap();
-        let chat_core::machine::Answer::ContactLink(link) = link else { panic!("{link:?}") };
-        let name = Some(format!("the friend number {from}"));
-        world.command(to, Command::AddContact { link, name }).unwrap();
+        let link = world.by(from).contact_link().unwrap();
+        let name = format!("the friend number {from}");
+        world.by(to).add_contact(&link, Some(&name)).unwrap();
     }
     let group = group(&mut world, "the name of the hiking group");
     for round in 0..3 {
@@ -34,20 +32,16 @@ fn conversation() -> (World, Observer) {
         }
         world.run_for(Duration::from_secs(7));
     }
-    let change = Command::DescribeGroup {
-        group,
-        name: Some("the other name of it".into()),
-        description: Some("where we speak of hiking".into()),
-    };
-    world.command(1, change).unwrap();
+    let (name, about) = ("the other name of it", "where we speak of hiking");
+    world.by(1).describe(group, Some(name), Some(about)).unwrap();
     settle(&mut world);
     observer.add_secrets_of(&world);
     let accounts = vec![world.account(2)];
-    world.command(0, Command::RemoveMembers { group, accounts: accounts.clone() }).unwrap();
+    world.by(0).remove_members(group, accounts.clone()).unwrap();
     settle(&mut world);
     say(&mut world, 1, group, "what the third one does not read");
     settle(&mut world);
-    world.command(1, Command::AddMembers { group, accounts }).unwrap();
+    world.by(1).add_members(group, accounts).unwrap();
     settle(&mut world);
     accept_requests(&mut world);
     settle(&mut world);
@@ -77,16 +71,16 @@ fn nothing_identifying_is_on_the_wire() {
         "card secret",
     ];
     assert_eq!(observer.kinds(), BTreeSet::from(wanted));
-    assert_eq!(observer.findings(&world.observed, &world.params), Vec::<String>::new());
+    assert_eq!(observer.findings(&world.network.observed, &world.params), Vec::<String>::new());
 
-    let doorbells = world.observed.iter().filter(|m| is_doorbell(m, &world.params)).count();
+    let doorbells = world.network.observed.iter().filter(|m| is_doorbell(m, &world.params)).count();
     assert_eq!(doorbells, 2, "one rings at up to eight, and one when somebody is asked back");
     let slots: BTreeSet<i64> =
-        world.observed.iter().map(|message| message.timestamp_ns / 5_000_000_000).collect();
+        world.network.observed.iter().map(|message| message.timestamp_ns / 5_000_000_000).collect();
     assert!(slots.len() >= 6, "{slots:?}");
     // Others than doorbells come in several sizes, and several of them share one.
-    let sizes: BTreeSet<usize> = world.observed.iter().map(|m| m.payload.len()).collect();
-    assert!(sizes.len() >= 3 && sizes.len() < world.observed.len() / 2, "{sizes:?}");
+    let sizes: BTreeSet<usize> = world.network.observed.iter().map(|m| m.payload.len()).collect();
+    assert!(sizes.len() >= 3 && sizes.len() < world.network.observed.len() / 2, "{sizes:?}");
 }
 
 /// The observer is worth something only if it finds what is wrong.
@@ -94,7 +88,7 @@ fn nothing_identifying_is_on_the_wire() {
 fn what_identifies_is_found() {
     let (world, observer) = conversation();
     let found = |what: &str, tamper: &dyn Fn(&mut Vec<Observed>)| {
-        let mut observed = world.observed.clone();
+        let mut observed = world.network.observed.clone();
         tamper(&mut observed);
         let findings = observer.findings(&observed, &world.params);
         assert!(findings.iter().any(|found| found.contains(what)), "{what}: {findings:?}");

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use chat_core::group::commit::CommitPlan;
 use chat_core::ids::{GroupId, IntentId};
-use chat_core::machine::{Command, Membership};
+use chat_core::machine::Membership;
 use chat_core::params::NetworkParams;
 use chat_core::time::Slot;
 use chat_core::wire::frame::Frame;
@@ -55,8 +55,7 @@ fn days(world: &mut World, count: usize, by: usize, group: GroupId) {
 }
 
 fn describe(world: &mut World, by: usize, group: GroupId, text: &str) {
-    let description = Some(text.to_string());
-    world.command(by, Command::DescribeGroup { group, name: None, description }).unwrap();
+    world.by(by).describe(group, None, Some(text)).unwrap();
 }
 
 #[test]
@@ -94,7 +93,7 @@ fn a_week_counts_only_once_others_confirm_it() {
     // Device 1 is away for a month: what was sent meanwhile may need every key that it has.
     world.set_online(1, false);
     world.run_for(30 * DAY);
-    world.step(1, chat_core::machine::Input::Tick);
+    world.tick(1);
     assert_eq!(kept(&world, 1, group)[1], before);
 }
 
@@ -108,8 +107,8 @@ fn who_was_removed_keeps_the_history_and_no_key() {
     say(&mut world, 0, left, "before");
     settle(&mut world);
     let out = vec![world.account(1)];
-    world.command(0, Command::RemoveMembers { group: left, accounts: out.clone() }).unwrap();
-    world.command(2, Command::LeaveGroup { group: left }).unwrap();
+    world.by(0).remove_members(left, out.clone()).unwrap();
+    world.by(2).leave(left).unwrap();
     settle(&mut world);
     assert_eq!(view(&world, 1, left).membership, Membership::Removed);
     assert_eq!(view(&world, 2, left).membership, Membership::Left);
@@ -131,10 +130,10 @@ fn who_was_removed_keeps_the_history_and_no_key() {
     assert_works(&mut world, &[0, 1], other);
     // It can be asked in again.
     world.befriend(0, 1);
-    world.command(0, Command::AddMembers { group: left, accounts: out }).unwrap();
+    world.by(0).add_members(left, out).unwrap();
     settle(&mut world);
     for request in world.machine(1).requests().unwrap() {
-        world.command(1, Command::AcceptRequest { request: request.id }).unwrap();
+        world.by(1).accept(request.id).unwrap();
     }
     settle(&mut world);
     assert_eq!(view(&world, 1, left).membership, Membership::Active);
@@ -150,7 +149,7 @@ fn update(world: &mut World, by: usize, group: GroupId) -> Vec<u8> {
     let parent = machine.insider_state(&group).unwrap();
     let header = CommitHeader {
         chain: machine.insider_link(&group).unwrap(),
-        slot: Slot::at(world.now, world.params.slot_secs).max(parent.slot),
+        slot: Slot::at(world.now(), world.params.slot_secs).max(parent.slot),
         intents: vec![IntentId([1; 16])],
         ..CommitHeader::default()
     };
@@ -202,7 +201,7 @@ fn numbers_and_heads_survive_a_restart() {
         assert_eq!(heads, rows(&world, 1, "head"));
     }
     let gone = vec![world.account(2)];
-    world.command(0, Command::RemoveMembers { group, accounts: gone }).unwrap();
+    world.by(0).remove_members(group, gone).unwrap();
     settle(&mut world);
     // Each commit is an item too, and says what was heard. Far enough on, who is gone is forgotten.
     for at in 0..40 {
@@ -239,7 +238,7 @@ fn flags(world: &World, device: usize, group: GroupId) -> Vec<(String, bool)> {
 
 fn reconnect(world: &mut World, devices: &[usize]) {
     for device in devices {
-        world.devices[*device].partition = 0;
+        world.part(*device, 0);
         world.set_online(*device, false);
         world.set_online(*device, true);
     }
@@ -254,10 +253,10 @@ fn told(list: &[(&str, bool)]) -> Vec<(String, bool)> {
 fn removed_unheard(seed: u64) -> (World, GroupId) {
     let mut world = world(3, seed);
     let group = group(&mut world, "hikers");
-    world.devices[1].partition = 1;
+    world.part(1, 1);
     say(&mut world, 1, group, "a: unheard");
     let out = vec![world.account(1)];
-    world.command(0, Command::RemoveMembers { group, accounts: out }).unwrap();
+    world.by(0).remove_members(group, out).unwrap();
     settle(&mut world);
     reconnect(&mut world, &[0, 1, 2]);
     (world, group)
@@ -281,10 +280,10 @@ fn what_comes_late_from_a_removed_member_is_flagged_also_if_nothing_was_heard_of
 fn a_removal_that_is_undone_takes_back_its_own_flags_only() {
     let (mut world, group) = removed_unheard(7);
     let one = vec![world.account(1)];
-    world.command(0, Command::AddMembers { group, accounts: one.clone() }).unwrap();
+    world.by(0).add_members(group, one.clone()).unwrap();
     settle(&mut world);
     for request in world.machine(1).requests().unwrap() {
-        world.command(1, Command::AcceptRequest { request: request.id }).unwrap();
+        world.by(1).accept(request.id).unwrap();
     }
     settle(&mut world);
     say(&mut world, 1, group, "b: back again");
@@ -294,8 +293,8 @@ fn a_removal_that_is_undone_takes_back_its_own_flags_only() {
         assert_eq!(flags(&world, device, group), expected, "at {device}");
     }
     // It is removed once more, on a branch that loses at first.
-    world.devices[0].partition = 1;
-    world.command(0, Command::RemoveMembers { group, accounts: one }).unwrap();
+    world.part(0, 1);
+    world.by(0).remove_members(group, one).unwrap();
     for text in ["one", "two"] {
         describe(&mut world, 2, group, text);
     }

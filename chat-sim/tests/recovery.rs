@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chat_core::identity::RecoveryPhrase;
 use chat_core::ids::GroupId;
-use chat_core::machine::{Command, CommandError, Event};
+use chat_core::machine::{CommandError, Event};
 use chat_core::params::NetworkParams;
 use chat_core::store::Store;
 use chat_sim::world::World;
@@ -60,7 +60,7 @@ fn the_phrase_alone_brings_the_account_back_into_its_groups() {
     // The card comes by schedule, and the friends fetch it by theirs.
     days(&mut world, 3);
     for request in world.machine(new).requests().unwrap() {
-        world.command(new, Command::AcceptRequest { request: request.id }).unwrap();
+        world.by(new).accept(request.id).unwrap();
     }
     days(&mut world, 1);
     assert_agreed(&world, &[1, 2, new], group);
@@ -77,17 +77,14 @@ fn the_phrase_alone_brings_the_account_back_into_its_groups() {
 
     // Whoever found the phone comes too late, with all that it knows.
     world.set_online(0, true);
-    let _ = world.ask(0, Command::Send { group, text: "it is me".into() });
+    let _ = world.by(0).at_once().send(group, "it is me");
     days(&mut world, 1);
     for device in [1, 2, new] {
         let history = world.machine(device).history(&group, None, 100).unwrap();
         let late = history.iter().filter(|it| it.installation == lost && !it.flagged);
         assert!(late.map(|it| it.text.as_deref()).all(|text| text == Some("before")), "{device}");
     }
-    assert_eq!(
-        world.command(0, Command::Send { group, text: "still me".into() }),
-        Err(CommandError::Revoked)
-    );
+    assert_eq!(world.by(0).send(group, "still me"), Err(CommandError::Revoked.into()));
     assert_agreed(&world, &[1, 2, new], group);
     assert_no_failures(&world);
 }
@@ -103,7 +100,7 @@ fn a_stolen_only_device_loses_to_the_phrase() {
     // The card of the day is the thief's last; what he adds later is void all the same.
     days(&mut world, 3);
     for request in world.machine(new).requests().unwrap() {
-        world.command(new, Command::AcceptRequest { request: request.id }).unwrap();
+        world.by(new).accept(request.id).unwrap();
     }
     days(&mut world, 2);
     assert_agreed(&world, &[1, 2, new], group);
@@ -119,7 +116,7 @@ fn a_stolen_only_device_loses_to_the_phrase() {
 fn without_a_card_it_is_said_and_the_user_decides() {
     let (mut world, _, phrase) = stage(3);
     world.set_online(0, false);
-    world.has_store = false;
+    world.network.has_store = false;
     let new = world.recover(&phrase);
     settle(&mut world);
     assert!(world.machine(new).is_recovering());
@@ -131,12 +128,12 @@ fn without_a_card_it_is_said_and_the_user_decides() {
     world.start(new);
     days(&mut world, 1);
     assert!(world.machine(new).is_recovering());
-    assert!(!world.observed.iter().any(|it| it.by == new));
-    world.command(new, Command::EndRecovery).unwrap();
+    assert!(!world.network.observed.iter().any(|it| it.by == new));
+    world.by(new).end_recovery().unwrap();
     assert!(!world.machine(new).is_recovering());
-    assert_eq!(world.command(new, Command::EndRecovery), Err(CommandError::NothingToDo));
+    assert_eq!(world.by(new).end_recovery(), Err(CommandError::NothingToDo.into()));
     days(&mut world, 1);
-    assert!(world.observed.iter().any(|it| it.by == new), "its card");
+    assert!(world.network.observed.iter().any(|it| it.by == new), "its card");
     assert_no_failures(&world);
 }
 
@@ -145,11 +142,11 @@ fn a_store_that_comes_later_is_enough() {
     let (mut world, _, phrase) = stage(4);
     days(&mut world, 1);
     world.set_online(0, false);
-    world.has_store = false;
+    world.network.has_store = false;
     let new = world.recover(&phrase);
     settle(&mut world);
     assert!(world.machine(new).is_recovering());
-    world.has_store = true;
+    world.network.has_store = true;
     days(&mut world, 1);
     assert!(!world.machine(new).is_recovering());
     assert_no_failures(&world);

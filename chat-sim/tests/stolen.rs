@@ -16,7 +16,7 @@ use chat_core::contact::inbox::InboxKey;
 use chat_core::contact::link::ContactLink;
 use chat_core::group::commit::CommitPlan;
 use chat_core::ids::{GroupId, InstallationId, IntentId};
-use chat_core::machine::{Answer, Command, CommandError, Disposition, Refused};
+use chat_core::machine::{CommandError, Disposition, Refused};
 use chat_core::wire::content::{Body, Content};
 use chat_core::wire::frame::{Frame, FrameKind};
 use chat_core::wire::header::{CommitHeader, Cut, Warrant};
@@ -50,14 +50,13 @@ fn stage(seed: u64) -> (World, GroupId) {
 
 fn revoke(world: &mut World) {
     let installations = vec![id_of(world, LAPTOP)];
-    let command = Command::RevokeInstallations { installations, phrase: None };
-    world.command(PHONE, command).unwrap();
+    world.by(PHONE).revoke(installations, None).unwrap();
 }
 
 /// Everybody hears everybody again, and catches up.
 fn heal(world: &mut World) {
     for device in 0..world.devices.len() {
-        world.devices[device].partition = 0;
+        world.part(device, 0);
         world.set_online(device, false);
         world.set_online(device, true);
     }
@@ -108,9 +107,8 @@ fn it_revokes_and_removes_no_senior() {
     let (mut world, group) = stage(1);
     let installations = vec![id_of(&world, PHONE)];
     let phone = installations[0];
-    let refused_command =
-        world.command(LAPTOP, Command::RevokeInstallations { installations, phrase: None });
-    assert_eq!(refused_command, Err(CommandError::NotSenior { installation: phone }));
+    let refused_command = world.by(LAPTOP).revoke(installations, None);
+    assert_eq!(refused_command, Err(CommandError::NotSenior { installation: phone }.into()));
     // Without a warrant; with a log in which nobody is revoked; with another account's.
     let others = [
         (vec![], Refused::Policy),
@@ -123,11 +121,11 @@ fn it_revokes_and_removes_no_senior() {
         assert_eq!(inside(&mut world, LAPTOP, group, &frame, FRIEND), refused(why));
     }
     // Nor does a warrant for one leaf remove another.
-    world.devices[LAPTOP].partition = 1;
+    world.part(LAPTOP, 1);
     revoke(&mut world);
     let log = log_of(&world, PHONE);
     let frame = removal(&mut world, LAPTOP, group, PHONE, vec![Warrant::Revoke(log)]);
-    world.devices[LAPTOP].partition = 0;
+    world.part(LAPTOP, 0);
     let found = inside(&mut world, LAPTOP, group, &frame, FRIEND);
     assert!(found.iter().all(|it| *it == refused(Refused::Policy)[0]), "{found:?}");
     long(&mut world);
@@ -139,12 +137,10 @@ fn it_revokes_and_removes_no_senior() {
 fn it_does_not_outrun_its_removal_by_a_longer_branch() {
     for seed in 0..4 {
         let (mut world, group) = stage(10 + seed);
-        world.devices[LAPTOP].partition = 1;
+        world.part(LAPTOP, 1);
         revoke(&mut world);
         for at in 0..6 {
-            let name = Some(format!("Mine {at}"));
-            let rename = Command::DescribeGroup { group, name, description: None };
-            world.command(LAPTOP, rename).unwrap();
+            world.by(LAPTOP).rename(group, &format!("Mine {at}")).unwrap();
             world.run_for(Duration::from_secs(1));
         }
         if seed % 2 == 1 {
@@ -164,11 +160,11 @@ fn it_does_not_outrun_its_removal_by_a_longer_branch() {
 #[test]
 fn what_it_adds_after_its_revocation_counts_for_nothing() {
     let (mut world, group) = stage(20);
-    world.devices[LAPTOP].partition = 1;
+    world.part(LAPTOP, 1);
     revoke(&mut world);
     // It has not heard of it, or says so, and signs on the old parent.
     let planted = world.add_installation(LAPTOP);
-    world.devices[planted].partition = 1;
+    world.part(planted, 1);
     long(&mut world);
     assert!(world.machine(planted).group(&group).unwrap().is_some(), "on its own branch");
     say(&mut world, planted, group, "planted");
@@ -242,7 +238,7 @@ fn an_accomplice_does_not_bring_it_back() {
 fn an_old_log_takes_nothing_back() {
     let (mut world, group) = stage(40);
     let old = log_of(&world, LAPTOP);
-    world.devices[LAPTOP].partition = 1;
+    world.part(LAPTOP, 1);
     revoke(&mut world);
     long(&mut world);
     // To its own account, in the group that it still has of before; and to others, as a warrant.
@@ -263,14 +259,14 @@ fn tell(world: &mut World, items: &[SyncItem], to: usize) -> Vec<Disposition> {
     let group = world.machine(LAPTOP).insider_self_group().unwrap();
     let chain = Some(world.machine(LAPTOP).insider_link(&group).unwrap());
     let body = Body::Sync(encode(items).to_vec());
-    let content = Content { chain, sent_at: world.now, body };
+    let content = Content { chain, sent_at: world.now(), body };
     let message = hostile(world, LAPTOP).insider_message(&group, &content.encode()).unwrap();
     let frame = Frame::new(FrameKind::Message, message).encode();
     inside(world, LAPTOP, group, &frame, to)
 }
 
 fn key_of_its_own(world: &World, ahead: Duration) -> SyncItem {
-    SyncItem::InboxKey { secret: Zeroizing::new([7; 32]), made_at: world.now + ahead }
+    SyncItem::InboxKey { secret: Zeroizing::new([7; 32]), made_at: world.now() + ahead }
 }
 
 fn inbox_keys(world: &World, device: usize) -> Vec<Vec<u8>> {
@@ -281,7 +277,7 @@ fn inbox_keys(world: &World, device: usize) -> Vec<Vec<u8>> {
 fn its_inbox_key_is_in_no_card_once_it_is_revoked() {
     let (mut world, _) = stage(50);
     // While it is trusted it plants a key that is newer than any for half a minute to come.
-    let planted = InboxKey::from_secret(&[7; 32], world.now).public();
+    let planted = InboxKey::from_secret(&[7; 32], world.now()).public();
     let item = key_of_its_own(&world, Duration::from_secs(25));
     tell(&mut world, &[item], TABLET);
     assert!(inbox_keys(&world, TABLET).iter().any(|key| key[..] == planted));
@@ -290,9 +286,8 @@ fn its_inbox_key_is_in_no_card_once_it_is_revoked() {
     // It stays open, for those who have it from a card; and is given to nobody any more.
     assert!(inbox_keys(&world, TABLET).iter().any(|key| key[..] == planted));
     for device in [PHONE, TABLET] {
-        let link = world.command(device, Command::MakeContactLink).unwrap();
-        let Answer::ContactLink(link) = link else { panic!() };
-        let link = ContactLink::parse(&link, &network(&world), world.now).unwrap();
+        let link = world.by(device).contact_link().unwrap();
+        let link = ContactLink::parse(&link, &network(&world), world.now()).unwrap();
         let card = link.card.unwrap();
         assert_ne!(card.content().inbox.key, planted, "device {device}");
         assert!(
@@ -304,7 +299,7 @@ fn its_inbox_key_is_in_no_card_once_it_is_revoked() {
 #[test]
 fn its_own_group_does_not_listen_to_it_any_more() {
     let (mut world, group) = stage(51);
-    world.devices[LAPTOP].partition = 1;
+    world.part(LAPTOP, 1);
     // The tablet has heard of the Revoke before the removal from their group: from the warrant of
     // some other group, say. Here the laptop speaks in the state that it had.
     revoke(&mut world);
@@ -314,7 +309,7 @@ fn its_own_group_does_not_listen_to_it_any_more() {
     let name = SyncItem::Name {
         installation: id_of(&world, TABLET),
         name: "mine".into(),
-        changed_at: world.now,
+        changed_at: world.now(),
     };
     let own_key = key_of_its_own(&world, Duration::ZERO);
     tell(&mut world, &[name, own_key], TABLET);
@@ -328,7 +323,7 @@ fn its_own_group_does_not_listen_to_it_any_more() {
 
 /// The stolen device is heard again, and has heard nothing yet.
 fn heal_one(world: &mut World) {
-    world.devices[LAPTOP].partition = 0;
+    world.part(LAPTOP, 0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) fn sealed_as(
     by: usize,
     class: SizeClass,
 ) -> Observed {
-    let (now, params) = (world.now, world.params.clone());
+    let (now, params) = (world.now(), world.params.clone());
     let lane = u8::try_from(world.below(4)).unwrap();
     let envelope = seal(world.rng(), roots, lane, frame, class, now, &params).unwrap();
     Observed {
@@ -55,7 +55,7 @@ pub(crate) fn sealed_as(
 
 /// The group's roots, as one of its members has them.
 pub(crate) fn roots(world: &World, member: usize, group: GroupId) -> Roots {
-    world.machine(member).insider_roots(&group, world.now).unwrap()
+    world.machine(member).insider_roots(&group, world.now()).unwrap()
 }
 
 /// The topics of some roots.
@@ -86,6 +86,17 @@ pub(crate) fn inside(
     deliver(world, message, to)
 }
 
+/// Something that nobody can read.
+pub(crate) fn noise(at: Timestamp, len: usize) -> Observed {
+    Observed {
+        topic: "/waku-chat/1/aaaaaaaaaaaaaaaaaaaaaaaaaa/proto".into(),
+        payload: vec![7; len],
+        timestamp_ns: ns(at),
+        seen_at: at,
+        by: NOBODY,
+    }
+}
+
 pub(crate) fn refused(why: Refused) -> Vec<Disposition> {
     vec![Disposition::Refused(why)]
 }
@@ -103,7 +114,7 @@ pub(crate) fn assert_works(world: &mut World, members: &[usize], group: GroupId)
     assert_agreed(world, members, group);
     let texts_before = texts(world, members[0], group).len();
     for by in members {
-        say(world, *by, group, &format!("{by} still speaks at {}", world.now.secs()));
+        say(world, *by, group, &format!("{by} still speaks at {}", world.now().secs()));
     }
     settle(world);
     let mut first = texts(world, members[0], group);
