@@ -40,11 +40,13 @@
 //! - [`observer`]: an outsider at the relay, who looks for what should not show.
 //! - [`reference`]: second implementations of rules, written from the protocol's text alone.
 //! - [`campaign`]: many seeds of a [`storm`] in the [`weather`] that is asked for.
+//! - [`fuzz`]: a machine with a peer, driven by bytes, for property tests and the fuzzer.
 //! - [`fleet`]: what an account of many installations in many groups costs.
 
 pub mod campaign;
 pub mod crash;
 pub mod fleet;
+pub mod fuzz;
 mod home;
 pub mod keys;
 pub mod ledger;

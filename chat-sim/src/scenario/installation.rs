@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use chat_core::ids::{AccountId, GroupId, InstallationId, ItemHash};
+use chat_core::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId};
 use chat_core::machine::{
-    CommandError, ContactView, Event, GroupView, InstallationView, LinkState, LinkView, Machine,
-    Membership, MessageView, MissingView, NewcomerView, RequestView,
+    CommandError, ContactView, Event, GroupView, InstallationView, LinkView, Machine, Membership,
+    MessageView, MissingView, Newcomer, NewcomerView, RequestView,
 };
 
 use super::{GroupHandle, Shared, Who};
@@ -62,6 +62,16 @@ impl Installation {
     /// Where its process is down, or it has no account.
     pub fn machine<T>(&self, look: impl FnOnce(&Machine) -> T) -> T {
         look(self.shared.world().machine(self.number))
+    }
+
+    /// Looks at what it runs while it has no account.
+    ///
+    /// # Panics
+    /// Where its process is down, or it has an account.
+    #[allow(clippy::expect_used)]
+    pub fn newcomer<T>(&self, look: impl FnOnce(&Newcomer) -> T) -> T {
+        let world = self.shared.world();
+        look(world.devices[self.number].newcomer.as_ref().expect("it waits to be linked"))
     }
 
     /// Its account's id.
@@ -217,6 +227,18 @@ impl Installation {
     pub fn answer_linking(&self, code: &str) -> LinkView {
         self.granted(|hand| hand.answer_linking(code))
     }
+
+    /// Types the authentication string that a new installation shows.
+    #[track_caller]
+    pub fn confirm_linking(&self, id: LinkingId, string: &str) -> LinkView {
+        self.granted(|hand| hand.confirm_linking(id, string))
+    }
+
+    /// Ends a linking whose authentication string was not typed yet.
+    #[track_caller]
+    pub fn cancel_linking(&self, id: LinkingId) {
+        self.granted(|hand| hand.cancel_linking(id));
+    }
 }
 
 /// What its user sees.
@@ -319,9 +341,8 @@ impl Installation {
     }
 
     /// What it shows of the linking of a new installation.
-    pub fn linking_of(&self, new: &Installation) -> Option<LinkState> {
-        let id = new.arrival()?.id;
-        self.machine(|machine| machine.linking(&id)).map(|view| view.state)
+    pub fn linking(&self, id: &LinkingId) -> Option<LinkView> {
+        self.machine(|machine| machine.linking(id))
     }
 }
 

@@ -19,7 +19,7 @@ use chat_core::time::Timestamp;
 pub use self::group::GroupHandle;
 pub use self::installation::Installation;
 pub use self::person::{Person, Who};
-use crate::world::World;
+use crate::world::{Observed, World};
 
 /// The longest that [`Scenario::settle_until`] waits, in virtual time: longer than a device goes
 /// without fetching history.
@@ -160,6 +160,28 @@ impl Scenario {
         for who in side {
             self.world().part(who.installation().number(), 1);
         }
+    }
+
+    /// Loses the deliveries that `loses` says should be lost: of a message, to the installation with
+    /// this number. The Store has them still.
+    pub fn lose(&self, loses: impl FnMut(&Observed, usize) -> bool + 'static) {
+        self.world().network.censor = Some(Box::new(loses));
+    }
+
+    /// Ends what [`Scenario::lose`] began.
+    pub fn lose_nothing(&self) {
+        self.world().network.censor = None;
+    }
+
+    /// Everything that was published so far.
+    pub fn observed(&self) -> Vec<Observed> {
+        self.shared.world().network.observed.clone()
+    }
+
+    /// Publishes a Waku message, from whatever source, and lets it arrive.
+    pub fn publish(&self, message: Observed) {
+        self.world().inject(message);
+        self.deliver();
     }
 
     /// Makes the network whole again. What was missed comes from the Store, once somebody asks.

@@ -1,5 +1,7 @@
 //! Processes that end, die and start again.
 
+use chat_core::store::Store;
+
 use super::World;
 
 impl World {
@@ -48,6 +50,16 @@ impl World {
         self.stop(device);
         // The files that the dead process had open are closed by this; nobody reads them again.
         self.devices[device].database = None;
+    }
+
+    /// Takes the database of a device away for good; its process is down then.
+    ///
+    /// # Panics
+    /// Where its database is a file that a process which was killed left.
+    #[allow(clippy::expect_used)]
+    pub fn take_database(&mut self, device: usize) -> Store {
+        self.stop(device);
+        self.devices[device].database.take().expect("the database is in memory")
     }
 
     /// Puts a device back to the database that its process before this one left, as a user does who

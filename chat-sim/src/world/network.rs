@@ -85,6 +85,8 @@ pub struct Network {
     pub faults: Faults,
     /// Loses what it says should be lost, besides what [`Faults::drop`] loses.
     pub censor: Option<Censor>,
+    /// Whether a device hears what it published itself, as some relays have it.
+    pub echo: bool,
     /// Whether there is a Store.
     pub has_store: bool,
     /// What the Store was asked by topic: when, by which device, and the topics.
@@ -111,6 +113,7 @@ impl Network {
             observed: Vec::new(),
             faults: Faults::default(),
             censor: None,
+            echo: false,
             has_store: true,
             asked: Vec::new(),
             ports: Vec::new(),
@@ -123,7 +126,7 @@ impl Network {
         let partition = self.ports.get(message.by).map_or(0, |port| port.partition);
         let mut deliveries = Vec::new();
         for (to, port) in self.ports.iter().enumerate() {
-            let listens = to != message.by
+            let listens = (self.echo || to != message.by)
                 && port.online
                 && port.partition == partition
                 && port.watched.contains(&message.topic);

@@ -20,7 +20,7 @@ fn by_hand(seed: u64) -> (ByHand, GroupId) {
 /// It goes on: it sends what it is told to.
 fn assert_sends(it: &mut ByHand, group: GroupId) {
     it.told = Told::default();
-    it.send(group, "still here");
+    it.user().send(group, "still here").unwrap();
     assert!(!it.told.published.is_empty());
 }
 

@@ -104,7 +104,7 @@ fn a_late_yes_is_looked_for_in_its_own_time_only() {
     it.connect(true);
     let asked = it.asked().unwrap();
     it.page(asked.id, &[], None);
-    it.accept(request);
+    it.user().accept(request).unwrap();
     let asked = it.asked().unwrap();
     let slots = Duration::from_secs(50 * world.params.slot_secs) + 2 * CATCH_UP_MARGIN;
     assert!(asked.start <= offered && asked.end <= offered + slots, "{asked:?}");

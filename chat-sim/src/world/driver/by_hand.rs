@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chat_core::ids::{GroupId, RequestId};
 use chat_core::machine::{
-    Answer, Command, CommandError, CommandId, Disposition, Event, Input, Machine, OutboxId, Output,
-    PublishFailure, QueryId, StepError,
+    Answer, Command, CommandError, CommandId, Disposition, Event, Input, Machine, OpenError,
+    OutboxId, Output, PublishFailure, QueryId, StepError,
 };
 use chat_core::time::Timestamp;
 
+use super::command::{Asked, Hand};
 use super::{inbound, nanoseconds};
 use crate::world::{Observed, World};
 
@@ -38,8 +38,8 @@ pub struct Told {
     pub events: Vec<Event>,
     /// What became of the envelopes that it was given.
     pub dispositions: Vec<Disposition>,
-    /// The answers to its commands.
-    pub answers: Vec<(CommandId, Result<Answer, CommandError>)>,
+    /// The answers to its commands, until they are fetched.
+    answers: Vec<(CommandId, Result<Answer, CommandError>)>,
 }
 
 impl Told {
@@ -75,12 +75,22 @@ pub struct ByHand {
     pub step_time: Duration,
     /// What it told since somebody took it from here.
     pub told: Told,
+    /// Why the step of the last command failed, if it did.
+    pub failure: Option<StepError>,
+    commands: u64,
 }
 
 impl ByHand {
     /// Drives a machine from a moment on, with five milliseconds between two steps.
     pub fn new(machine: Machine, now: Timestamp) -> Self {
-        Self { machine, now, step_time: Duration::from_millis(5), told: Told::default() }
+        Self {
+            machine,
+            now,
+            step_time: Duration::from_millis(5),
+            told: Told::default(),
+            failure: None,
+            commands: 0,
+        }
     }
 
     /// Takes a device's machine out of a world, offline.
@@ -170,21 +180,33 @@ impl ByHand {
         std::mem::take(&mut self.told.queries).pop()
     }
 
-    /// Gives any command; its answer is in [`ByHand::told`].
+    /// The hand of a user on it. A command whose step fails is not answered; the error is in
+    /// [`ByHand::failure`] then.
+    pub fn user(&mut self) -> Hand<'_> {
+        Hand::on(self)
+    }
+
+    /// Opens its database again, in a new process at the same moment.
     ///
     /// # Errors
-    /// Where the step fails.
-    pub fn command(&mut self, id: CommandId, command: Command) -> Result<(), StepError> {
-        self.try_step(Input::Command(id, command))
+    /// Where the database does not open.
+    pub fn reopen(self, seed: [u8; 32]) -> Result<Self, OpenError> {
+        let (now, step_time, params) = (self.now, self.step_time, self.machine.params().clone());
+        let store = self.machine.into_store();
+        store.inject_fault_after(None);
+        let machine = Machine::open(store, params, seed, now)?;
+        Ok(Self { step_time, ..Self::new(machine, now) })
     }
+}
 
-    /// Sends a text to a group.
-    pub fn send(&mut self, group: GroupId, text: &str) {
-        self.step(Input::Command(CommandId(1), Command::Send { group, text: text.to_owned() }));
-    }
-
-    /// Accepts a request.
-    pub fn accept(&mut self, request: RequestId) {
-        self.step(Input::Command(CommandId(1), Command::AcceptRequest { request }));
+impl Asked for &mut ByHand {
+    fn ask(&mut self, command: Command, _: Duration) -> Option<Result<Answer, CommandError>> {
+        let id = CommandId(self.commands);
+        self.commands += 1;
+        self.failure = self.try_step(Input::Command(id, command)).err();
+        let mut answers = std::mem::take(&mut self.told.answers);
+        answers.retain(|(of, _)| *of == id);
+        assert!(answers.len() == usize::from(self.failure.is_none()), "each is answered once");
+        answers.pop().map(|(_, answer)| answer)
     }
 }

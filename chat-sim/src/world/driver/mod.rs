@@ -164,6 +164,7 @@ impl World {
         }
         self.grow_up(device);
         if let Some(at) = self.devices[device].next_wake() {
+            assert!(at > now, "device {device} would spin: at {now:?} it wants to wake at {at:?}");
             let at = at.0.saturating_add_signed(-self.devices[device].clock_ahead_ms);
             let at = Timestamp(at.max(self.now().0 + 1));
             self.clock.schedule(at, Action::Wake(device));
