@@ -6,9 +6,9 @@ use chat_core::identity::RecoveryPhrase;
 use chat_core::machine::{Machine, Newcomer};
 use chat_core::store::Store;
 
-use super::World;
 use super::device::Device;
 use super::network::Port;
+use super::state::World;
 use crate::home::Home;
 
 #[allow(clippy::expect_used)]

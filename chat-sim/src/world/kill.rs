@@ -2,7 +2,7 @@
 
 use chat_core::store::Store;
 
-use super::World;
+use super::state::World;
 
 impl World {
     /// Ends a device's process; its database stays.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_core::machine::{LinkState, Newcomer, NewcomerState, NewcomerView};
 
-use super::World;
+use super::state::World;
 
 /// Seconds that a user looks at both screens before something is wrong.
 const PATIENCE: u32 = 120;

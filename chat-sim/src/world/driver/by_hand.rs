@@ -9,8 +9,9 @@ use chat_core::machine::{
 use chat_core::time::Timestamp;
 
 use super::command::{Asked, Hand};
-use super::{inbound, nanoseconds};
-use crate::world::{Observed, World};
+use super::message::{inbound, nanoseconds};
+use crate::world::network::Observed;
+use crate::world::state::World;
 
 /// A query that a machine asks a Store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use chat_core::machine::{
 };
 use chat_core::time::Timestamp;
 
-use crate::world::World;
+use crate::world::state::World;
 
 /// How long a user looks at an answer before anything else happens.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -1,15 +1,11 @@
-//! Groups of a scenario, and what their members agree on.
+//! What the members of a group agree on, and what they can read.
 
 use std::collections::BTreeSet;
 
-use chat_core::ids::{EpochId, GroupId, InstallationId};
+use chat_core::ids::{EpochId, InstallationId};
 use chat_core::machine::Membership;
 
-use super::Who;
-
-/// A group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupHandle(GroupId);
+use super::handle::{GroupHandle, Who};
 
 /// What members of a group have to agree on. The epoch id is a hash of the epoch authenticator.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,18 +16,7 @@ struct Agreed {
     members: BTreeSet<InstallationId>,
 }
 
-impl From<GroupId> for GroupHandle {
-    fn from(id: GroupId) -> Self {
-        Self(id)
-    }
-}
-
 impl GroupHandle {
-    /// The group's id.
-    pub fn id(&self) -> GroupId {
-        self.0
-    }
-
     fn agreed(&self, who: &dyn Who) -> Option<Agreed> {
         let installation = who.installation();
         let view = installation.group(self).filter(|it| it.membership == Membership::Active)?;
