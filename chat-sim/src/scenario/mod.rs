@@ -6,11 +6,13 @@
 //! [`Installation::refusal`]. [`Scenario::settle_until`] lets time pass until a condition holds.
 
 mod agreement;
+mod craft;
 mod fate;
 mod handle;
 mod sight;
 mod stage;
 mod user;
 
+pub use self::craft::NOBODY;
 pub use self::handle::{GroupHandle, Installation, Person, Who};
 pub use self::stage::{PATIENCE, SILENCE, Scenario};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chat_core::identity::RecoveryPhrase;
 use chat_core::params::NetworkParams;
+use chat_core::store::Store;
 use chat_core::time::Timestamp;
 use std::cell::RefMut;
 
@@ -55,6 +57,32 @@ impl Scenario {
     pub fn person(&self, name: &str) -> Person {
         let at = self.world().add_device();
         Person::new(name, Installation::new(&self.shared, at, &format!("{name}.phone")))
+    }
+
+    /// A new person with an account on a phone, and the account's recovery phrase.
+    ///
+    /// # Panics
+    /// Where the account cannot be made.
+    #[allow(clippy::expect_used)]
+    pub fn person_with_phrase(&self, name: &str) -> (Person, RecoveryPhrase) {
+        let store = Store::in_memory().expect("a database in memory can be opened");
+        let mut world = self.world();
+        let phrase = RecoveryPhrase::generate(world.rng());
+        let at = world.add_device_of(&phrase, store);
+        drop(world);
+        let phone = Installation::new(&self.shared, at, &format!("{name}.phone"));
+        (Person::new(name, phone), phrase)
+    }
+
+    /// Takes a further installation into the account of another one at once, without the network.
+    pub fn add_installation(&self, of: &Installation, name: &str) -> Installation {
+        of.beside(name, |world, of| world.add_installation(of))
+    }
+
+    /// A new installation that brings an account back with its recovery phrase alone.
+    pub fn recover(&self, name: &str, phrase: &RecoveryPhrase) -> Installation {
+        let at = self.world().recover(phrase);
+        Installation::new(&self.shared, at, name)
     }
 
     /// New people with a phone each, who do not know one another.
