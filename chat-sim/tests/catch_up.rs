@@ -2,12 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
 
-mod common;
-
-#[allow(dead_code)]
-#[path = "bad_input/kit.rs"]
-mod kit;
-
 #[path = "catch_up/doorbells.rs"]
 mod doorbells;
 #[path = "catch_up/invited.rs"]

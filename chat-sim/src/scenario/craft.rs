@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use chat_core::machine::{Disposition, Machine};
-use chat_core::wire::envelope::{SizeClass, seal};
+use chat_core::time::Timestamp;
+use chat_core::wire::envelope::{EnvelopeKey, SizeClass, open, seal};
 use chat_core::wire::roots::Roots;
+use chat_core::wire::topic::ContentTopic;
 
 use super::handle::{GroupHandle, Installation, Who};
 use super::stage::Scenario;
@@ -13,6 +15,17 @@ use crate::world::Observed;
 
 /// The number of no device: messages by an outsider have it.
 pub const NOBODY: usize = usize::MAX;
+
+/// A Waku message that nobody can read, by nobody.
+pub fn noise(at: Timestamp, len: usize) -> Observed {
+    Observed {
+        topic: "/waku-chat/1/aaaaaaaaaaaaaaaaaaaaaaaaaa/proto".into(),
+        payload: vec![7; len],
+        timestamp_ns: i64::try_from(at.secs()).unwrap_or(0) * 1_000_000_000,
+        seen_at: at,
+        by: NOBODY,
+    }
+}
 
 impl Scenario {
     /// A frame that is sealed under any roots, now, on a lane by chance, by nobody.
@@ -72,6 +85,21 @@ impl Installation {
     pub fn roots(&self, group: &GroupHandle) -> Roots {
         let now = self.shared.world().now();
         self.machine(|machine| machine.insider_roots(&group.id(), now)).expect("it has roots")
+    }
+
+    /// The frame in an envelope of a group, which it has the roots of.
+    ///
+    /// # Panics
+    /// Where it cannot open the envelope.
+    #[allow(clippy::expect_used)]
+    pub fn open(&self, group: &GroupHandle, message: &Observed) -> Vec<u8> {
+        let sent = Timestamp(u64::try_from(message.timestamp_ns).unwrap_or(0) / 1_000_000);
+        self.machine(|machine| {
+            let roots = machine.insider_roots(&group.id(), sent).expect("it has roots");
+            let key = EnvelopeKey::derive(&roots.seal, &machine.params().id());
+            let topic = ContentTopic::parse(&message.topic).expect("it is a topic of ours");
+            open(&key, &topic, &message.payload).expect("it is sealed under these roots").to_vec()
+        })
     }
 
     /// A frame in a group, sealed as it should be, by this installation.

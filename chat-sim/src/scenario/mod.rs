@@ -13,6 +13,6 @@ mod sight;
 mod stage;
 mod user;
 
-pub use self::craft::NOBODY;
+pub use self::craft::{NOBODY, noise};
 pub use self::handle::{GroupHandle, Installation, Person, Who};
 pub use self::stage::{PATIENCE, SILENCE, Scenario};

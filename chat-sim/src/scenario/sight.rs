@@ -13,6 +13,11 @@ use super::handle::{GroupHandle, Installation};
 /// What its user sees.
 #[allow(clippy::expect_used)]
 impl Installation {
+    /// Whether its process runs with an account.
+    pub fn has_account(&self) -> bool {
+        self.shared.world().devices[self.number()].machine.is_some()
+    }
+
     /// A group, as it sees it.
     pub fn group(&self, group: &GroupHandle) -> Option<GroupView> {
         self.machine(|machine| machine.group(&group.id())).expect("groups can be read")

@@ -9,12 +9,10 @@ use chat_core::time::Timestamp;
 use chat_core::wire::envelope::{SizeClass, seal};
 use chat_core::wire::roots::Roots;
 use chat_core::wire::topic::lanes;
+pub(crate) use chat_sim::scenario::{NOBODY, noise};
 use chat_sim::world::{Observed, World};
 
 use crate::common::*;
-
-/// Who is none of the devices.
-pub(crate) const NOBODY: usize = usize::MAX;
 
 pub(crate) fn network(world: &World) -> NetworkId {
     world.params.id()
@@ -84,17 +82,6 @@ pub(crate) fn inside(
     let roots = roots(world, by, group);
     let message = sealed(world, &roots, frame, by);
     deliver(world, message, to)
-}
-
-/// Something that nobody can read.
-pub(crate) fn noise(at: Timestamp, len: usize) -> Observed {
-    Observed {
-        topic: "/waku-chat/1/aaaaaaaaaaaaaaaaaaaaaaaaaa/proto".into(),
-        payload: vec![7; len],
-        timestamp_ns: ns(at),
-        seen_at: at,
-        by: NOBODY,
-    }
 }
 
 pub(crate) fn refused(why: Refused) -> Vec<Disposition> {

@@ -6,184 +6,177 @@ use chat_core::machine::RequestState;
 use chat_core::params::{CATCH_UP_MARGIN, NetworkParams};
 use chat_core::time::Slot;
 use chat_core::wire::roots::inbox_roots;
-use chat_sim::world::{ByHand, World};
+use chat_core::wire::topic::lanes;
+use chat_sim::scenario::Scenario;
+use chat_sim::world::ByHand;
 
-use crate::common::*;
-use crate::kit::{network, topics};
 use crate::strangers::*;
+
+/// Invitations go out up to half a minute after the group was made, and everybody talks meanwhile.
+fn with_late_invitations(seed: u64) -> Scenario {
+    Scenario::on(NetworkParams { invitation_delay_ms: 30_000, ..NetworkParams::fast() }, seed)
+}
 
 #[test]
 fn what_was_said_before_the_invitation_came_is_read() {
-    // The invitation goes out up to half a minute after the group was made, and everybody talks.
-    let params = NetworkParams { invitation_delay_ms: 30_000, ..NetworkParams::fast() };
-    let mut world = World::new(params, 20);
-    for _ in 0..3 {
-        world.add_device();
-    }
-    world.befriend(0, 1);
-    world.befriend(0, 2);
-    let members = vec![world.account(2)];
-    let others = create(&mut world, 0, "others", members);
-    settle(&mut world);
-    world.set_online(1, false);
-    world.run_for(Duration::from_secs(60));
-    let members = vec![world.account(1)];
-    let group = create(&mut world, 0, "hikers", members);
-    say(&mut world, 0, group, "hello Bob");
-    world.run_for(Duration::from_secs(60));
-    say(&mut world, 0, others, "time goes on");
-    settle(&mut world);
-    world.set_online(1, true);
-    settle(&mut world);
-    assert_agreed(&world, &[0, 1], group);
-    assert_eq!(texts(&world, 1, group), ["hello Bob"]);
-    assert_no_failures(&world);
+    let scenario = with_late_invitations(20);
+    let [alice, bob, carol] = scenario.strangers(["alice", "bob", "carol"]);
+    alice.phone.befriend(&bob);
+    alice.phone.befriend(&carol);
+    let others = alice.phone.create_group("others", &[&carol]);
+    scenario.settle();
+    bob.phone.offline();
+    scenario.pass(Duration::from_secs(60));
+    let hikers = alice.phone.create_group("hikers", &[&bob]);
+    alice.phone.send(&hikers, "hello Bob");
+    scenario.pass(Duration::from_secs(60));
+    alice.phone.send(&others, "time goes on");
+    scenario.settle();
+    bob.phone.online();
+    scenario.settle();
+    hikers.assert_agreed(&[&alice, &bob]);
+    hikers.assert_read(&[&bob], &["hello Bob"]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn who_says_yes_and_is_gone_at_once_joins_at_the_next_start() {
     for killed in [true, false] {
-        let (mut world, others) = strangers(22);
-        let members = vec![world.account(1)];
-        let group = create(&mut world, 0, "hikers", members);
-        say(&mut world, 0, group, "are you there?");
-        pass(&mut world, Duration::from_secs(60), others);
-        let request = request(&world, 1);
-        world.by(1).at_once().accept(request).unwrap();
+        let it = Strangers::new(22);
+        let (alice, bob) = (&it.alice.phone, &it.bob.phone);
+        let hikers = alice.create_group("hikers", &[bob]);
+        alice.send(&hikers, "are you there?");
+        it.pass(Duration::from_secs(60));
+        let request = it.request();
+        bob.attempt(|user| user.at_once().accept(request)).unwrap();
         if killed {
-            world.stop(1);
-            world.start(1);
+            bob.restart();
         } else {
-            world.set_online(1, false);
-            world.set_online(1, true);
+            bob.reconnect();
         }
-        settle(&mut world);
-        assert_eq!(texts(&world, 1, group), ["are you there?"], "killed: {killed}");
-        assert_no_failures(&world);
+        it.scenario.settle();
+        assert_eq!(bob.history(&hikers), ["are you there?"], "killed: {killed}");
+        it.scenario.assert_no_failures();
     }
 }
 
 #[test]
 fn who_joins_and_is_killed_at_once_reads_what_was_said_before() {
-    let params = NetworkParams { invitation_delay_ms: 30_000, ..NetworkParams::fast() };
-    let mut world = World::new(params, 23);
-    for _ in 0..2 {
-        world.add_device();
-    }
-    world.befriend(0, 1);
-    let members = vec![world.account(1)];
-    let group = create(&mut world, 0, "hikers", members);
-    say(&mut world, 0, group, "hello Bob");
-    let joined = |world: &World| world.machine(1).group(&group).unwrap().is_some();
-    let mut waited = 0;
-    while !joined(&world) {
-        world.run_for(Duration::from_millis(1));
-        waited += 1;
-        assert!(waited < 100_000, "it never joins");
-    }
-    assert!(waited > 15_000, "the invitation came late enough: {waited} ms");
+    let scenario = with_late_invitations(23);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
+    let hikers = alice.phone.create_group("hikers", &[&bob]);
+    alice.phone.send(&hikers, "hello Bob");
+    let began = scenario.now();
+    scenario.settle_until(|| bob.phone.group(&hikers).is_some());
+    let waited = scenario.now().since(began);
+    assert!(waited > Duration::from_secs(15), "the invitation came late enough: {waited:?}");
     // The answer of the Store is under way.
-    assert!(texts(&world, 1, group).is_empty());
-    world.stop(1);
-    world.run_for(Duration::from_secs(30));
-    world.start(1);
-    settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["hello Bob"]);
-    assert_no_failures(&world);
+    assert!(bob.phone.history(&hikers).is_empty());
+    bob.phone.stop();
+    scenario.pass(Duration::from_secs(30));
+    bob.phone.start();
+    scenario.settle();
+    hikers.assert_read(&[&bob], &["hello Bob"]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn a_late_yes_is_looked_for_in_its_own_time_only() {
-    let (mut world, others) = strangers(32);
-    let members = vec![world.account(1)];
-    let offered = world.now();
-    create(&mut world, 0, "hikers", members);
-    pass(&mut world, Duration::from_secs(3600), others);
-    let request = request(&world, 1);
-    let mut it = ByHand::from_world(&mut world, 1);
-    it.connect(true);
-    let asked = it.asked().unwrap();
-    it.page(asked.id, &[], None);
-    it.user().accept(request).unwrap();
-    let asked = it.asked().unwrap();
-    let slots = Duration::from_secs(50 * world.params.slot_secs) + 2 * CATCH_UP_MARGIN;
+    let it = Strangers::new(32);
+    let offered = it.scenario.now();
+    it.alice.phone.create_group("hikers", &[&it.bob]);
+    it.pass(Duration::from_secs(3600));
+    let request = it.request();
+    let slot_secs = it.scenario.world().params.slot_secs;
+    let mut bob = ByHand::from_world(&mut it.scenario.world(), it.bob.phone.number());
+    bob.connect(true);
+    let asked = bob.asked().unwrap();
+    bob.page(asked.id, &[], None);
+    bob.user().accept(request).unwrap();
+    let asked = bob.asked().unwrap();
+    let slots = Duration::from_secs(50 * slot_secs) + 2 * CATCH_UP_MARGIN;
     assert!(asked.start <= offered && asked.end <= offered + slots, "{asked:?}");
     // Once.
-    it.page(asked.id, &[], None);
-    it.tick();
-    assert_eq!(it.asked(), None);
+    bob.page(asked.id, &[], None);
+    bob.tick();
+    assert_eq!(bob.asked(), None);
 }
 
 #[test]
 fn a_late_yes_joins_and_reads_everything() {
     for killed in [false, true] {
-        let (mut world, others) = strangers(33);
-        let members = vec![world.account(1)];
-        let group = create(&mut world, 0, "hikers", members);
-        say(&mut world, 0, group, "are you there?");
-        pass(&mut world, Duration::from_secs(1800), others);
-        say(&mut world, 0, group, "still?");
-        pass(&mut world, Duration::from_secs(1800), others);
-        let request = request(&world, 1);
-        world.by(1).at_once().accept(request).unwrap();
+        let it = Strangers::new(33);
+        let (alice, bob) = (&it.alice.phone, &it.bob.phone);
+        let hikers = alice.create_group("hikers", &[bob]);
+        alice.send(&hikers, "are you there?");
+        it.pass(Duration::from_secs(1800));
+        alice.send(&hikers, "still?");
+        it.pass(Duration::from_secs(1800));
+        let request = it.request();
+        bob.attempt(|user| user.at_once().accept(request)).unwrap();
         if killed {
-            world.stop(1);
-            world.start(1);
+            bob.restart();
         }
-        settle(&mut world);
-        assert_eq!(texts(&world, 1, group), ["are you there?", "still?"], "killed: {killed}");
-        assert_no_failures(&world);
+        it.scenario.settle();
+        assert_eq!(bob.history(&hikers), ["are you there?", "still?"], "killed: {killed}");
+        it.scenario.assert_no_failures();
     }
 }
 
 #[test]
 fn an_invitation_is_not_given_up_while_no_store_answers() {
-    let (mut world, others) = strangers(34);
-    let members = vec![world.account(1)];
-    let group = create(&mut world, 0, "hikers", members);
-    pass(&mut world, Duration::from_secs(600), others);
-    world.network.has_store = false;
-    let request = request(&world, 1);
-    world.by(1).accept(request).unwrap();
-    world.run_for(Duration::from_secs(300));
-    assert_eq!(world.machine(1).requests().unwrap()[0].state, RequestState::Accepted);
-    assert!(!gave_up(&world, 1));
-    world.network.has_store = true;
-    world.run_for(Duration::from_secs(90));
-    assert_agreed(&world, &[0, 1], group);
-    assert_no_failures(&world);
+    let it = Strangers::new(34);
+    let (scenario, bob) = (&it.scenario, &it.bob.phone);
+    let hikers = it.alice.phone.create_group("hikers", &[bob]);
+    it.pass(Duration::from_secs(600));
+    scenario.world().network.has_store = false;
+    let request = it.request();
+    bob.attempt(|user| user.accept(request)).unwrap();
+    scenario.pass(Duration::from_secs(300));
+    assert_eq!(bob.requests()[0].state, RequestState::Accepted);
+    assert!(!gave_up(bob));
+    scenario.world().network.has_store = true;
+    scenario.pass(Duration::from_secs(90));
+    hikers.assert_agreed(&[&it.alice, bob]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn an_invitation_that_never_came_is_given_up() {
     for late in [false, true] {
-        let (mut world, others) = strangers(35);
-        let before = world.network.observed.len();
-        let members = vec![world.account(1)];
-        create(&mut world, 0, "hikers", members);
-        settle(&mut world);
+        let it = Strangers::new(35);
+        let (scenario, bob) = (&it.scenario, &it.bob.phone);
+        let before = scenario.observed().len();
+        it.alice.phone.create_group("hikers", &[bob]);
+        scenario.settle();
         // The doorbell went out, the invitation was lost.
-        let sent = world.network.observed.split_off(before);
-        for message in sent {
-            let slot = Slot(u64::try_from(message.timestamp_ns).unwrap() / 5_000_000_000);
-            let inbox = topics(&world, &inbox_roots(&network(&world), slot));
-            if inbox.contains(&message.topic) {
-                world.network.observed.push(message);
-            }
+        {
+            let mut world = scenario.world();
+            let network = &mut world.network;
+            let sent = network.observed.split_off(before);
+            let id = NetworkParams::fast().id();
+            let rings = |topic: &str, slot: Slot| {
+                let inbox = lanes(&inbox_roots(&id, slot).topic, &id);
+                inbox.iter().any(|lane| lane.to_string() == topic)
+            };
+            network.observed.extend(sent.into_iter().filter(|message| {
+                let slot = Slot(u64::try_from(message.timestamp_ns).unwrap() / 5_000_000_000);
+                rings(&message.topic, slot)
+            }));
         }
         if late {
-            pass(&mut world, Duration::from_secs(600), others);
+            it.pass(Duration::from_secs(600));
         }
-        let request = request(&world, 1);
-        world.by(1).accept(request).unwrap();
+        let request = it.request();
+        bob.attempt(|user| user.accept(request)).unwrap();
         if !late {
-            pass(&mut world, Duration::from_secs(100), others);
-            assert!(!gave_up(&world, 1), "its time is not over");
-            pass(&mut world, Duration::from_secs(300), others);
+            it.pass(Duration::from_secs(100));
+            assert!(!gave_up(bob), "its time is not over");
+            it.pass(Duration::from_secs(300));
         }
-        settle(&mut world);
-        assert!(gave_up(&world, 1), "late: {late}");
-        assert!(world.machine(1).requests().unwrap().is_empty());
-        assert_no_failures(&world);
+        scenario.settle();
+        assert!(gave_up(bob), "late: {late}");
+        assert!(bob.requests().is_empty());
+        scenario.assert_no_failures();
     }
 }

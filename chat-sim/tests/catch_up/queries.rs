@@ -2,77 +2,62 @@
 
 use std::time::Duration;
 
-use chat_core::ids::GroupId;
 use chat_core::params::{CATCH_UP_MARGIN, HISTORY_PAGE, NetworkParams};
-use chat_core::time::{Slot, Timestamp};
-use chat_sim::world::{ByHand, World};
-
-use crate::common::*;
-use crate::kit::{network, noise, roots, sealed};
-
-/// What is in an envelope of a group, as device 1 opens it.
-fn opened(world: &World, envelope: &chat_sim::world::Observed, group: GroupId) -> Vec<u8> {
-    use chat_core::wire::envelope::{EnvelopeKey, open};
-    use chat_core::wire::topic::ContentTopic;
-    let sent = Timestamp(u64::try_from(envelope.timestamp_ns).unwrap() / 1_000_000);
-    let roots = world.machine(1).insider_roots(&group, sent).unwrap();
-    let key = EnvelopeKey::derive(&roots.seal, &network(world));
-    let topic = ContentTopic::parse(&envelope.topic).unwrap();
-    open(&key, &topic, &envelope.payload).unwrap().to_vec()
-}
+use chat_core::time::Slot;
+use chat_core::wire::envelope::SizeClass;
+use chat_sim::scenario::{Scenario, noise};
+use chat_sim::world::ByHand;
 
 #[test]
 fn what_was_said_under_new_roots_before_the_rotation_came_is_read() {
-    let mut world = world(4, 21);
-    let group = group(&mut world, "hikers");
-    let members = vec![world.account(2)];
-    let others = create(&mut world, 0, "others", members);
-    settle(&mut world);
-    world.set_online(1, false);
-    world.run_for(Duration::from_secs(20));
-    let before = world.network.observed.len();
-    let out = vec![world.account(3)];
-    world.by(0).remove_members(group, out).unwrap();
+    let scenario = Scenario::new(21);
+    let [alice, bob, carol, dan] = scenario.friends(["alice", "bob", "carol", "dan"]);
+    let hikers = alice.phone.create_group("hikers", &[&bob, &carol, &dan]);
+    let others = alice.phone.create_group("others", &[&carol]);
+    scenario.settle();
+    bob.phone.offline();
+    scenario.pass(Duration::from_secs(20));
+    let before = scenario.observed().len();
+    alice.phone.remove(&hikers, &[&dan]);
     // The removal reaches Store much later than what is said after it, and is the last thing there.
-    let mut late = world.network.observed.split_off(before);
+    let mut late = scenario.world().network.observed.split_off(before);
     assert_eq!(late.len(), 1);
-    world.run_for(Duration::from_secs(10));
-    say(&mut world, 0, group, "she is gone");
-    world.run_for(Duration::from_secs(40));
-    say(&mut world, 0, others, "time goes on");
-    settle(&mut world);
-    let mut commit = late.remove(0);
-    let topics_now = roots(&world, 1, group);
-    let roots = topics_now.at(Slot::at(world.now(), world.params.slot_secs), &network(&world));
-    let frame = opened(&world, &commit, group);
-    commit = sealed(&mut world, &roots.unwrap(), &frame, 0);
-    world.inject(commit);
-    world.run_for(Duration::from_secs(1));
-    say(&mut world, 0, others, "time goes on");
-    world.set_online(1, true);
-    settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["she is gone"]);
-    assert_agreed(&world, &[0, 1], group);
+    scenario.pass(Duration::from_secs(10));
+    alice.phone.send(&hikers, "he is gone");
+    scenario.pass(Duration::from_secs(40));
+    alice.phone.send(&others, "time goes on");
+    scenario.settle();
+    let frame = bob.phone.open(&hikers, &late.remove(0));
+    let now = Slot::at(scenario.now(), scenario.world().params.slot_secs);
+    let roots = bob.phone.roots(&hikers).at(now, &scenario.world().params.id()).unwrap();
+    let commit = scenario.sealed(&roots, &frame, SizeClass::Fit);
+    scenario.world().inject(commit);
+    scenario.pass(Duration::from_secs(1));
+    alice.phone.send(&others, "time goes on");
+    bob.phone.online();
+    scenario.settle();
+    hikers.assert_read(&[&bob], &["he is gone"]);
+    hikers.assert_agreed(&[&alice, &bob]);
 }
 
 #[test]
 fn a_query_for_something_else_hides_nothing_that_relay_lost() {
-    let mut world = world(3, 24);
-    let group = group(&mut world, "hikers");
-    world.network.faults.drop = 1000;
-    say(&mut world, 0, group, "lost on the way");
-    world.network.faults.drop = 0;
-    world.run_for(Duration::from_secs(50));
+    let scenario = Scenario::new(24);
+    let [alice, bob, carol] = scenario.friends(["alice", "bob", "carol"]);
+    let hikers = alice.phone.create_group("hikers", &[&bob, &carol]);
+    scenario.settle();
+    scenario.world().network.faults.drop = 1000;
+    alice.phone.send(&hikers, "lost on the way");
+    scenario.world().network.faults.drop = 0;
+    scenario.pass(Duration::from_secs(50));
     // Something to fetch history for, from now on only.
-    let members = vec![world.account(1)];
-    create(&mut world, 2, "others", members);
-    settle(&mut world);
+    carol.phone.create_group("others", &[&bob]);
+    scenario.settle();
     // The next synchronisation finds what is older.
-    world.set_online(1, false);
-    world.set_online(1, true);
-    settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["lost on the way"]);
-    assert_no_failures(&world);
+    bob.phone.reconnect();
+    scenario.settle();
+    hikers.assert_read(&[&bob], &["lost on the way"]);
+    scenario.assert_no_failures();
 }
 
 #[test]
@@ -82,30 +67,27 @@ fn a_page_whose_step_failed_is_fetched_again() {
     loop {
         // Slots so long that nothing is fetched only because a day is over.
         let params = NetworkParams { slot_secs: 600, ..NetworkParams::fast() };
-        let mut world = World::new(params, 25);
-        world.add_device();
-        world.add_device();
-        world.befriend(0, 1);
-        let group = group(&mut world, "hikers");
-        world.set_online(1, false);
+        let scenario = Scenario::on(params, 25);
+        let [alice, bob] = scenario.friends(["alice", "bob"]);
+        let hikers = alice.phone.create_group("hikers", &[&bob]);
+        scenario.settle();
+        bob.phone.offline();
         for text in ["one", "two", "three"] {
-            say(&mut world, 0, group, text);
-            world.run_for(Duration::from_secs(60));
+            alice.phone.send(&hikers, text);
+            scenario.pass(Duration::from_secs(60));
         }
-        world.set_online(1, true);
-        world.machine(1).store().inject_fault_after(Some(writes));
-        world.run_for(Duration::from_millis(2));
-        world.machine(1).store().inject_fault_after(None);
-        let failed = world.devices[1].failures.len();
+        bob.phone.online();
+        bob.phone.machine(|machine| machine.store().inject_fault_after(Some(writes)));
+        scenario.pass(Duration::from_millis(2));
+        bob.phone.machine(|machine| machine.store().inject_fault_after(None));
+        let failed = scenario.world().devices[bob.phone.number()].failures.len();
         // The machine tells when it wants to go on; nobody asked it in the step that failed.
         for _ in 0..2 {
-            world.run_for(Duration::from_secs(1));
-            world.tick(1);
+            scenario.pass(Duration::from_secs(1));
+            scenario.world().tick(bob.phone.number());
         }
-        settle(&mut world);
-        let mut found = texts(&world, 1, group);
-        found.sort();
-        assert_eq!(found, ["one", "three", "two"], "{writes} writes");
+        scenario.settle();
+        hikers.assert_read(&[&bob], &["one", "two", "three"]);
         if failed == 0 {
             break;
         }
@@ -116,10 +98,10 @@ fn a_page_whose_step_failed_is_fetched_again() {
 
 #[test]
 fn before_anything_was_seen_history_begins_with_the_account() {
-    let mut world = World::new(NetworkParams::fast(), 26);
-    world.add_device();
-    let created = world.now();
-    let mut it = ByHand::from_world(&mut world, 0);
+    let scenario = Scenario::new(26);
+    let alice = scenario.person("alice");
+    let created = scenario.now();
+    let mut it = ByHand::from_world(&mut scenario.world(), alice.phone.number());
     for _ in 0..3 {
         it.now = it.now + Duration::from_secs(3600);
         it.connect(true);
@@ -133,17 +115,13 @@ fn before_anything_was_seen_history_begins_with_the_account() {
 #[test]
 fn a_slot_is_asked_for_again_where_some_of_its_topics_failed() {
     let params = NetworkParams { slot_secs: 3600, ..NetworkParams::fast() };
-    let mut world = World::new(params, 27);
-    for _ in 0..2 {
-        world.add_device();
-    }
-    world.befriend(0, 1);
+    let scenario = Scenario::on(params, 27);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
     for name in ["a", "b", "c"] {
-        let members = vec![world.account(1)];
-        create(&mut world, 0, name, members);
-        settle(&mut world);
+        alice.phone.create_group(name, &[&bob]);
+        scenario.settle();
     }
-    let mut it = ByHand::from_world(&mut world, 1);
+    let mut it = ByHand::from_world(&mut scenario.world(), bob.phone.number());
     it.now = it.now + Duration::from_secs(6 * 3600);
     it.connect(true);
     // More than the budget, without end: it asks by topic from there.
