@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chat_core::ids::{GroupId, InstallationId};
-use chat_core::machine::{Answer, Command};
 use chat_core::params::NetworkParams;
 use chat_core::time::Timestamp;
 
@@ -107,26 +106,19 @@ impl Fleet {
             [0, first + 1, first + 2].iter().map(|device| world.account(*device)).collect();
         let mut ids = Vec::new();
         for at in 0..groups {
-            let create = Command::CreateGroup {
-                name: format!("group {at}"),
-                description: String::new(),
-                members: members.clone(),
-            };
-            if let Answer::Group(view) = world.command(first, create)? {
-                ids.push(view.id);
-            }
+            ids.push(world.by(first).create_group(&format!("group {at}"), members.clone())?);
             world.run_for(Duration::from_secs(90));
         }
         for at in 0..said {
             for group in ids.iter().take(BUSY) {
                 let text = format!("text {at}");
-                world.command(first + at % FRIENDS, Command::Send { group: *group, text })?;
+                world.by(first + at % FRIENDS).send(*group, &text)?;
                 world.run_for(Duration::from_secs(2));
             }
         }
         // Both runs go on from the same place in a slot.
         let slot = world.params.slot_secs * 1000;
-        let rest = slot - world.now.0 % slot;
+        let rest = slot - world.now().0 % slot;
         world.run_for(Duration::from_millis(rest + slot / 2));
         Ok(Self { world, groups: ids })
     }
@@ -144,10 +136,10 @@ impl Fleet {
     ) -> Result<Cost, Box<dyn std::error::Error>> {
         for _ in 0..6 * 60 * 4 {
             if done(self) {
-                let took = self.world.now.since(began);
+                let took = self.world.now().since(began);
                 // What belongs to it still.
                 self.world.run_for(Duration::from_secs(60));
-                return Ok(Cost::of(&self.world.observed[from..], began, took));
+                return Ok(Cost::of(&self.world.network.observed[from..], began, took));
             }
             self.world.run_for(Duration::from_secs(10));
         }
@@ -163,15 +155,15 @@ impl Fleet {
     /// # Panics
     /// As [`World::link`].
     pub fn link(&mut self) -> Result<(Cost, Cost), Box<dyn std::error::Error>> {
-        let (from, began) = (self.world.observed.len(), self.world.now);
+        let (from, began) = (self.world.network.observed.len(), self.world.now());
         let new = self.world.link(0, "one more");
-        let linked = self.world.observed.len();
-        let took = self.world.now.since(began);
-        let linking = Cost::of(&self.world.observed[from..linked], began, took);
+        let linked = self.world.network.observed.len();
+        let took = self.world.now().since(began);
+        let linking = Cost::of(&self.world.network.observed[from..linked], began, took);
         let id = self.world.machine(new).identity()?.installation;
         let all = Some(self.groups.len());
         let joined = |it: &Self| it.groups_of(0, &id) == all && it.groups_of(new, &id) == all;
-        let enrolment = self.until(linked, self.world.now, joined)?;
+        let enrolment = self.until(linked, self.world.now(), joined)?;
         Ok((linking, enrolment))
     }
 
@@ -180,10 +172,9 @@ impl Fleet {
     /// # Errors
     /// Where it is refused, or not done within hours.
     pub fn revoke(&mut self) -> Result<Cost, Box<dyn std::error::Error>> {
-        let (from, began) = (self.world.observed.len(), self.world.now);
+        let (from, began) = (self.world.network.observed.len(), self.world.now());
         let id = self.world.machine(1).identity()?.installation;
-        let revoke = Command::RevokeInstallations { installations: vec![id], phrase: None };
-        self.world.command(0, revoke)?;
+        self.world.by(0).revoke(vec![id], None)?;
         self.until(from, began, |it| it.groups_of(0, &id) == Some(0))
     }
 }

@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat_core::ids::{EpochId, GroupId, InstallationId, ItemHash};
-use chat_core::machine::{
-    Answer, Command, CommandError, Event, GroupView, Membership, MessageView,
-};
+use chat_core::machine::{CommandError, Event, GroupView, Membership, MessageView};
 
-use crate::world::World;
+use crate::world::{Unanswered, World};
 
 /// A text that somebody gave to the machine.
 #[derive(Debug, Clone)]
@@ -48,18 +46,13 @@ impl Ledger {
     }
 
     /// Sends a text that is in the ledger only once, and lets no time pass. The refusal, if any.
-    ///
-    /// # Panics
-    /// Where the machine answers something else.
     pub fn say(&mut self, world: &mut World, by: usize, group: GroupId) -> Option<CommandError> {
         let text = format!("text {} of device {by}", self.0.len());
         let readers = members(world, by, &group);
-        let answer = world.ask(by, Command::Send { group, text: text.clone() });
-        let acknowledged = match answer {
-            Some(Ok(Answer::Sent { message, .. })) => Some(message),
-            Some(Err(refusal)) => return Some(refusal),
-            None => None,
-            Some(Ok(other)) => panic!("not the answer to a message: {other:?}"),
+        let acknowledged = match world.by(by).at_once().send(group, &text) {
+            Ok(message) => Some(message),
+            Err(Unanswered::Refused(why)) => return Some(why),
+            Err(Unanswered::Died) => None,
         };
         self.0.insert(text, Said { by, group, readers, acknowledged });
         None
@@ -112,8 +105,8 @@ impl Ledger {
                 faults.push(format!("device {at} has another {text:?} than was sent"));
             }
         }
-        // Whoever left while branches met may count what was sent on one on which it was out already:
-        // the threat model names it.
+        // An installation that left while branches met may count as missing what was sent on a branch
+        // on which it was out already: docs/THREAT-MODEL.md names it.
         let view = world.machine(at).group(group).ok().flatten();
         let member = view.is_some_and(|view| view.membership == Membership::Active);
         for (seq, missing) in world.machine(at).missing(group).into_iter().flatten().enumerate() {

@@ -10,6 +10,8 @@ mod kit;
 
 #[path = "bad_input/clocks.rs"]
 mod clocks;
+#[path = "bad_input/commits.rs"]
+mod commits;
 #[path = "bad_input/insiders.rs"]
 mod insiders;
 #[path = "bad_input/invitations.rs"]

@@ -2,270 +2,251 @@
 
 #![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
 
-mod common;
-
 use std::time::Duration;
 
-use chat_core::machine::{Answer, Command, CommandError, Disposition, Event, Membership};
-use chat_core::params::NetworkParams;
-use chat_sim::world::World;
-use common::*;
+use chat_core::machine::{CommandError, Disposition, Event, Membership};
+use chat_sim::scenario::{GroupHandle, Person, Scenario};
+
+/// Three friends in a group that the first of them made.
+fn hikers(seed: u64) -> (Scenario, [Person; 3], GroupHandle) {
+    let scenario = Scenario::new(seed);
+    let people = scenario.friends(["alice", "bob", "carol"]);
+    let [alice, bob, carol] = &people;
+    let hikers = alice.phone.create_group("hikers", &[bob, carol]);
+    scenario.settle_until(|| hikers.is_agreed(&[alice, bob, carol]));
+    (scenario, people, hikers)
+}
 
 #[test]
 fn three_members_read_one_another() {
-    let mut world = world(3, 1);
-    let group = group(&mut world, "hikers");
-    assert_agreed(&world, &[0, 1, 2], group);
-    for by in 0..3 {
-        say(&mut world, by, group, &format!("hello from {by}"));
+    let (scenario, [alice, bob, carol], hikers) = hikers(1);
+    for person in [&alice, &bob, &carol] {
+        person.phone.send(&hikers, &format!("hello from {}", person.name));
     }
-    settle(&mut world);
-    for device in 0..3 {
-        let mut found = texts(&world, device, group);
-        found.sort();
-        assert_eq!(found, ["hello from 0", "hello from 1", "hello from 2"]);
-        assert!(world.machine(device).missing(&group).unwrap().is_empty());
+    let texts = ["hello from alice", "hello from bob", "hello from carol"];
+    scenario.settle_until(|| hikers.is_read(&[&alice, &bob, &carol], &texts));
+    // And nothing comes twice.
+    scenario.settle();
+    hikers.assert_read(&[&alice, &bob, &carol], &texts);
+    for person in [&alice, &bob, &carol] {
+        assert!(person.phone.missing(&hikers).is_empty());
     }
-    assert_no_failures(&world);
+    hikers.assert_agreed(&[&alice, &bob, &carol]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn name_and_description_reach_everybody() {
-    let mut world = world(3, 2);
-    let group = group(&mut world, "old");
-    let change = Command::DescribeGroup {
-        group,
-        name: Some("new".into()),
-        description: Some("for walks".into()),
-    };
-    world.command(1, change.clone()).unwrap();
-    settle(&mut world);
-    for device in 0..3 {
-        let it = view(&world, device, group);
-        assert_eq!((it.name.as_str(), it.description.as_str()), ("new", "for walks"));
-    }
-    assert_agreed(&world, &[0, 1, 2], group);
-    assert_eq!(world.command(2, change), Err(CommandError::NothingToDo));
+    let (scenario, [alice, bob, carol], hikers) = hikers(2);
+    bob.phone.describe(&hikers, Some("new"), Some("for walks"));
+    scenario.settle_until(|| {
+        [&alice, &bob, &carol].iter().all(|person| {
+            let view = person.phone.view(&hikers);
+            (view.name.as_str(), view.description.as_str()) == ("new", "for walks")
+        })
+    });
+    hikers.assert_agreed(&[&alice, &bob, &carol]);
+    let again = carol.phone.refusal(|it| it.describe(hikers.id(), Some("new"), Some("for walks")));
+    assert_eq!(again, CommandError::NothingToDo);
 }
 
 #[test]
 fn who_was_offline_catches_up() {
-    let mut world = world(3, 3);
-    let group = group(&mut world, "hikers");
-    world.set_online(2, false);
-    say(&mut world, 0, group, "one");
-    let rename = Command::DescribeGroup { group, name: Some("walkers".into()), description: None };
-    world.command(1, rename).unwrap();
-    world.run_for(Duration::from_secs(60));
-    say(&mut world, 1, group, "two");
-    world.run_for(Duration::from_secs(60));
-    assert_eq!(texts(&world, 2, group), Vec::<String>::new());
-    world.set_online(2, true);
-    settle(&mut world);
-    assert_eq!(texts(&world, 2, group), ["one", "two"]);
-    assert_agreed(&world, &[0, 1, 2], group);
-    assert_no_failures(&world);
+    let (scenario, [alice, bob, carol], hikers) = hikers(3);
+    carol.phone.offline();
+    alice.phone.send(&hikers, "one");
+    bob.phone.rename(&hikers, "walkers");
+    scenario.pass(Duration::from_secs(60));
+    bob.phone.send(&hikers, "two");
+    scenario.pass(Duration::from_secs(60));
+    assert_eq!(carol.phone.history(&hikers), Vec::<String>::new());
+    carol.phone.online();
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob, &carol]));
+    scenario.settle_until(|| carol.phone.history(&hikers) == ["one", "two"]);
+    assert_eq!(carol.phone.view(&hikers).name, "walkers");
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn who_is_removed_reads_no_more() {
-    let mut world = world(3, 4);
-    let group = group(&mut world, "hikers");
-    say(&mut world, 2, group, "before");
-    settle(&mut world);
-    let out = vec![world.account(1)];
+    let (scenario, [alice, bob, carol], hikers) = hikers(4);
+    carol.phone.send(&hikers, "before");
+    scenario.settle_until(|| hikers.is_read(&[&alice, &bob, &carol], &["before"]));
+    let out = vec![bob.phone.account_id()];
+    let refusal = carol.phone.refusal(|it| it.remove_members(hikers.id(), out));
+    assert_eq!(refusal, CommandError::NotAdmin);
+    alice.phone.remove(&hikers, &[&bob]);
+    scenario.settle_until(|| bob.phone.view(&hikers).membership == Membership::Removed);
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &carol]));
+    carol.phone.send(&hikers, "after");
+    scenario.settle();
+    assert_eq!(alice.phone.history(&hikers), ["before", "after"]);
+    hikers.assert_read(&[&bob], &["before"]);
+    hikers.assert_agreed(&[&alice, &carol]);
     assert_eq!(
-        world.command(2, Command::RemoveMembers { group, accounts: out.clone() }),
-        Err(CommandError::NotAdmin)
+        bob.phone.count_events(|it| matches!(it, Event::GroupLeft { removed: true, .. })),
+        1
     );
-    world.command(0, Command::RemoveMembers { group, accounts: out }).unwrap();
-    settle(&mut world);
-    say(&mut world, 2, group, "after");
-    settle(&mut world);
-    assert_eq!(texts(&world, 0, group), ["before", "after"]);
-    assert_eq!(texts(&world, 1, group), ["before"]);
-    assert_eq!(view(&world, 1, group).membership, Membership::Removed);
-    assert_agreed(&world, &[0, 2], group);
-    assert!(events(&world, 1).iter().any(|e| matches!(e, Event::GroupLeft { removed: true, .. })));
-    let send = Command::Send { group, text: "let me in".into() };
-    assert_eq!(world.command(1, send), Err(CommandError::NotMember));
+    let refusal = bob.phone.refusal(|it| it.send(hikers.id(), "let me in"));
+    assert_eq!(refusal, CommandError::NotMember);
     // Not even with everything that Store has, from the beginning.
-    world.stop(1);
-    world.start(1);
-    settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["before"]);
-    assert_no_failures(&world);
+    bob.phone.restart();
+    scenario.settle();
+    hikers.assert_read(&[&bob], &["before"]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn who_leaves_is_out_and_an_admin_is_left() {
-    let mut world = world(3, 5);
-    let group = group(&mut world, "hikers");
-    world.command(0, Command::LeaveGroup { group }).unwrap();
-    settle(&mut world);
-    assert_eq!(view(&world, 0, group).membership, Membership::Left);
-    assert_agreed(&world, &[1, 2], group);
-    assert_eq!(view(&world, 1, group).accounts, 2);
-    let admins: Vec<bool> = [1, 2].map(|at| view(&world, at, group).admin).to_vec();
-    assert_eq!(admins.iter().filter(|admin| **admin).count(), 1);
-    say(&mut world, 1, group, "quiet now");
-    settle(&mut world);
-    assert_eq!(texts(&world, 2, group), ["quiet now"]);
-    assert!(texts(&world, 0, group).is_empty());
-    let left = |e: &&Event| matches!(e, Event::MembersRemoved { left: true, .. });
-    assert_eq!(events(&world, 2).into_iter().filter(left).count(), 1);
+    let (scenario, [alice, bob, carol], hikers) = hikers(5);
+    alice.phone.leave(&hikers);
+    scenario.settle_until(|| alice.phone.view(&hikers).membership == Membership::Left);
+    scenario.settle();
+    hikers.assert_agreed(&[&bob, &carol]);
+    assert_eq!(bob.phone.view(&hikers).accounts, 2);
+    let admins = [&bob, &carol].iter().filter(|it| it.phone.view(&hikers).admin).count();
+    assert_eq!(admins, 1);
+    bob.phone.send(&hikers, "quiet now");
+    scenario.settle();
+    assert_eq!(carol.phone.history(&hikers), ["quiet now"]);
+    assert!(alice.phone.history(&hikers).is_empty());
+    let left = |event: &Event| matches!(event, Event::MembersRemoved { left: true, .. });
+    assert_eq!(carol.phone.count_events(left), 1);
 }
 
 #[test]
 fn a_stranger_waits_for_an_answer() {
-    let mut world = World::new(NetworkParams::fast(), 6);
-    for _ in 0..2 {
-        world.add_device();
-    }
-    // 0 knows 1, and 1 does not know 0.
-    let Ok(Answer::ContactLink(link)) = world.command(1, Command::MakeContactLink) else {
-        panic!()
-    };
-    world.command(0, Command::AddContact { link, name: Some("one".into()) }).unwrap();
-    let invited = vec![world.account(1)];
-    let first = create(&mut world, 0, "a", invited.clone());
-    settle(&mut world);
-    let requests = world.machine(1).requests().unwrap();
+    let scenario = Scenario::new(6);
+    let [alice, bob] = scenario.strangers(["alice", "bob"]);
+    // Alice knows Bob, and Bob does not know Alice.
+    alice.phone.add_contact(&bob.phone.contact_link(), Some("Bob"));
+    let first = alice.phone.create_group("a", &[&bob]);
+    scenario.settle();
+    let requests = bob.phone.requests();
     assert_eq!(requests.len(), 1);
-    assert_eq!((requests[0].from, requests[0].group_name.as_str()), (world.account(0), "a"));
-    assert!(world.machine(1).groups().unwrap().is_empty());
-    say(&mut world, 0, first, "are you there?");
-    settle(&mut world);
+    let from = (requests[0].from, requests[0].group_name.as_str());
+    assert_eq!(from, (alice.phone.account_id(), "a"));
+    assert!(bob.phone.groups().is_empty());
+    alice.phone.send(&first, "are you there?");
+    scenario.settle();
     // Until it is accepted, nothing is fetched, watched or answered. (The card of the day comes in any
     // case.)
-    let by_one = world.no_cards_since(0).into_iter().filter(|message| message.by == 1).count();
-    assert_eq!(by_one, 0);
-    world.command(1, Command::AcceptRequest { request: requests[0].id }).unwrap();
-    settle(&mut world);
-    assert_agreed(&world, &[0, 1], first);
-    assert_eq!(texts(&world, 1, first), ["are you there?"]);
+    let by_bob = bob.phone.number();
+    let sent = scenario.world().no_cards_since(0).iter().filter(|it| it.by == by_bob).count();
+    assert_eq!(sent, 0);
+    bob.phone.accept_requests();
+    scenario.settle_until(|| first.is_agreed(&[&alice, &bob]));
+    scenario.settle_until(|| bob.phone.history(&first) == ["are you there?"]);
 
-    let second = create(&mut world, 0, "b", invited.clone());
-    settle(&mut world);
-    let request = world.machine(1).requests().unwrap()[0].id;
-    world.command(1, Command::DeclineRequest { request }).unwrap();
-    settle(&mut world);
-    assert!(world.machine(1).requests().unwrap().is_empty());
-    assert!(world.machine(1).group(&second).unwrap().is_none());
+    let second = alice.phone.create_group("b", &[&bob]);
+    scenario.settle();
+    let request = bob.phone.requests()[0].id;
+    bob.phone.attempt(|it| it.decline(request)).unwrap();
+    scenario.settle();
+    assert!(bob.phone.requests().is_empty());
+    assert!(bob.phone.group(&second).is_none());
 
-    create(&mut world, 0, "c", invited.clone());
-    settle(&mut world);
-    let request = world.machine(1).requests().unwrap()[0].id;
-    world.command(1, Command::BlockRequest { request }).unwrap();
-    create(&mut world, 0, "d", invited);
-    settle(&mut world);
-    assert!(world.machine(1).requests().unwrap().is_empty());
-    assert_no_failures(&world);
+    alice.phone.create_group("c", &[&bob]);
+    scenario.settle();
+    let request = bob.phone.requests()[0].id;
+    bob.phone.attempt(|it| it.block(request)).unwrap();
+    alice.phone.create_group("d", &[&bob]);
+    scenario.settle();
+    assert!(bob.phone.requests().is_empty());
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn a_restart_forgets_nothing() {
-    let mut world = world(3, 7);
-    let group = group(&mut world, "hikers");
-    say(&mut world, 0, group, "one");
-    settle(&mut world);
-    for device in 0..3 {
-        world.stop(device);
+    let (scenario, [alice, bob, carol], hikers) = hikers(7);
+    alice.phone.send(&hikers, "one");
+    scenario.settle_until(|| hikers.is_read(&[&alice, &bob, &carol], &["one"]));
+    for person in [&alice, &bob, &carol] {
+        person.phone.stop();
     }
-    for device in 0..3 {
-        world.start(device);
+    for person in [&alice, &bob, &carol] {
+        person.phone.start();
     }
-    settle(&mut world);
-    say(&mut world, 1, group, "two");
-    settle(&mut world);
-    for device in 0..3 {
-        assert_eq!(texts(&world, device, group), ["one", "two"]);
+    scenario.settle();
+    bob.phone.send(&hikers, "two");
+    scenario.settle();
+    for person in [&alice, &bob, &carol] {
+        assert_eq!(person.phone.history(&hikers), ["one", "two"]);
     }
-    assert_agreed(&world, &[0, 1, 2], group);
-    assert_no_failures(&world);
+    hikers.assert_agreed(&[&alice, &bob, &carol]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn what_waits_in_the_outbox_goes_later() {
-    let mut world = world(2, 8);
-    let group = group(&mut world, "hikers");
-    world.set_online(0, false);
-    say(&mut world, 0, group, "written on a train");
-    world.run_for(Duration::from_secs(100));
-    world.stop(0);
-    world.start(0);
-    settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["written on a train"]);
-    assert_eq!(world.machine(0).identity().unwrap().outbox, 0);
+    let scenario = Scenario::new(8);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
+    let hikers = alice.phone.create_group("hikers", &[&bob]);
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob]));
+    alice.phone.offline();
+    alice.phone.send(&hikers, "written on a train");
+    scenario.pass(Duration::from_secs(100));
+    alice.phone.restart();
+    scenario.settle_until(|| bob.phone.history(&hikers) == ["written on a train"]);
+    scenario.settle();
+    hikers.assert_read(&[&alice, &bob], &["written on a train"]);
+    assert_eq!(alice.phone.outbox(), 0);
 }
 
 #[test]
 fn commits_that_meet_end_on_one_branch_with_both_intents() {
     for seed in 0..10 {
-        let mut world = world(3, 100 + seed);
-        let group = group(&mut world, "hikers");
-        let name = Command::DescribeGroup { group, name: Some("n".into()), description: None };
-        let about = Command::DescribeGroup { group, name: None, description: Some("d".into()) };
-        world.devices[0].partition = 1;
-        world.command(0, name).unwrap();
-        say(&mut world, 0, group, "on my branch");
-        world.command(1, about).unwrap();
-        say(&mut world, 1, group, "on the other");
-        world.run_for(Duration::from_secs(20));
-        world.devices[0].partition = 0;
-        for device in 0..3 {
-            world.set_online(device, false);
-            world.set_online(device, true);
-        }
-        world.run_for(Duration::from_secs(60));
-        assert_agreed(&world, &[0, 1, 2], group);
-        let it = view(&world, 2, group);
+        let (scenario, [alice, bob, carol], hikers) = hikers(100 + seed);
+        scenario.partition(&[&alice]);
+        alice.phone.rename(&hikers, "n");
+        alice.phone.send(&hikers, "on my branch");
+        bob.phone.describe(&hikers, None, Some("d"));
+        bob.phone.send(&hikers, "on the other");
+        scenario.pass(Duration::from_secs(20));
+        scenario.heal_and_reconnect();
+        scenario.pass(Duration::from_secs(60));
+        hikers.assert_agreed(&[&alice, &bob, &carol]);
+        let it = carol.phone.view(&hikers);
         assert_eq!((it.name.as_str(), it.description.as_str()), ("n", "d"), "seed {seed}");
-        for device in 0..3 {
-            let mut found = texts(&world, device, group);
-            found.sort();
-            assert_eq!(found, ["on my branch", "on the other"], "device {device}, seed {seed}");
-        }
-        assert_no_failures(&world);
+        hikers.assert_read(&[&alice, &bob, &carol], &["on my branch", "on the other"]);
+        scenario.assert_no_failures();
     }
 }
 
 #[test]
 fn a_lost_message_is_noticed_and_named() {
-    let mut world = world(3, 9);
-    let group = group(&mut world, "hikers");
-    world.has_store = false;
-    world.faults.drop = 1000;
-    say(&mut world, 1, group, "lost on the way");
-    world.faults.drop = 0;
-    say(&mut world, 1, group, "heard");
-    settle(&mut world);
-    for device in [0, 2] {
-        let missing = world.machine(device).missing(&group).unwrap();
+    let (scenario, [alice, bob, carol], hikers) = hikers(9);
+    scenario.world().network.has_store = false;
+    scenario.world().network.faults.drop = 1000;
+    bob.phone.send(&hikers, "lost on the way");
+    scenario.world().network.faults.drop = 0;
+    bob.phone.send(&hikers, "heard");
+    scenario.settle();
+    for person in [&alice, &carol] {
+        let missing = person.phone.missing(&hikers);
         assert_eq!(missing.len(), 1);
-        assert_eq!((missing[0].sender, missing[0].seq), (world.account(1), 1));
-        let told = |e: &&Event| matches!(e, Event::MessageMissing { .. });
-        assert_eq!(events(&world, device).into_iter().filter(told).count(), 1);
+        assert_eq!((missing[0].sender, missing[0].seq), (bob.phone.account_id(), 1));
+        let told = |event: &Event| matches!(event, Event::MessageMissing { .. });
+        assert_eq!(person.phone.count_events(told), 1);
     }
     // The Store comes back, and with it the message.
-    world.has_store = true;
-    world.set_online(0, false);
-    world.set_online(0, true);
-    settle(&mut world);
-    assert!(world.machine(0).missing(&group).unwrap().is_empty());
-    assert_eq!(texts(&world, 0, group).len(), 2);
-    let told = |e: &&Event| matches!(e, Event::MessageRecovered { .. });
-    assert_eq!(events(&world, 0).into_iter().filter(told).count(), 1);
+    scenario.world().network.has_store = true;
+    alice.phone.reconnect();
+    scenario.settle();
+    assert!(alice.phone.missing(&hikers).is_empty());
+    hikers.assert_read(&[&alice], &["lost on the way", "heard"]);
+    let told = |event: &Event| matches!(event, Event::MessageRecovered { .. });
+    assert_eq!(alice.phone.count_events(told), 1);
 }
 
 #[test]
 fn an_envelope_that_comes_again_is_a_duplicate() {
-    let mut world = world(2, 10);
-    let group = group(&mut world, "hikers");
-    say(&mut world, 0, group, "once");
-    let again = world.observed.last().unwrap().clone();
-    world.inject(again);
-    settle(&mut world);
-    assert_eq!(texts(&world, 1, group), ["once"]);
-    assert!(world.devices[1].dispositions.contains(&Disposition::Duplicate));
+    let (scenario, [alice, bob, _], hikers) = hikers(10);
+    alice.phone.send(&hikers, "once");
+    let again = scenario.world().network.observed.last().unwrap().clone();
+    scenario.world().inject(again);
+    scenario.settle();
+    hikers.assert_read(&[&bob], &["once"]);
+    let judged = &scenario.world().devices[bob.phone.number()].dispositions;
+    assert!(judged.contains(&Disposition::Duplicate));
 }

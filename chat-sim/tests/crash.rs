@@ -9,12 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_core::ids::GroupId;
-use chat_core::machine::{Answer, Command, GroupView, Membership};
+use chat_core::machine::{GroupView, Membership};
 use chat_core::params::NetworkParams;
+use chat_sim::campaign::on_all_cores;
 use chat_sim::crash::{Crash, CrashPoint, Tally};
 use chat_sim::ledger::{Ledger, disagreements};
-use chat_sim::world::World;
-use common::{accept_requests, on_all_cores, seeds};
+use chat_sim::world::{Hand, Unanswered, World};
+use common::{accept_requests, seeds};
 
 /// Crash points, if `WAKU_CHAT_SEEDS` does not say how many.
 const SEEDS: u64 = 100;
@@ -76,31 +77,32 @@ impl Conversation {
 
     /// Gives a command until what it is for is there. Whoever gets no answer looks, and asks again.
     /// What was answered must be there at once, and after any number of deaths.
-    fn achieve(&mut self, by: usize, command: &Command, there: impl Fn(&Self) -> bool) {
+    fn achieve<T>(
+        &mut self,
+        by: usize,
+        command: impl Fn(Hand<'_>) -> Result<T, Unanswered>,
+        there: impl Fn(&Self) -> bool,
+    ) {
         for _ in 0..ATTEMPTS {
-            let answer = self.world.ask(by, command.clone());
+            let answer = command(self.world.by(by).at_once());
             self.pass(50);
+            // A user who created a group and was not told finds it in the list.
+            if self.group.is_none() {
+                let groups = self.world.machine(by).groups().unwrap();
+                self.group = groups.first().map(|group| group.id);
+            }
             match answer {
-                Some(Ok(Answer::Group(view))) => self.group = Some(view.id),
-                Some(Ok(_)) => {}
-                Some(Err(refusal)) => panic!("{command:?} is refused: {refusal}"),
-                None => {
-                    // Whoever created a group and was not told finds it in the list.
-                    if self.group.is_none() {
-                        let groups = self.world.machine(by).groups().unwrap();
-                        self.group = groups.first().map(|group| group.id);
-                    }
-                    if !there(self) {
-                        continue;
-                    }
-                }
+                Ok(_) => {}
+                Err(Unanswered::Refused(why)) => panic!("refused: {why}"),
+                Err(Unanswered::Died) if !there(self) => continue,
+                Err(Unanswered::Died) => {}
             }
             self.pass(1);
-            assert!(there(self), "{command:?} was acknowledged and is not there");
+            assert!(there(self), "what was acknowledged is not there");
             self.settle();
             return;
         }
-        panic!("{command:?} does not succeed");
+        panic!("it does not succeed");
     }
 
     fn settle(&mut self) {
@@ -130,7 +132,7 @@ impl Conversation {
             for device in 0..DEVICES {
                 let last = self.world.devices[device].events.keys().next_back().copied();
                 if let Some(cursor) = last.filter(|_| self.world.below(2) == 0) {
-                    let _ = self.world.ask(device, Command::AcknowledgeEvents { cursor });
+                    let _ = self.world.by(device).at_once().acknowledge(cursor);
                     self.pass(100);
                 }
             }
@@ -144,40 +146,32 @@ impl Conversation {
     /// Created, joined, talked in, renamed, removed from, added to, left, added to, talked in.
     fn run(&mut self) {
         let accounts: Vec<_> = (0..DEVICES).map(|device| self.world.account(device)).collect();
-        let create = Command::CreateGroup {
-            name: "hikers".into(),
-            description: String::new(),
-            members: accounts[1..].to_vec(),
-        };
-        self.achieve(0, &create, |it| it.view(0).is_some_and(|view| view.accounts == 3));
+        let create = |hand: Hand<'_>| hand.create_group("hikers", accounts[1..].to_vec());
+        self.achieve(0, create, |it| it.view(0).is_some_and(|view| view.accounts == 3));
         let group = self.group.unwrap();
         self.talk(&[0, 1, 2]);
 
-        let name = Command::DescribeGroup {
-            group,
-            name: Some("walkers".into()),
-            description: Some("on Sundays".into()),
-        };
-        self.achieve(1, &name, |it| it.view(1).is_some_and(|view| view.name == "walkers"));
+        let describe = |hand: Hand<'_>| hand.describe(group, Some("walkers"), Some("on Sundays"));
+        self.achieve(1, describe, |it| it.view(1).is_some_and(|view| view.name == "walkers"));
         self.talk(&[0, 1, 2]);
 
         let out = vec![accounts[2]];
-        let remove = Command::RemoveMembers { group, accounts: out.clone() };
-        self.achieve(0, &remove, |it| it.view(0).is_some_and(|view| view.accounts == 2));
+        let remove = |hand: Hand<'_>| hand.remove_members(group, out.clone());
+        self.achieve(0, remove, |it| it.view(0).is_some_and(|view| view.accounts == 2));
         self.talk(&[0, 1]);
 
-        let add = Command::AddMembers { group, accounts: out.clone() };
-        self.achieve(1, &add, |it| it.view(1).is_some_and(|view| view.accounts == 3));
+        let add = |hand: Hand<'_>| hand.add_members(group, out.clone());
+        self.achieve(1, add, |it| it.view(1).is_some_and(|view| view.accounts == 3));
         self.talk(&[0, 1, 2]);
 
-        let leave = Command::LeaveGroup { group };
-        self.achieve(2, &leave, |it| {
-            it.view(2).is_some_and(|view| view.membership != Membership::Active)
-        });
+        self.achieve(
+            2,
+            |hand| hand.leave(group),
+            |it| it.view(2).is_some_and(|view| view.membership != Membership::Active),
+        );
         self.talk(&[0, 1]);
 
-        let add = Command::AddMembers { group, accounts: out };
-        self.achieve(0, &add, |it| it.view(0).is_some_and(|view| view.accounts == 3));
+        self.achieve(0, add, |it| it.view(0).is_some_and(|view| view.accounts == 3));
         self.talk(&[2, 1, 0]);
     }
 
@@ -293,7 +287,7 @@ fn lengths() -> Vec<[Tally; DEVICES]> {
 #[test]
 fn a_death_loses_and_repeats_nothing() {
     let lengths = lengths();
-    let faults = on_all_cores(seeds(SEEDS), |seed| crash(seed, &lengths));
+    let faults = on_all_cores(0..seeds(SEEDS), |seed| crash(seed, &lengths));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -308,7 +302,7 @@ fn a_key_that_is_used_twice_is_seen() {
     it.world.kill(0);
     it.world.start(0);
     // Nothing tells the device that it was put back.
-    it.world.has_store = false;
+    it.world.network.has_store = false;
     assert_eq!(it.ledger.say(&mut it.world, 0, group), None);
     assert_eq!(it.world.keys.reused(), 0);
     it.world.roll_back(0);

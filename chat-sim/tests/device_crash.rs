@@ -10,12 +10,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_core::ids::{GroupId, InstallationId};
-use chat_core::machine::{Answer, Command, CommandError, Event, LinkState, NewcomerState};
+use chat_core::machine::{CommandError, Event, LinkState, NewcomerState};
 use chat_core::params::{LINKING_CODE, NetworkParams};
+use chat_sim::campaign::on_all_cores;
 use chat_sim::crash::{Crash, CrashPoint, Tally};
 use chat_sim::ledger::{Ledger, disagreements};
-use chat_sim::world::World;
-use common::{on_all_cores, seeds};
+use chat_sim::world::{Unanswered, World};
+use common::seeds;
 
 /// Crash points, if `WAKU_CHAT_SEEDS` does not say how many: what takes less than a minute.
 const SEEDS: u64 = 40;
@@ -186,14 +187,13 @@ impl Story {
 
     fn revoke(&mut self, whom: &[InstallationId]) {
         for id in whom {
-            let command = Command::RevokeInstallations { installations: vec![*id], phrase: None };
             for _ in 0..3 {
-                let answer = self.world.ask(PHONE, command.clone());
+                let answer = self.world.by(PHONE).at_once().revoke(vec![*id], None);
                 let died = self.pass(50);
                 match answer {
-                    Some(Ok(Answer::Done) | Err(CommandError::NothingToDo)) => break,
-                    None if !self.patient => break,
-                    None => assert!(died, "no answer, and nobody died"),
+                    Ok(()) | Err(Unanswered::Refused(CommandError::NothingToDo)) => break,
+                    Err(Unanswered::Died) if !self.patient => break,
+                    Err(Unanswered::Died) => assert!(died, "no answer, and nobody died"),
                     other => panic!("{other:?}"),
                 }
             }
@@ -297,8 +297,7 @@ impl Story {
         for by in own {
             let name = format!("named by {by}");
             let installation = self.id(PHONE);
-            let command = Command::NameInstallation { installation, name: name.clone() };
-            self.world.command(*by, command).unwrap();
+            self.world.by(*by).name_installation(installation, &name).unwrap();
             self.world.run_for(Duration::from_secs(5));
             for device in own {
                 let all = self.world.machine(*device).installations().unwrap();
@@ -355,6 +354,7 @@ fn crash(seed: u64, lengths: &[[Tally; DEVICES]]) -> Vec<String> {
                 CrashPoint::InTransaction { step, writes } => {
                     (*step, *writes) = (*step * 3 / 4, *writes / 2)
                 }
+                CrashPoint::AfterStep { step } => *step /= 2,
                 CrashPoint::BeforeOutputs { telling } => *telling /= 2,
                 CrashPoint::AfterPublishing { publishing, .. } => *publishing /= 2,
             }
@@ -399,6 +399,6 @@ fn lengths() -> Vec<[Tally; DEVICES]> {
 #[test]
 fn a_death_leaves_nothing_half_done() {
     let lengths = lengths();
-    let faults = on_all_cores(seeds(SEEDS), |seed| crash(seed, &lengths));
+    let faults = on_all_cores(0..seeds(SEEDS), |seed| crash(seed, &lengths));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -2,360 +2,341 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat_core::ids::{GroupId, InstallationId};
-use chat_core::machine::{Answer, Command, CommandError, Event, InstallationView, Membership};
-use chat_sim::world::World;
-use common::{assert_agreed, assert_no_failures, events, say, settle, texts, view, world};
+use chat_core::ids::InstallationId;
+use chat_core::machine::{CommandError, Event, InstallationView, Membership};
+use chat_sim::scenario::{GroupHandle, Installation, Person, Scenario, Who};
+use chat_sim::world::Unanswered;
 
-fn id_of(world: &World, device: usize) -> InstallationId {
-    world.machine(device).identity().unwrap().installation
+/// What `at` knows of an installation of its account.
+fn known(at: &Installation, of: &Installation) -> InstallationView {
+    let id = of.id();
+    at.installations().into_iter().find(|it| it.installation == id).unwrap()
 }
 
-fn installation(world: &World, at: usize, of: usize) -> InstallationView {
-    let id = id_of(world, of);
-    let all = world.machine(at).installations().unwrap();
-    all.into_iter().find(|it| it.installation == id).unwrap()
+/// Phone, laptop and tablet of Alice, two devices of Bob, one of Carol: in one group that Alice made
+/// before she had more than a phone.
+struct Story {
+    scenario: Scenario,
+    alice: Person,
+    laptop: Installation,
+    tablet: Installation,
+    bob: Person,
+    bobs_laptop: Installation,
+    carol: Person,
+    hikers: GroupHandle,
 }
 
-fn revoke(world: &mut World, by: usize, whom: &[usize]) -> Result<Answer, CommandError> {
-    let installations = whom.iter().map(|it| id_of(world, *it)).collect();
-    world.command(by, Command::RevokeInstallations { installations, phrase: None })
-}
+impl Story {
+    fn new(seed: u64) -> Self {
+        let scenario = Scenario::new(seed);
+        let [alice, bob, carol] = scenario.friends(["alice", "bob", "carol"]);
+        let hikers = alice.phone.create_group("Hikers", &[&bob, &carol]);
+        scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob, &carol]));
+        let laptop = alice.link("laptop");
+        let tablet = alice.link("tablet");
+        let bobs_laptop = bob.link("Bob's laptop");
+        let all: [&dyn Who; 6] = [&alice, &bob, &carol, &laptop, &tablet, &bobs_laptop];
+        scenario.settle_until(|| hikers.is_agreed(&all));
+        scenario.settle();
+        Self { scenario, alice, laptop, tablet, bob, bobs_laptop, carol, hikers }
+    }
 
-fn create(world: &mut World, by: usize, name: &str, members: &[usize]) -> GroupId {
-    let members = members.iter().map(|device| world.account(*device)).collect();
-    common::create(world, by, name, members)
-}
+    fn all(&self) -> [&dyn Who; 6] {
+        [&self.alice, &self.bob, &self.carol, &self.laptop, &self.tablet, &self.bobs_laptop]
+    }
 
-/// Every text is there exactly once.
-fn assert_each_once(world: &World, devices: &[usize], group: GroupId, wanted: &[&str]) {
-    for device in devices {
-        let mut count: BTreeMap<String, usize> = BTreeMap::new();
-        for text in texts(world, *device, group) {
-            *count.entry(text).or_default() += 1;
+    fn but_the_laptop(&self) -> [&dyn Who; 5] {
+        [&self.alice, &self.bob, &self.carol, &self.tablet, &self.bobs_laptop]
+    }
+
+    /// Three silences: what a commit makes others do has been done.
+    fn settle(&self) {
+        for _ in 0..3 {
+            self.scenario.settle();
         }
-        let wanted: BTreeMap<String, usize> = wanted.iter().map(|t| (t.to_string(), 1)).collect();
-        assert_eq!(count, wanted, "device {device}");
     }
 }
-
-/// Phone, laptop and tablet of A, two devices of B, one of C: in one group that A made before it had
-/// more than a phone.
-fn story(seed: u64) -> (World, GroupId) {
-    let mut world = world(3, seed);
-    let group = create(&mut world, 0, "Hikers", &[1, 2]);
-    settle(&mut world);
-    assert_eq!(world.link(0, "laptop"), 3);
-    assert_eq!(world.link(0, "tablet"), 4);
-    assert_eq!(world.link(1, "Bob's laptop"), 5);
-    settle(&mut world);
-    settle(&mut world);
-    (world, group)
-}
-
-const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
 
 #[test]
 fn a_new_installation_is_in_every_group_and_gets_every_message_once() {
-    let (mut world, group) = story(1);
-    assert_agreed(&world, &ALL, group);
-    assert_eq!((view(&world, 2, group).accounts, view(&world, 2, group).installations), (3, 6));
+    let it = Story::new(1);
+    let Story { scenario, alice, laptop, tablet, bob, bobs_laptop, carol, hikers } = &it;
+    hikers.assert_agreed(&it.all());
+    let view = carol.phone.view(hikers);
+    assert_eq!((view.accounts, view.installations), (3, 6));
     let mut said = Vec::new();
-    for device in ALL {
-        let text = format!("from {device}");
-        say(&mut world, device, group, &text);
+    for who in it.all() {
+        let text = format!("from {}", who.installation().name());
+        who.installation().send(hikers, &text);
         said.push(text);
-        settle(&mut world);
+        scenario.settle();
     }
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    assert_each_once(&world, &ALL, group, &said);
+    hikers.assert_read(&it.all(), &said);
     // What the phone sent is the laptop's own, and nobody else's.
-    for (device, own) in [(3, 3), (4, 3), (0, 3), (5, 2), (2, 1)] {
-        let history = world.machine(device).history(&group, None, 100).unwrap();
-        assert_eq!(history.iter().filter(|message| message.own).count(), own, "device {device}");
+    for (device, own) in
+        [(laptop, 3), (tablet, 3), (&alice.phone, 3), (bobs_laptop, 2), (&carol.phone, 1)]
+    {
+        let messages = device.messages(hikers);
+        assert_eq!(messages.iter().filter(|message| message.own).count(), own, "{device:?}");
     }
     // Every device of the account calls the others as they were called when they were linked.
-    for device in [0, 3, 4] {
-        let name = |of: usize| installation(&world, device, of).name;
-        assert_eq!(name(3), Some("laptop".into()), "device {device}");
-        assert_eq!(name(4), Some("tablet".into()), "device {device}");
+    for device in [&alice.phone, laptop, tablet] {
+        assert_eq!(known(device, laptop).name, Some("laptop".into()), "{device:?}");
+        assert_eq!(known(device, tablet).name, Some("tablet".into()), "{device:?}");
     }
     // The self group is the account's own business: nobody is shown it, or anything of it.
-    for device in ALL {
-        assert_eq!(world.machine(device).groups().unwrap().len(), 1);
-        for event in events(&world, device) {
-            assert!(event.group().is_none_or(|it| it == group), "{event:?}");
+    for who in it.all() {
+        assert_eq!(who.installation().groups().len(), 1);
+        for event in who.installation().events() {
+            assert!(event.group().is_none_or(|group| group == hikers.id()), "{event:?}");
         }
     }
-    let done = |device: usize| -> Vec<InstallationId> {
-        let done = |event: &Event| match event {
-            Event::LinkDone { installation, .. } => Some(*installation),
+    let done = |device: &Installation| -> Vec<InstallationId> {
+        let done = |event: Event| match event {
+            Event::LinkDone { installation, .. } => Some(installation),
             _ => None,
         };
-        events(&world, device).into_iter().filter_map(done).collect()
+        device.events().into_iter().filter_map(done).collect()
     };
-    let (laptop, tablet) = (id_of(&world, 3), id_of(&world, 4));
-    assert_eq!((done(0), done(3), done(4)), (vec![laptop, tablet], vec![laptop], vec![tablet]));
-    assert_no_failures(&world);
+    assert_eq!(done(&alice.phone), [laptop.id(), tablet.id()]);
+    assert_eq!((done(laptop), done(tablet)), (vec![laptop.id()], vec![tablet.id()]));
+    assert_eq!(done(&bob.phone), [bobs_laptop.id()]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn what_is_known_on_one_device_is_known_on_all() {
-    let mut world = world(2, 2);
-    let laptop = world.link(0, "laptop");
-    settle(&mut world);
+    let scenario = Scenario::new(2);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
+    let laptop = alice.link("laptop");
+    scenario.settle();
     // What was there before, and what comes after.
-    let names = |world: &World, device: usize| -> Vec<Option<String>> {
-        world.machine(device).contacts().unwrap().into_iter().map(|it| it.name).collect()
+    let names = |device: &Installation| -> Vec<Option<String>> {
+        device.contacts().into_iter().map(|contact| contact.name).collect()
     };
-    assert_eq!(names(&world, laptop), names(&world, 0));
-    assert_eq!(world.machine(laptop).contacts().unwrap().len(), 1);
-    let friend = world.add_device();
-    world.befriend(laptop, friend);
-    settle(&mut world);
-    assert_eq!(world.machine(0).contacts().unwrap().len(), 2);
+    assert_eq!(names(&laptop), names(&alice.phone));
+    assert_eq!(laptop.contacts().len(), 1);
+    let dan = scenario.person("dan");
+    laptop.befriend(&dan);
+    scenario.settle_until(|| alice.phone.contacts().len() == 2);
     // A group made on the laptop is on the phone, with its name, at once.
-    let group = create(&mut world, laptop, "Boats", &[1]);
-    settle(&mut world);
-    assert_agreed(&world, &[0, 1, laptop], group);
+    let boats = laptop.create_group("Boats", &[&bob]);
+    scenario.settle_until(|| boats.is_agreed(&[&alice, &bob, &laptop]));
+    assert_eq!(alice.phone.view(&boats).name, "Boats");
     // Read marks, names.
-    say(&mut world, 1, group, "ahoy");
-    settle(&mut world);
-    let message = world.machine(0).history(&group, None, 1).unwrap()[0].message;
-    world.command(0, Command::MarkRead { group, message }).unwrap();
-    let name = |text: &str| text.to_owned();
-    let installation_id = id_of(&world, laptop);
-    let command =
-        Command::NameInstallation { installation: installation_id, name: name("the laptop") };
-    world.command(0, command).unwrap();
-    settle(&mut world);
+    bob.phone.send(&boats, "ahoy");
+    scenario.settle_until(|| boats.is_read(&[&alice, &laptop], &["ahoy"]));
+    let message = alice.phone.messages(&boats)[0].message;
+    alice.phone.attempt(|it| it.mark_read(boats.id(), message)).unwrap();
+    let id = laptop.id();
+    alice.phone.attempt(|it| it.name_installation(id, "the laptop")).unwrap();
     let read =
-        |event: &&Event| matches!(event, Event::GroupRead { message: it, .. } if *it == message);
-    assert!(events(&world, laptop).iter().any(read));
-    assert_eq!(installation(&world, laptop, laptop).name, Some(name("the laptop")));
+        |event: &Event| matches!(event, Event::GroupRead { message: it, .. } if *it == message);
+    scenario.settle_until(|| laptop.count_events(read) > 0);
+    scenario.settle_until(|| known(&laptop, &laptop).name.as_deref() == Some("the laptop"));
     // A contact that is removed here is removed there.
-    let account = world.account(friend);
-    world.command(0, Command::RemoveContact { account }).unwrap();
-    settle(&mut world);
-    assert_eq!(world.machine(laptop).contacts().unwrap().len(), 1);
-    assert_no_failures(&world);
+    alice.phone.remove_contact(&dan);
+    scenario.settle_until(|| laptop.contacts().len() == 1);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn an_invitation_is_answered_once_for_the_account() {
-    let mut world = world(1, 3);
-    let laptop = world.add_installation(0);
-    let stranger = world.add_device();
-    settle(&mut world);
+    let scenario = Scenario::new(3);
+    let alice = scenario.person("alice");
+    let laptop = alice.add_installation("laptop");
+    let stranger = scenario.person("stranger");
+    scenario.settle();
     // The stranger has a link, and is not known.
-    let Answer::ContactLink(link) = world.command(0, Command::MakeContactLink).unwrap() else {
-        panic!()
-    };
-    world.command(stranger, Command::AddContact { link, name: None }).unwrap();
-    let group = create(&mut world, stranger, "Strangers", &[0]);
-    settle(&mut world);
-    let request = world.machine(laptop).requests().unwrap()[0].id;
-    assert_eq!(world.machine(0).requests().unwrap()[0].id, request);
-    world.command(laptop, Command::AcceptRequest { request }).unwrap();
-    settle(&mut world);
-    settle(&mut world);
-    assert_agreed(&world, &[0, laptop, stranger], group);
-    assert!(world.machine(0).requests().unwrap().is_empty());
-    assert_eq!(view(&world, stranger, group).installations, 3);
-    say(&mut world, stranger, group, "welcome");
-    settle(&mut world);
-    assert_each_once(&world, &[0, laptop], group, &["welcome"]);
-    assert_no_failures(&world);
+    stranger.phone.add_contact(&alice.phone.contact_link(), None);
+    let strangers = stranger.phone.create_group("Strangers", &[&alice]);
+    scenario.settle_until(|| !laptop.requests().is_empty() && !alice.phone.requests().is_empty());
+    assert_eq!(alice.phone.requests()[0].id, laptop.requests()[0].id);
+    laptop.accept_requests();
+    scenario.settle_until(|| strangers.is_agreed(&[&alice, &laptop, &stranger]));
+    scenario.settle();
+    assert!(alice.phone.requests().is_empty());
+    assert_eq!(stranger.phone.view(&strangers).installations, 3);
+    stranger.phone.send(&strangers, "welcome");
+    scenario.settle();
+    strangers.assert_read(&[&alice, &laptop], &["welcome"]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn who_leaves_on_one_device_leaves_on_all() {
-    let (mut world, group) = story(4);
-    world.command(3, Command::LeaveGroup { group }).unwrap();
-    for _ in 0..3 {
-        settle(&mut world);
+    let it = Story::new(4);
+    let Story { scenario, alice, laptop, tablet, bob, bobs_laptop, carol, hikers } = &it;
+    laptop.leave(hikers);
+    it.settle();
+    for device in [&alice.phone, laptop, tablet] {
+        assert_eq!(device.view(hikers).membership, Membership::Left, "{device:?}");
     }
-    for device in [0, 3, 4] {
-        assert_eq!(view(&world, device, group).membership, Membership::Left, "device {device}");
-    }
-    assert_agreed(&world, &[1, 2, 5], group);
-    assert_eq!(view(&world, 1, group).accounts, 2);
-    assert_no_failures(&world);
+    hikers.assert_agreed(&[bob, carol, bobs_laptop]);
+    assert_eq!(bob.phone.view(hikers).accounts, 2);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn a_lost_phone_is_revoked_and_reads_no_more() {
-    let (mut world, group) = story(5);
-    say(&mut world, 3, group, "before");
-    settle(&mut world);
-    // The tablet (4) was added by the phone (0), as the laptop (3) was: the laptop is no senior of
-    // it, and none of the phone.
-    assert_eq!(
-        revoke(&mut world, 3, &[0]),
-        Err(CommandError::NotSenior { installation: id_of(&world, 0) })
-    );
-    revoke(&mut world, 0, &[3]).unwrap();
-    for _ in 0..3 {
-        settle(&mut world);
-    }
-    assert_agreed(&world, &[0, 1, 2, 4, 5], group);
-    let members = view(&world, 1, group);
+    let it = Story::new(5);
+    let Story { scenario, alice, laptop, tablet, bob, hikers, .. } = &it;
+    laptop.send(hikers, "before");
+    scenario.settle_until(|| hikers.is_read(&it.all(), &["before"]));
+    // The tablet was added by the phone, as the laptop was: the laptop is not a senior of it, nor of
+    // the phone.
+    let phone = alice.phone.id();
+    let refusal = laptop.refusal(|it| it.revoke(vec![phone], None));
+    assert_eq!(refusal, CommandError::NotSenior { installation: phone });
+    alice.phone.revoke(&[laptop]);
+    it.settle();
+    hikers.assert_agreed(&it.but_the_laptop());
+    let members = bob.phone.view(hikers);
     assert_eq!((members.accounts, members.installations), (3, 5));
     // It knows, and can do nothing.
-    let gone = events(&world, 3)
-        .into_iter()
-        .any(|event| matches!(event, Event::InstallationRevoked { own: true, .. }));
-    assert!(gone);
-    let refused = world.command(3, Command::Send { group, text: "after".into() });
-    assert_eq!(refused, Err(CommandError::Revoked));
-    say(&mut world, 0, group, "without it");
-    settle(&mut world);
-    assert_each_once(&world, &[0, 1, 2, 4, 5], group, &["before", "without it"]);
-    assert_each_once(&world, &[3], group, &["before"]);
-    let revoked = installation(&world, 4, 3);
-    assert_eq!(revoked.revoked.map(|it| it.by), Some(Some(id_of(&world, 0))));
-    assert_eq!(installation(&world, 4, 4).groups, 1);
-    assert_no_failures(&world);
+    let gone = |event: &Event| matches!(event, Event::InstallationRevoked { own: true, .. });
+    assert!(laptop.count_events(gone) > 0);
+    let refusal = laptop.refusal(|it| it.send(hikers.id(), "after"));
+    assert_eq!(refusal, CommandError::Revoked);
+    alice.phone.send(hikers, "without it");
+    scenario.settle();
+    hikers.assert_read(&it.but_the_laptop(), &["before", "without it"]);
+    hikers.assert_read(&[laptop], &["before"]);
+    let revoked = known(tablet, laptop);
+    assert_eq!(revoked.revoked.map(|it| it.by), Some(Some(phone)));
+    assert_eq!(known(tablet, tablet).groups, 1);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn what_a_revoked_device_says_is_flagged_everywhere() {
-    let (mut world, group) = story(6);
-    say(&mut world, 3, group, "in time");
-    settle(&mut world);
+    let it = Story::new(6);
+    let Story { scenario, alice, laptop, hikers, .. } = &it;
+    laptop.send(hikers, "in time");
+    scenario.settle_until(|| hikers.is_read(&it.all(), &["in time"]));
     // The laptop is stolen and kept from the network's news; it can still send.
-    world.devices[3].partition = 1;
-    revoke(&mut world, 0, &[3]).unwrap();
-    world.run_for(Duration::from_millis(200));
-    world.devices[3].partition = 0;
-    world.set_online(3, true);
-    if let Err(error) = world.command(3, Command::Send { group, text: "too late".into() }) {
-        assert_eq!(error, CommandError::Revoked);
+    scenario.partition(&[laptop]);
+    alice.phone.revoke(&[laptop]);
+    scenario.pass(Duration::from_millis(200));
+    scenario.heal();
+    laptop.online();
+    match laptop.attempt(|it| it.send(hikers.id(), "too late")) {
+        Ok(_) => {}
+        Err(why) => assert_eq!(why, Unanswered::Refused(CommandError::Revoked)),
     }
-    for _ in 0..4 {
-        settle(&mut world);
-    }
-    for device in [0, 1, 2, 4, 5] {
-        let history = world.machine(device).history(&group, None, 100).unwrap();
-        for message in history.iter().filter(|message| message.installation == id_of(&world, 3)) {
+    it.settle();
+    scenario.settle();
+    for who in it.but_the_laptop() {
+        let messages = who.installation().messages(hikers);
+        for message in messages.iter().filter(|message| message.installation == laptop.id()) {
             let late = message.text.as_deref() == Some("too late");
-            assert_eq!(message.flagged, late, "device {device}: {:?}", message.text);
+            assert_eq!(message.flagged, late, "{:?}", message.text);
         }
-        assert!(history.iter().any(|it| it.text.as_deref() == Some("in time")));
+        assert!(messages.iter().any(|it| it.text.as_deref() == Some("in time")));
     }
-    assert_agreed(&world, &[0, 1, 2, 4, 5], group);
-    assert_no_failures(&world);
+    hikers.assert_agreed(&it.but_the_laptop());
+    scenario.assert_no_failures();
 }
 
-#[test]
-fn the_inbox_key_that_a_revoked_device_has_is_in_no_later_card() {
-    let (mut world, _) = story(7);
-    let before: BTreeSet<Vec<u8>> = inbox_keys(&world, 3);
-    assert!(!before.is_empty());
-    revoke(&mut world, 0, &[3]).unwrap();
-    for _ in 0..3 {
-        settle(&mut world);
-    }
-    let of = |world: &World, device: usize| inbox_keys(world, device);
-    let new: Vec<Vec<u8>> = of(&world, 0).difference(&before).cloned().collect();
-    assert_eq!(new.len(), 1);
-    assert!(of(&world, 4).contains(&new[0]), "the other survivor has it");
-    assert!(!of(&world, 3).contains(&new[0]), "the revoked one has not");
-    for device in [0, 4] {
-        let friend = world.add_device();
-        let Answer::ContactLink(link) = world.command(device, Command::MakeContactLink).unwrap()
-        else {
-            panic!()
-        };
-        world.command(friend, Command::AddContact { link, name: None }).unwrap();
-        let back = world.command(friend, Command::MakeContactLink).unwrap();
-        let Answer::ContactLink(back) = back else { panic!() };
-        world.command(device, Command::AddContact { link: back, name: None }).unwrap();
-        let group = create(&mut world, friend, "Later", &[device]);
-        settle(&mut world);
-        settle(&mut world);
-        assert_agreed(&world, &[0, 4, friend], group);
-        assert!(world.machine(3).group(&group).unwrap().is_none());
-        assert_eq!(view(&world, friend, group).installations, 3);
-    }
-    assert_no_failures(&world);
-}
-
-fn inbox_keys(world: &World, device: usize) -> BTreeSet<Vec<u8>> {
-    let mut all = world.machine(device).fingerprints();
+fn inbox_keys(device: &Installation) -> BTreeSet<Vec<u8>> {
+    let mut all = device.machine(|machine| machine.fingerprints());
     all.remove("inbox key").unwrap_or_default().into_iter().collect()
 }
 
 #[test]
-fn messages_are_handed_over_to_a_new_device() {
-    let mut world = world(2, 8);
-    let group = create(&mut world, 0, "Old friends", &[1]);
-    settle(&mut world);
+fn the_inbox_key_that_a_revoked_device_has_is_in_no_later_card() {
+    let it = Story::new(7);
+    let Story { scenario, alice, laptop, tablet, .. } = &it;
+    let before = inbox_keys(laptop);
+    assert!(!before.is_empty());
+    alice.phone.revoke(&[laptop]);
+    it.settle();
+    let new: Vec<Vec<u8>> = inbox_keys(&alice.phone).difference(&before).cloned().collect();
+    assert_eq!(new.len(), 1);
+    assert!(inbox_keys(tablet).contains(&new[0]), "the other survivor has it");
+    assert!(!inbox_keys(laptop).contains(&new[0]), "the revoked one does not have it");
+    for device in [&alice.phone, tablet] {
+        let friend = scenario.person("friend");
+        device.befriend(&friend);
+        let later = friend.phone.create_group("Later", &[device]);
+        scenario.settle_until(|| later.is_agreed(&[alice, tablet, &friend]));
+        scenario.settle();
+        later.assert_agreed(&[alice, tablet, &friend]);
+        assert!(laptop.group(&later).is_none());
+        assert_eq!(friend.phone.view(&later).installations, 3);
+    }
+    scenario.assert_no_failures();
+}
+
+#[test]
+fn the_history_is_transferred_to_a_new_device() {
+    let scenario = Scenario::new(8);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
+    let friends = alice.phone.create_group("Old friends", &[&bob]);
+    scenario.settle_until(|| friends.is_agreed(&[&alice, &bob]));
     let said: Vec<String> = (0..400).map(|at| format!("{at}: {}", "x".repeat(300))).collect();
     for (at, text) in said.iter().enumerate() {
-        say(&mut world, at % 2, group, text);
-        world.run_for(Duration::from_millis(50));
+        [&alice, &bob][at % 2].phone.send(&friends, text);
+        scenario.pass(Duration::from_millis(50));
     }
-    settle(&mut world);
-    let laptop = world.add_installation(0);
-    let since = world.now - Duration::from_secs(3600);
-    let hand_over = Command::HandOver { installation: id_of(&world, laptop), since };
-    world.ask(0, hand_over.clone()).unwrap().unwrap();
+    scenario.settle();
+    let laptop = alice.add_installation("laptop");
+    let since = scenario.now() - Duration::from_secs(3600);
+    let to = laptop.id();
+    alice.phone.attempt(|it| it.at_once().transfer_history(to, since)).unwrap();
     // It is interrupted after the first pieces, and goes on.
-    world.stop(0);
-    settle(&mut world);
-    let had = texts(&world, laptop, group).len();
+    alice.phone.stop();
+    scenario.settle();
+    let had = laptop.history(&friends).len();
     assert!(had > 0 && had < said.len(), "{had}");
-    world.start(0);
+    alice.phone.start();
     for _ in 0..3 {
-        settle(&mut world);
+        scenario.settle();
     }
-    say(&mut world, 1, group, "and new ones");
-    settle(&mut world);
-    let wanted: Vec<String> = texts(&world, 0, group);
+    bob.phone.send(&friends, "and new ones");
+    scenario.settle();
+    let wanted = alice.phone.history(&friends);
     assert_eq!(wanted.len(), said.len() + 1);
-    assert_eq!(texts(&world, laptop, group), wanted, "in the order of the device they came from");
-    let history = world.machine(laptop).history(&group, None, 1000).unwrap();
-    let phone = Some(id_of(&world, 0));
-    assert!(history[..said.len()].iter().all(|message| message.handed_over_by == phone));
-    assert_eq!(history[said.len()].handed_over_by, None);
-    let done = |event: &&Event| matches!(event, Event::HandoverReceived { sent: 400, total: 400 });
-    assert!(events(&world, laptop).iter().any(done));
-    // Once more changes nothing; nor does it for those who were not meant.
-    world.command(0, hand_over).unwrap();
-    settle(&mut world);
-    settle(&mut world);
-    assert_eq!(texts(&world, laptop, group), wanted);
-    assert_no_failures(&world);
+    assert_eq!(laptop.history(&friends), wanted, "in the order of the device they came from");
+    let messages = laptop.messages(&friends);
+    let phone = Some(alice.phone.id());
+    assert!(messages[..said.len()].iter().all(|message| message.handed_over_by == phone));
+    assert_eq!(messages[said.len()].handed_over_by, None);
+    let done = |event: &Event| matches!(event, Event::HandoverReceived { sent: 400, total: 400 });
+    assert!(laptop.count_events(done) > 0);
+    // Once more changes nothing.
+    alice.phone.attempt(|it| it.transfer_history(to, since)).unwrap();
+    scenario.settle();
+    scenario.settle();
+    assert_eq!(laptop.history(&friends), wanted);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn each_device_of_an_account_may_be_away_for_long() {
-    let (mut world, group) = story(9);
-    world.set_online(3, false);
-    world.set_online(5, false);
+    let it = Story::new(9);
+    let Story { scenario, alice, laptop, tablet, bob, bobs_laptop, carol, hikers } = &it;
+    laptop.offline();
+    bobs_laptop.offline();
     for at in 0..40 {
-        say(&mut world, [0, 1, 2, 4][at % 4], group, &format!("{at}"));
-        world.run_for(Duration::from_secs(2));
+        let by = [&alice.phone, &bob.phone, &carol.phone, tablet][at % 4];
+        by.send(hikers, &at.to_string());
+        scenario.pass(Duration::from_secs(2));
     }
-    revoke(&mut world, 0, &[4]).unwrap();
-    for _ in 0..3 {
-        settle(&mut world);
-    }
-    world.set_online(3, true);
-    world.set_online(5, true);
-    for _ in 0..3 {
-        settle(&mut world);
-    }
+    alice.phone.revoke(&[tablet]);
+    it.settle();
+    laptop.online();
+    bobs_laptop.online();
+    it.settle();
     let wanted: Vec<String> = (0..40).map(|at| at.to_string()).collect();
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-    assert_each_once(&world, &[0, 1, 2, 3, 5], group, &wanted);
-    assert_agreed(&world, &[0, 1, 2, 3, 5], group);
-    assert!(installation(&world, 3, 4).revoked.is_some());
-    assert_no_failures(&world);
+    let left: [&dyn Who; 5] = [alice, bob, carol, laptop, bobs_laptop];
+    hikers.assert_read(&left, &wanted);
+    hikers.assert_agreed(&left);
+    assert!(known(laptop, tablet).revoked.is_some());
+    scenario.assert_no_failures();
 }

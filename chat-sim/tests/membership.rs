@@ -2,137 +2,136 @@
 
 #![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
 
-mod common;
-
 use std::time::Duration;
 
-use chat_core::machine::{Answer, Command, Event, Membership};
+use chat_core::machine::{Event, Membership};
 use chat_core::params::{NetworkParams, ROOT_MAX_AGE};
-use common::*;
+use chat_sim::scenario::{GroupHandle, Person, Scenario};
+
+/// Three friends in a group that the first of them made.
+fn hikers_on(params: NetworkParams, seed: u64) -> (Scenario, [Person; 3], GroupHandle) {
+    let scenario = Scenario::on(params, seed);
+    let people = scenario.friends(["alice", "bob", "carol"]);
+    let [alice, bob, carol] = &people;
+    let hikers = alice.phone.create_group("hikers", &[bob, carol]);
+    scenario.settle();
+    hikers.assert_agreed(&[alice, bob, carol]);
+    (scenario, people, hikers)
+}
+
+fn hikers(seed: u64) -> (Scenario, [Person; 3], GroupHandle) {
+    hikers_on(NetworkParams::fast(), seed)
+}
 
 #[test]
 fn two_who_leave_at_once_are_both_out() {
     for seed in 0..5 {
-        let mut world = world(4, 200 + seed);
-        let group = group(&mut world, "hikers");
-        world.set_online(1, false);
-        world.set_online(2, false);
-        world.command(1, Command::LeaveGroup { group }).unwrap();
-        world.command(2, Command::LeaveGroup { group }).unwrap();
-        world.set_online(1, true);
-        world.set_online(2, true);
-        world.run_for(Duration::from_secs(40));
-        assert_agreed(&world, &[0, 3], group);
-        assert_eq!(view(&world, 0, group).accounts, 2, "seed {seed}");
-        for gone in [1, 2] {
-            assert_eq!(view(&world, gone, group).membership, Membership::Left, "seed {seed}");
+        let scenario = Scenario::new(200 + seed);
+        let [alice, bob, carol, dan] = scenario.friends(["alice", "bob", "carol", "dan"]);
+        let hikers = alice.phone.create_group("hikers", &[&bob, &carol, &dan]);
+        scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob, &carol, &dan]));
+        bob.phone.offline();
+        carol.phone.offline();
+        bob.phone.leave(&hikers);
+        carol.phone.leave(&hikers);
+        bob.phone.online();
+        carol.phone.online();
+        scenario.pass(Duration::from_secs(40));
+        hikers.assert_agreed(&[&alice, &dan]);
+        assert_eq!(alice.phone.view(&hikers).accounts, 2, "seed {seed}");
+        for gone in [&bob, &carol] {
+            assert_eq!(gone.phone.view(&hikers).membership, Membership::Left, "seed {seed}");
         }
-        say(&mut world, 0, group, "quiet");
-        settle(&mut world);
-        assert_eq!(texts(&world, 3, group), ["quiet"]);
-        assert_no_failures(&world);
+        alice.phone.send(&hikers, "quiet");
+        scenario.settle_until(|| dan.phone.history(&hikers) == ["quiet"]);
+        scenario.assert_no_failures();
     }
 }
 
 #[test]
 fn the_last_two_can_both_leave() {
-    let mut world = world(2, 210);
-    let group = group(&mut world, "pair");
-    for device in [0, 1] {
-        world.set_online(device, false);
-        world.command(device, Command::LeaveGroup { group }).unwrap();
+    let scenario = Scenario::new(210);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
+    let pair = alice.phone.create_group("pair", &[&bob]);
+    scenario.settle_until(|| pair.is_agreed(&[&alice, &bob]));
+    for person in [&alice, &bob] {
+        person.phone.offline();
+        person.phone.leave(&pair);
     }
-    for device in [0, 1] {
-        world.set_online(device, true);
+    for person in [&alice, &bob] {
+        person.phone.online();
     }
-    world.run_for(Duration::from_secs(40));
-    for device in [0, 1] {
-        assert_eq!(view(&world, device, group).membership, Membership::Left);
+    scenario.pass(Duration::from_secs(40));
+    for person in [&alice, &bob] {
+        assert_eq!(person.phone.view(&pair).membership, Membership::Left);
     }
-    assert_no_failures(&world);
+    scenario.assert_no_failures();
 }
 
 #[test]
-fn whoever_was_removed_can_come_back_and_is_asked() {
-    let mut world = world(3, 211);
-    let group = group(&mut world, "hikers");
-    let one = vec![world.account(1)];
-    world.command(0, Command::RemoveMembers { group, accounts: one.clone() }).unwrap();
-    settle(&mut world);
-    world.command(0, Command::AddMembers { group, accounts: one }).unwrap();
-    settle(&mut world);
-    assert_eq!(view(&world, 1, group).membership, Membership::Removed);
-    let request = world.machine(1).requests().unwrap()[0].id;
-    world.command(1, Command::AcceptRequest { request }).unwrap();
-    settle(&mut world);
-    assert_eq!(view(&world, 1, group).membership, Membership::Active);
-    assert_agreed(&world, &[0, 1, 2], group);
-    say(&mut world, 1, group, "back");
-    settle(&mut world);
-    assert_eq!(texts(&world, 2, group), ["back"]);
-    assert!(world.machine(2).missing(&group).unwrap().is_empty());
-    assert_no_failures(&world);
+fn a_removed_member_can_come_back_and_is_asked() {
+    let (scenario, [alice, bob, carol], hikers) = hikers(211);
+    alice.phone.remove(&hikers, &[&bob]);
+    scenario.settle_until(|| bob.phone.view(&hikers).membership == Membership::Removed);
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &carol]));
+    alice.phone.add(&hikers, &[&bob]);
+    scenario.settle();
+    assert_eq!(bob.phone.view(&hikers).membership, Membership::Removed);
+    bob.phone.accept_requests();
+    scenario.settle_until(|| bob.phone.is_member(&hikers));
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob, &carol]));
+    bob.phone.send(&hikers, "back");
+    scenario.settle();
+    hikers.assert_read(&[&carol], &["back"]);
+    assert!(carol.phone.missing(&hikers).is_empty());
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn a_removal_that_lost_does_not_hit_a_later_membership() {
-    let mut world = world(3, 212);
-    let group = group(&mut world, "hikers");
-    let two = world.account(2);
-    // 0 removes 2 in a partition; meanwhile nothing else happens, so the removal counts.
-    world.command(0, Command::RemoveMembers { group, accounts: vec![two] }).unwrap();
-    settle(&mut world);
-    world.command(1, Command::AddMembers { group, accounts: vec![two] }).unwrap();
-    settle(&mut world);
-    let request = world.machine(2).requests().unwrap()[0].id;
-    world.command(2, Command::AcceptRequest { request }).unwrap();
-    world.run_for(Duration::from_secs(60));
-    assert_agreed(&world, &[0, 1, 2], group);
-    assert_eq!(view(&world, 0, group).accounts, 3);
+    let (scenario, [alice, bob, carol], hikers) = hikers(212);
+    alice.phone.remove(&hikers, &[&carol]);
+    scenario.settle();
+    bob.phone.add(&hikers, &[&carol]);
+    scenario.settle();
+    carol.phone.accept_requests();
+    scenario.pass(Duration::from_secs(60));
+    hikers.assert_agreed(&[&alice, &bob, &carol]);
+    assert_eq!(alice.phone.view(&hikers).accounts, 3);
 }
 
 #[test]
 fn old_roots_are_renewed_by_one_member() {
     // Slots of an hour, or a week of them would be many.
     let params = NetworkParams { slot_secs: 3600, ..NetworkParams::fast() };
-    let mut world = world_on(params, 3, 213);
-    let group = group(&mut world, "hikers");
-    let before = view(&world, 0, group).epoch;
-    let published = world.observed.len();
-    world.run_for(ROOT_MAX_AGE + Duration::from_secs(2 * 3600));
-    assert_agreed(&world, &[0, 1, 2], group);
-    assert_eq!(view(&world, 0, group).epoch, before + 1);
-    assert_eq!(world.no_cards_since(published).len(), 1);
-    say(&mut world, 2, group, "on new roots");
-    settle(&mut world);
-    assert_eq!(texts(&world, 0, group), ["on new roots"]);
-    assert_no_failures(&world);
+    let (scenario, [alice, bob, carol], hikers) = hikers_on(params, 213);
+    let before = alice.phone.view(&hikers).epoch;
+    let published = scenario.world().network.observed.len();
+    scenario.pass(ROOT_MAX_AGE + Duration::from_secs(2 * 3600));
+    hikers.assert_agreed(&[&alice, &bob, &carol]);
+    assert_eq!(alice.phone.view(&hikers).epoch, before + 1);
+    assert_eq!(scenario.world().no_cards_since(published).len(), 1);
+    carol.phone.send(&hikers, "on new roots");
+    scenario.settle_until(|| alice.phone.history(&hikers) == ["on new roots"]);
+    scenario.assert_no_failures();
 }
 
 #[test]
 fn a_change_that_lost_for_good_is_told() {
-    let mut world = world(3, 214);
-    let group = group(&mut world, "hikers");
-    let two = world.account(2);
-    world.command(0, Command::SetAdmin { group, account: world.account(1), admin: true }).unwrap();
-    settle(&mut world);
-    // 1 renames alone while 0 removes 1: the rename is struck.
-    world.devices[1].partition = 1;
-    let rename = Command::DescribeGroup { group, name: Some("mine".into()), description: None };
-    assert_eq!(world.command(1, rename), Ok(Answer::Done));
-    let one = vec![world.account(1)];
-    world.command(0, Command::RemoveMembers { group, accounts: one }).unwrap();
-    world.devices[1].partition = 0;
-    for device in 0..3 {
-        world.set_online(device, false);
-        world.set_online(device, true);
-    }
-    world.run_for(Duration::from_secs(60));
-    assert_agreed(&world, &[0, 2], group);
-    assert_eq!(view(&world, 0, group).name, "hikers");
-    assert_eq!(view(&world, 1, group).membership, Membership::Removed);
-    let branch = |e: &&Event| matches!(e, Event::BranchChanged { .. });
-    assert_eq!(events(&world, 1).into_iter().filter(branch).count(), 1);
-    assert!(world.machine(0).members(&group).unwrap().unwrap().iter().any(|m| m.account == two));
-    assert_no_failures(&world);
+    let (scenario, [alice, bob, carol], hikers) = hikers(214);
+    alice.phone.promote(&hikers, &bob);
+    scenario.settle();
+    // Bob renames alone while Alice removes him: the rename is struck.
+    scenario.partition(&[&bob]);
+    bob.phone.rename(&hikers, "mine");
+    alice.phone.remove(&hikers, &[&bob]);
+    scenario.heal_and_reconnect();
+    scenario.pass(Duration::from_secs(60));
+    hikers.assert_agreed(&[&alice, &carol]);
+    assert_eq!(alice.phone.view(&hikers).name, "hikers");
+    assert_eq!(bob.phone.view(&hikers).membership, Membership::Removed);
+    let branch = |event: &Event| matches!(event, Event::BranchChanged { .. });
+    assert_eq!(bob.phone.count_events(branch), 1);
+    assert!(alice.phone.members(&hikers).contains(&carol.phone.id()));
+    scenario.assert_no_failures();
 }

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_core::ids::GroupId;
-use chat_core::machine::{Answer, Command, CommandId, Input};
 use chat_core::params::NetworkParams;
 use chat_sim::fleet::{Cost, Fleet};
 use chat_sim::observer::is_doorbell;
@@ -63,11 +62,11 @@ fn part(name: &'static str, world: &mut World, from: usize) -> Part {
 
 /// How many writes a step takes, the commit not counted: with so many allowed it succeeds. Steps
 /// that fail change nothing.
-fn writes_of(world: &mut World, device: usize, input: impl Fn() -> Input) -> Result<u64, Failure> {
+fn writes_of(world: &mut World, device: usize, step: impl Fn(&mut World)) -> Result<u64, Failure> {
     for writes in 0..10_000 {
         let failed = world.devices[device].failures.len();
         world.machine(device).store().inject_fault_after(Some(writes));
-        world.step(device, input());
+        step(world);
         world.machine(device).store().inject_fault_after(None);
         if world.devices[device].failures.len() == failed {
             return Ok(writes.saturating_sub(1));
@@ -93,18 +92,15 @@ fn database(world: &mut World, group: GroupId) -> Result<Database, Failure> {
     let mut received = 0;
     for _ in 0..rounds {
         let (mine, theirs) = (journal(world, 0)?, journal(world, 1)?);
-        world.step(
-            0,
-            Input::Command(CommandId(u64::MAX), Command::Send { group, text: text.clone() }),
-        );
+        world.by(0).at_once().send(group, &text)?;
         sent += journal(world, 0)? - mine;
         world.run_for(Duration::from_millis(100));
         received += journal(world, 1)? - theirs;
     }
-    let command = || Command::Send { group, text: text.clone() };
-    let writes_sent = writes_of(world, 0, || Input::Command(CommandId(u64::MAX), command()))?;
-    let message = world.observed.last().ok_or("something was sent")?.inbound();
-    let writes_received = writes_of(world, 1, || Input::Envelope(message.clone()))?;
+    // A command whose step fails is not answered; the failure is noted.
+    let writes_sent = writes_of(world, 0, |world| drop(world.by(0).at_once().send(group, &text)))?;
+    let message = world.network.observed.last().ok_or("something was sent")?.clone();
+    let writes_received = writes_of(world, 1, |world| world.hand_over(1, &message))?;
     world.run_for(Duration::from_secs(15));
     Ok(Database {
         writes_sent,
@@ -129,34 +125,25 @@ fn live(members: usize, dir: &Path) -> Result<Life, Failure> {
     let last = accounts.last().copied().ok_or("a group has two members or more")?;
     let mut parts = Vec::new();
 
-    let create = Command::CreateGroup {
-        name: "hikers".into(),
-        description: String::new(),
-        members: accounts,
-    };
-    let Answer::Group(view) = world.command(0, create)? else {
-        return Err("a group was asked for".into());
-    };
-    let group = view.id;
+    let group = world.by(0).create_group("hikers", accounts)?;
     parts.push(part("create", &mut world, 0));
 
-    let from = world.observed.len();
+    let from = world.network.observed.len();
     for message in 0..MESSAGES {
         let text = "x".repeat(CHARACTERS);
-        world.command(message % members.min(10), Command::Send { group, text })?;
+        world.by(message % members.min(10)).send(group, &text)?;
         world.run_for(Duration::from_secs(1));
     }
     parts.push(part("messages", &mut world, from));
 
-    let from = world.observed.len();
-    let name = Some("walkers".into());
-    world.command(0, Command::DescribeGroup { group, name, description: None })?;
+    let from = world.network.observed.len();
+    world.by(0).rename(group, "walkers")?;
     parts.push(part("rename", &mut world, from));
 
     let database = database(&mut world, group)?;
 
-    let from = world.observed.len();
-    world.command(0, Command::RemoveMembers { group, accounts: vec![last] })?;
+    let from = world.network.observed.len();
+    world.by(0).remove_members(group, vec![last])?;
     parts.push(part("remove", &mut world, from));
     Ok(Life { members, parts, database })
 }

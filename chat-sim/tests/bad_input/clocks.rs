@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_core::machine::{Command, Event, Input};
+use chat_core::machine::Event;
 use chat_core::params::NetworkParams;
 use chat_sim::world::World;
 
@@ -25,7 +25,7 @@ fn skews(world: &World, device: usize) -> Vec<i64> {
 fn set_clock(world: &mut World, device: usize, ahead_ms: i64) {
     world.set_online(device, false);
     world.devices[device].clock_ahead_ms = ahead_ms;
-    world.step(device, Input::Tick);
+    world.tick(device);
     world.set_online(device, true);
 }
 
@@ -74,8 +74,8 @@ fn a_clock_that_is_hours_off_is_told_by_what_the_shard_carries() {
         settle(&mut world);
         // The node sees every timestamp of the shard, whosever topics they are on.
         for _ in 0..6 {
-            let timestamp_ns = ns(world.now);
-            world.step(1, Input::ObservedTime { timestamp_ns });
+            let timestamp_ns = ns(world.now());
+            world.show_time(1, timestamp_ns);
             world.run_for(Duration::from_secs(1));
         }
         let told = skews(&world, 1);
@@ -141,9 +141,9 @@ fn who_is_a_slot_behind_loses_nothing_after_a_removal() {
     let length = world.params.slot_secs * 1000;
     // The remover is at the beginning of a slot, device 1 still in the one before.
     world.devices[1].clock_ahead_ms = -1500;
-    world.run_for(Duration::from_millis(length - world.now.millis() % length + 300));
+    world.run_for(Duration::from_millis(length - world.now().millis() % length + 300));
     let out = vec![world.account(2)];
-    world.command(0, Command::RemoveMembers { group, accounts: out }).unwrap();
+    world.by(0).remove_members(group, out).unwrap();
     say(&mut world, 1, group, "still in the slot before");
     settle(&mut world);
     assert_eq!(texts(&world, 0, group), ["still in the slot before"]);
@@ -157,7 +157,7 @@ fn who_is_invited_by_a_clock_that_is_ahead_speaks_once_the_slot_is_there() {
     let mut world = world(2, 65);
     let length = world.params.slot_secs * 1000;
     world.devices[0].clock_ahead_ms = 2000;
-    world.run_for(Duration::from_millis(2 * length - world.now.millis() % length - 1500));
+    world.run_for(Duration::from_millis(2 * length - world.now().millis() % length - 1500));
     let invited = vec![world.account(1)];
     let group = create(&mut world, 0, "hikers", invited);
     world.run_for(Duration::from_millis(200));

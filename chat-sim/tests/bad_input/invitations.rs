@@ -6,7 +6,7 @@ use chat_core::contact::doorbell::{DoorbellContent, InvitationOffer, Purpose, ri
 use chat_core::contact::invitation::Invitation;
 use chat_core::group::commit::CommitPlan;
 use chat_core::ids::{GroupId, RequestId};
-use chat_core::machine::{Answer, Command, Disposition, Event, Refused};
+use chat_core::machine::{Disposition, Event, Refused};
 use chat_core::params::MAX_REQUESTS;
 use chat_core::time::Slot;
 use chat_core::wire::envelope::SizeClass;
@@ -43,7 +43,7 @@ fn rings(world: &mut World, by: usize, group: GroupId) -> (RequestId, [u8; 32], 
     let account = world.account(3);
     let (_, inboxes) = hostile(world, by).insider_packages(&group, &account).unwrap();
     let secret: [u8; 32] = bytes(world, 32).try_into().unwrap();
-    let slot = Slot::at(world.now, world.params.slot_secs);
+    let slot = Slot::at(world.now(), world.params.slot_secs);
     let group_name = "come in".to_string();
     let offer = InvitationOffer { secret: secret.into(), slot, group_name };
     let frame = doorbell(world, by, inboxes[0], offer);
@@ -59,7 +59,7 @@ fn welcome(world: &mut World, by: usize, group: GroupId, whom: usize) -> (Vec<u8
     let account = world.account(whom);
     let (adds, _) = hostile(world, by).insider_packages(&group, &account).unwrap();
     let parent = world.machine(by).insider_state(&group).unwrap();
-    let slot = Slot::at(world.now, world.params.slot_secs).max(parent.slot);
+    let slot = Slot::at(world.now(), world.params.slot_secs).max(parent.slot);
     let chain = world.machine(by).insider_link(&group).unwrap();
     let header = CommitHeader { chain, slot, ..CommitHeader::default() }.encode();
     let join_info = Some(world.machine(by).insider_join_info(&group, slot).unwrap());
@@ -70,7 +70,7 @@ fn welcome(world: &mut World, by: usize, group: GroupId, whom: usize) -> (Vec<u8
 
 /// What becomes of an invitation's frame at device 3.
 fn answers(world: &mut World, secret: &[u8; 32], slot: Slot, frame: &[u8]) -> Vec<Disposition> {
-    let now = Slot::at(world.now, world.params.slot_secs);
+    let now = Slot::at(world.now(), world.params.slot_secs);
     let roots = invitation_roots(secret, slot, &network(world)).at(now, &network(world)).unwrap();
     let message = sealed(world, &roots, frame, NOBODY);
     deliver(world, message, 3)
@@ -169,7 +169,7 @@ fn what_does_not_fit_is_refused_and_said() {
         assert_eq!(rows(&world, 3, "request"), 0, "{name}");
         // It can be invited properly after that.
         let accounts = vec![world.account(3)];
-        world.command(0, Command::AddMembers { group, accounts }).unwrap();
+        world.by(0).add_members(group, accounts).unwrap();
         assert_works(&mut world, &[0, 1, 2, 3], group);
     }
 }
@@ -204,7 +204,7 @@ fn a_doorbell_again_or_for_a_far_slot_is_dropped() {
     let (mut world, group) = scene(77);
     let account = world.account(3);
     let (_, inboxes) = hostile(&mut world, 0).insider_packages(&group, &account).unwrap();
-    let slot = Slot::at(world.now, world.params.slot_secs);
+    let slot = Slot::at(world.now(), world.params.slot_secs);
     let roots = inbox_roots(&network(&world), slot);
     let mut ring_for = |offered: Slot| {
         let offer =
@@ -233,15 +233,13 @@ fn strangers_cannot_fill_the_list_of_requests() {
         world.add_device();
     }
     // 0 has 1's link; 1 does not know 0.
-    let Ok(Answer::ContactLink(link)) = world.command(1, Command::MakeContactLink) else {
-        panic!()
-    };
-    world.command(0, Command::AddContact { link, name: None }).unwrap();
+    let link = world.by(1).contact_link().unwrap();
+    world.by(0).add_contact(&link, None).unwrap();
     let group = create(&mut world, 0, "trap", vec![]);
     let account = world.account(1);
     let (_, inboxes) = hostile(&mut world, 0).insider_packages(&group, &account).unwrap();
     for count in 0..MAX_REQUESTS + 20 {
-        let slot = Slot::at(world.now, world.params.slot_secs);
+        let slot = Slot::at(world.now(), world.params.slot_secs);
         let secret: [u8; 32] = bytes(&mut world, 32).try_into().unwrap();
         let group_name = format!("{count}");
         let offer = InvitationOffer { secret: secret.into(), slot, group_name };
@@ -255,7 +253,7 @@ fn strangers_cannot_fill_the_list_of_requests() {
     assert_eq!(requests.len(), MAX_REQUESTS);
     assert_eq!(rows(&world, 1, "request"), MAX_REQUESTS as u64);
     // One word silences them all.
-    world.command(1, Command::BlockRequest { request: requests[0].id }).unwrap();
+    world.by(1).block(requests[0].id).unwrap();
     assert!(world.machine(1).requests().unwrap().is_empty());
     assert_no_failures(&world);
 }

@@ -9,12 +9,10 @@ use chat_core::time::Timestamp;
 use chat_core::wire::envelope::{SizeClass, seal};
 use chat_core::wire::roots::Roots;
 use chat_core::wire::topic::lanes;
+pub(crate) use chat_sim::scenario::{NOBODY, noise};
 use chat_sim::world::{Observed, World};
 
 use crate::common::*;
-
-/// Who is none of the devices.
-pub(crate) const NOBODY: usize = usize::MAX;
 
 pub(crate) fn network(world: &World) -> NetworkId {
     world.params.id()
@@ -41,7 +39,7 @@ pub(crate) fn sealed_as(
     by: usize,
     class: SizeClass,
 ) -> Observed {
-    let (now, params) = (world.now, world.params.clone());
+    let (now, params) = (world.now(), world.params.clone());
     let lane = u8::try_from(world.below(4)).unwrap();
     let envelope = seal(world.rng(), roots, lane, frame, class, now, &params).unwrap();
     Observed {
@@ -55,7 +53,7 @@ pub(crate) fn sealed_as(
 
 /// The group's roots, as one of its members has them.
 pub(crate) fn roots(world: &World, member: usize, group: GroupId) -> Roots {
-    world.machine(member).insider_roots(&group, world.now).unwrap()
+    world.machine(member).insider_roots(&group, world.now()).unwrap()
 }
 
 /// The topics of some roots.
@@ -103,7 +101,7 @@ pub(crate) fn assert_works(world: &mut World, members: &[usize], group: GroupId)
     assert_agreed(world, members, group);
     let texts_before = texts(world, members[0], group).len();
     for by in members {
-        say(world, *by, group, &format!("{by} still speaks at {}", world.now.secs()));
+        say(world, *by, group, &format!("{by} still speaks at {}", world.now().secs()));
     }
     settle(world);
     let mut first = texts(world, members[0], group);

@@ -28,8 +28,8 @@ fn any_bytes_on_any_topic_are_dropped() {
     let mut world = world(3, 40);
     let group = group(&mut world, "hikers");
     say(&mut world, 0, group, "a real one");
-    let real = world.observed.last().unwrap().payload.clone();
-    let slot = Slot::at(world.now, world.params.slot_secs);
+    let real = world.network.observed.last().unwrap().payload.clone();
+    let slot = Slot::at(world.now(), world.params.slot_secs);
     let of_group = topics(&world, &roots(&world, 1, group));
     let of_inbox = topics(&world, &inbox_roots(&network(&world), slot));
     let mut dispositions = Vec::new();
@@ -41,8 +41,8 @@ fn any_bytes_on_any_topic_are_dropped() {
             }
             for payload in payloads {
                 let topic = topic.clone();
-                let timestamp_ns = ns(world.now);
-                let seen_at = world.now;
+                let timestamp_ns = ns(world.now());
+                let seen_at = world.now();
                 let message = Observed { topic, payload, timestamp_ns, seen_at, by: NOBODY };
                 dispositions.extend(deliver(&mut world, message, 1));
             }
@@ -63,12 +63,14 @@ fn topics_that_are_none_are_dropped() {
     let group = group(&mut world, "hikers");
     let long = "x".repeat(1 << 20);
     for topic in ["", "/", "/waku-chat/1//proto", "/waku/2/rs/1/0", "\u{0}", long.as_str()] {
-        let message = chat_core::machine::Inbound {
+        let message = Observed {
             topic: topic.to_string(),
             payload: vec![1; 512],
-            timestamp_ns: ns(world.now),
+            timestamp_ns: ns(world.now()),
+            seen_at: world.now(),
+            by: NOBODY,
         };
-        world.step(1, chat_core::machine::Input::Envelope(message));
+        world.hand_over(1, &message);
         assert_eq!(world.devices[1].dispositions.last(), Some(&Disposition::NotForUs));
     }
     assert_works(&mut world, &[0, 1], group);
@@ -80,7 +82,7 @@ fn a_bit_of_an_envelope_or_of_its_frame_breaks_it() {
     let group = group(&mut world, "hikers");
     for bit in [0, 100, 24 * 8, 300 * 8, 511 * 8 + 7] {
         say(&mut world, 0, group, &format!("bit {bit}"));
-        let mut message = world.observed.last().unwrap().clone();
+        let mut message = world.network.observed.last().unwrap().clone();
         message.payload[bit / 8] ^= 1 << (bit % 8);
         let found = deliver(&mut world, message, 1);
         assert_eq!(found, [Disposition::Deferred(Deferred::UnknownRoot)], "bit {bit}");
@@ -94,9 +96,9 @@ fn an_envelope_elsewhere_or_at_another_time_is_dropped_and_again_a_duplicate() {
     let group = group(&mut world, "hikers");
     // The middle of a slot, so that there is another second in it.
     let length = world.params.slot_secs * 1000;
-    world.run_for(Duration::from_millis(length - world.now.millis() % length + 1200));
+    world.run_for(Duration::from_millis(length - world.now().millis() % length + 1200));
     say(&mut world, 0, group, "once");
-    let real = world.observed.last().unwrap().clone();
+    let real = world.network.observed.last().unwrap().clone();
     let second = 1_000_000_000;
     let with = |timestamp_ns| Observed { timestamp_ns, ..real.clone() };
 
@@ -136,7 +138,7 @@ fn a_flood_on_a_groups_topic_takes_little_room_and_none_of_the_members() {
     let topic = topics(&world, &roots(&world, 1, group))[0].clone();
     for _ in 0..2 * MAX_UNOPENED_PER_GROUP {
         let payload = bytes(&mut world, 512);
-        let (timestamp_ns, seen_at) = (ns(world.now), world.now);
+        let (timestamp_ns, seen_at) = (ns(world.now()), world.now());
         let message = Observed { topic: topic.clone(), payload, timestamp_ns, seen_at, by: NOBODY };
         world.inject(message);
         world.run_for(Duration::from_millis(2));
@@ -144,18 +146,16 @@ fn a_flood_on_a_groups_topic_takes_little_room_and_none_of_the_members() {
     world.run_for(Duration::from_millis(20));
     assert_eq!(rows(&world, 1, "deferred"), MAX_UNOPENED_PER_GROUP as u64);
     // What members send out of order still has its room: device 1 misses a commit.
-    world.has_store = false;
-    world.faults.drop = 1000;
-    let name = Some("walkers".to_string());
-    let rename = chat_core::machine::Command::DescribeGroup { group, name, description: None };
-    world.command(0, rename).unwrap();
-    let commit = world.observed.last().unwrap().clone();
-    world.faults.drop = 0;
+    world.network.has_store = false;
+    world.network.faults.drop = 1000;
+    world.by(0).rename(group, "walkers").unwrap();
+    let commit = world.network.observed.last().unwrap().clone();
+    world.network.faults.drop = 0;
     say(&mut world, 0, group, "in the new state");
     world.inject(commit);
     world.run_for(Duration::from_millis(50));
     assert_eq!(texts(&world, 1, group), ["in the new state"]);
-    world.has_store = true;
+    world.network.has_store = true;
     assert_works(&mut world, &[0, 1, 2], group);
 }
 
@@ -164,7 +164,7 @@ fn a_flood_of_doorbells_is_cut_off_and_passes() {
     let mut world = world(2, 45);
     let mut dispositions = Vec::new();
     for _ in 0..DOORBELL_BURST + 300 {
-        let slot = Slot::at(world.now, world.params.slot_secs);
+        let slot = Slot::at(world.now(), world.params.slot_secs);
         let roots = inbox_roots(&network(&world), slot);
         let body = bytes(&mut world, DOORBELL_BODY_LEN);
         let frame = Frame::new(FrameKind::Doorbell, body).encode();
@@ -188,19 +188,20 @@ fn a_flood_of_doorbells_is_cut_off_and_passes() {
 fn a_clock_that_was_set_back_does_not_starve_doorbells() {
     let mut world = world(2, 46);
     world.devices[1].clock_ahead_ms = 6 * 3_600_000;
-    world.step(1, chat_core::machine::Input::Tick);
-    let slot = Slot::at(world.now, world.params.slot_secs);
+    world.tick(1);
+    let slot = Slot::at(world.now(), world.params.slot_secs);
     // Ring while the clock is wrong, so that the budget is counted at that time.
     let ahead = Slot(slot.0 + 6 * 3600 / world.params.slot_secs);
     let topic = topics(&world, &inbox_roots(&network(&world), ahead))[0].clone();
-    let timestamp_ns = ns(world.now) + 6 * 3600 * 1_000_000_000;
-    let inbound = chat_core::machine::Inbound { topic, payload: vec![0; 2048], timestamp_ns };
-    world.step(1, chat_core::machine::Input::Envelope(inbound));
+    let timestamp_ns = ns(world.now()) + 6 * 3600 * 1_000_000_000;
+    let (payload, seen_at) = (vec![0; 2048], world.now());
+    let message = Observed { topic, payload, timestamp_ns, seen_at, by: NOBODY };
+    world.hand_over(1, &message);
     world.devices[1].clock_ahead_ms = 0;
-    world.step(1, chat_core::machine::Input::Tick);
+    world.tick(1);
     for _ in 0..2 {
         for _ in 0..DOORBELL_BURST {
-            let slot = Slot::at(world.now, world.params.slot_secs);
+            let slot = Slot::at(world.now(), world.params.slot_secs);
             let roots = inbox_roots(&network(&world), slot);
             let body = vec![0; DOORBELL_BODY_LEN];
             let frame = Frame::new(FrameKind::Doorbell, body).encode();

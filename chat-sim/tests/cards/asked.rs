@@ -14,13 +14,13 @@ fn one_topic_a_query_and_none_for_what_comes_by_itself() {
         meet(&mut world, 0, other);
     }
     world.run_for(days(1));
-    world.asked.clear();
+    world.network.asked.clear();
     world.run_for(days(8));
     for other in 1..4 {
         assert!(is_usable(&world, 0, other) && is_usable(&world, other, 0));
     }
     let mut each: BTreeMap<usize, usize> = BTreeMap::new();
-    for (_, by, topics) in &world.asked {
+    for (_, by, topics) in &world.network.asked {
         assert_eq!(topics.len(), 1, "a query ties topics to one another: {topics:?}");
         *each.entry(*by).or_default() += 1;
     }
@@ -45,6 +45,7 @@ fn many_contacts_are_asked_for_in_no_order_that_tells_them() {
         world.set_online(0, true);
         world.run_for(HOUR / 60);
         let order: Vec<usize> = world
+            .network
             .asked
             .iter()
             .filter(|(_, by, _)| *by == 0)
@@ -70,7 +71,7 @@ fn what_the_page_of_a_lookup_brings_moves_no_mark() {
     let before = world.machine(1).identity().unwrap().caught_up_to;
     let short = link(&mut world, 0, true);
     world.run_for(HOUR);
-    assert_eq!(world.asked, []);
+    assert_eq!(world.network.asked, []);
     take(&mut world, 1, &short);
     assert!(is_usable(&world, 1, 0));
     assert_eq!(world.machine(1).identity().unwrap().caught_up_to, before);

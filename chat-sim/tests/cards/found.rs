@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use chat_core::machine::{Command, CommandError};
+use chat_core::machine::CommandError;
 use chat_core::params::{CARD_REACH, INBOX_KEY_PERIOD, KEY_PACKAGE_USE};
+
+use chat_sim::world::Unanswered;
 
 use crate::kit::*;
 
@@ -48,16 +50,16 @@ fn without_a_card_nobody_is_added_and_it_is_said_why() {
     world.run_for(Duration::from_secs(2));
     assert_eq!(failed(&world, 1, account), ["no Store has a card of it that can be used"]);
     // It was looked for just now.
-    let expired = Err(CommandError::ContactExpired { account });
+    let expired = Err(CommandError::ContactExpired { account }.into());
     assert_eq!(invite(&mut world, 1, 0), expired);
     world.run_for(days(3));
     // It is looked for again, but not all the time, and told once.
     assert_eq!(failed(&world, 1, account).len(), 1);
-    let asked = world.asked.len();
+    let asked = world.network.asked.len();
     assert!((10..40).contains(&asked), "{asked} queries");
     let pending = CommandError::ContactPending { account };
     assert!(pending.is_retryable());
-    assert_eq!(invite(&mut world, 1, 0), Err(pending));
+    assert_eq!(invite(&mut world, 1, 0), Err(pending.into()));
     assert_eq!(invite(&mut world, 1, 0), expired);
 
     world.set_online(0, true);
@@ -75,7 +77,7 @@ fn without_a_card_nobody_is_added_and_it_is_said_why() {
 fn a_card_that_is_wanted_is_wanted_after_a_restart_and_without_a_store() {
     let mut world = accounts(2, 4);
     world.run_for(days(1));
-    world.has_store = false;
+    world.network.has_store = false;
     let account = world.account(0);
     let short = link(&mut world, 0, true);
     take(&mut world, 1, &short);
@@ -86,10 +88,10 @@ fn a_card_that_is_wanted_is_wanted_after_a_restart_and_without_a_store() {
     let said = failed(&world, 1, account);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("no Store"), "{said:?}");
-    let pending = Err(CommandError::ContactPending { account });
+    let pending = Err(CommandError::ContactPending { account }.into());
     assert_eq!(invite(&mut world, 1, 0), pending);
     world.stop(1);
-    world.has_store = true;
+    world.network.has_store = true;
     world.start(1);
     world.run_for(Duration::from_secs(90));
     assert_eq!(ready(&world, 1, account), 1);
@@ -107,7 +109,7 @@ fn contacts_stay_usable_without_meeting_and_keys_are_renewed_by_schedule() {
     let mut packages = vec![card(&mut world, 0).content().key_packages[0].bytes.clone()];
     for day in 0..16 {
         world.run_for(days(1));
-        let left = contact(&world, 1, 0).usable_until.unwrap().since(world.now);
+        let left = contact(&world, 1, 0).usable_until.unwrap().since(world.now());
         // A card is a day old at most, with a key package that is a day old at most, and the next one
         // is taken within a day and a half.
         assert!(left + days(3) > KEY_PACKAGE_USE, "day {day}: {left:?}");
@@ -144,7 +146,12 @@ fn who_was_away_for_weeks_finds_the_newest_card_and_is_found() {
     assert!(is_usable(&world, 1, 0));
     // What catching up brought by itself was not asked for by name.
     assert_eq!(
-        world.asked.iter().filter(|(at, by, _)| *by == 1 && *at + HOUR > world.now).count(),
+        world
+            .network
+            .asked
+            .iter()
+            .filter(|(at, by, _)| *by == 1 && *at + HOUR > world.now())
+            .count(),
         0
     );
     assert_talk(&mut world, 1, 0);
@@ -171,38 +178,39 @@ fn a_card_is_of_use_as_long_as_its_key_packages() {
     let account = world.account(0);
     let refused = invite(&mut world, 1, 0).unwrap_err();
     let known =
-        [CommandError::ContactPending { account }, CommandError::ContactExpired { account }];
+        [CommandError::ContactPending { account }, CommandError::ContactExpired { account }]
+            .map(Unanswered::Refused);
     assert!(known.contains(&refused), "{refused:?}");
 }
 
 #[test]
 fn a_contact_that_was_removed_or_blocked_is_looked_for_no_more() {
     let mut world = accounts(2, 8);
-    world.has_store = false;
+    world.network.has_store = false;
     let short = link(&mut world, 0, true);
     take(&mut world, 1, &short);
     let account = world.account(0);
-    world.command(1, Command::RemoveContact { account }).unwrap();
-    world.has_store = true;
+    world.by(1).remove_contact(account).unwrap();
+    world.network.has_store = true;
     world.run_for(days(2));
-    assert_eq!(world.asked, []);
+    assert_eq!(world.network.asked, []);
     assert_eq!(ready(&world, 1, account), 0);
     // Who comes back is found again, also where its card was known before.
     for times in 1..3 {
         take(&mut world, 1, &short);
         assert!(is_usable(&world, 1, 0), "{times}");
-        world.command(1, Command::RemoveContact { account }).unwrap();
+        world.by(1).remove_contact(account).unwrap();
     }
 }
 
 #[test]
 fn an_embedded_card_needs_no_store_and_is_renewed_all_the_same() {
     let mut world = accounts(2, 9);
-    world.has_store = false;
+    world.network.has_store = false;
     world.befriend(0, 1);
     assert!(is_usable(&world, 1, 0));
     let first = contact(&world, 1, 0).usable_until;
-    world.has_store = true;
+    world.network.has_store = true;
     assert_talk(&mut world, 1, 0);
     world.run_for(days(3));
     assert!(contact(&world, 1, 0).usable_until > first);

@@ -1,6 +1,5 @@
 //! Processes that die while a card is published or looked for: it is published, or found, all the same.
 
-use chat_core::machine::Command;
 use chat_core::params::{CARD_LATE_DELAY, NetworkParams};
 use chat_sim::crash::{Crash, CrashPoint, Tally};
 use chat_sim::world::World;
@@ -69,11 +68,11 @@ fn a_card_that_was_looked_for_by_a_process_that_died_is_found() {
         world.run_for(days(1));
         let link = link(&mut world, 1, true);
         plan(&mut world, point);
-        let add = Command::AddContact { link: link.clone(), name: None };
-        if world.ask(0, add.clone()).is_none_or(|answer| answer.is_err()) && !world.is_up(0) {
+        let answer = world.by(0).at_once().add_contact(&link, None);
+        if answer.is_err() && !world.is_up(0) {
             died += 1;
             world.start(0);
-            let _ = world.ask(0, add.clone());
+            let _ = world.by(0).at_once().add_contact(&link, None);
         }
         world.run_for(HOUR / 60);
         if !world.is_up(0) {
@@ -82,7 +81,7 @@ fn a_card_that_was_looked_for_by_a_process_that_died_is_found() {
             world.start(0);
             // The process died while it answered, or before: the user gives the link again.
             if world.machine(0).contacts().unwrap().is_empty() {
-                world.command(0, add).unwrap();
+                world.by(0).add_contact(&link, None).unwrap();
             }
         }
         world.crash = None;

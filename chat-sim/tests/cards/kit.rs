@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use chat_core::contact::schedule::{CARD_LANE, card_time, card_topic};
 use chat_core::contact::{Card, CardSecret, ContactLink};
-use chat_core::ids::AccountId;
-use chat_core::machine::{Answer, Command, CommandError, ContactView, Event};
+use chat_core::ids::{AccountId, GroupId};
+use chat_core::machine::{CommandError, ContactView, Event};
 use chat_core::params::{CARD_PERIOD, CARD_SIZE, NetworkParams};
 use chat_core::time::{Slot, Timestamp};
 use chat_core::wire::envelope::{SizeClass, seal};
 use chat_core::wire::frame::{Frame, FrameKind};
 use chat_core::wire::roots::card_roots;
-use chat_sim::world::{Observed, World};
+use chat_sim::world::{Observed, Unanswered, World};
 
 use crate::common::*;
 
@@ -31,19 +31,12 @@ pub(crate) fn days(count: u32) -> Duration {
 }
 
 pub(crate) fn link(world: &mut World, device: usize, short: bool) -> String {
-    let command = if short { Command::MakeShortContactLink } else { Command::MakeContactLink };
-    match world.command(device, command).unwrap() {
-        Answer::ContactLink(link) => link,
-        other => panic!("{other:?}"),
-    }
+    let hand = world.by(device);
+    if short { hand.short_contact_link().unwrap() } else { hand.contact_link().unwrap() }
 }
 
 pub(crate) fn take(world: &mut World, device: usize, link: &str) -> ContactView {
-    let command = Command::AddContact { link: link.into(), name: None };
-    match world.command(device, command).unwrap() {
-        Answer::Contact(contact) => contact,
-        other => panic!("{other:?}"),
-    }
+    world.by(device).add_contact(link, None).unwrap()
 }
 
 /// Each of two devices takes the other's short link.
@@ -61,19 +54,19 @@ pub(crate) fn contact(world: &World, device: usize, of: usize) -> ContactView {
 }
 
 pub(crate) fn is_usable(world: &World, device: usize, of: usize) -> bool {
-    contact(world, device, of).usable_until.is_some_and(|until| until > world.now)
+    contact(world, device, of).usable_until.is_some_and(|until| until > world.now())
 }
 
 /// What somebody with the link of a device's account knows.
 pub(crate) fn secret(world: &mut World, device: usize) -> CardSecret {
     let text = link(world, device, true);
-    ContactLink::parse(&text, &world.params.id(), world.now).unwrap().secret
+    ContactLink::parse(&text, &world.params.id(), world.now()).unwrap().secret
 }
 
 /// The card that a device would give in a link now.
 pub(crate) fn card(world: &mut World, device: usize) -> Card {
     let text = link(world, device, false);
-    ContactLink::parse(&text, &world.params.id(), world.now).unwrap().card.unwrap()
+    ContactLink::parse(&text, &world.params.id(), world.now()).unwrap().card.unwrap()
 }
 
 pub(crate) fn due(world: &World, secret: &CardSecret, period: u64) -> Timestamp {
@@ -81,19 +74,19 @@ pub(crate) fn due(world: &World, secret: &CardSecret, period: u64) -> Timestamp 
 }
 
 pub(crate) fn period(world: &World) -> u64 {
-    Card::counter_at(world.now)
+    Card::counter_at(world.now())
 }
 
 /// Lets time pass up to a moment.
 pub(crate) fn run_to(world: &mut World, at: Timestamp) {
-    world.run_for(at.since(world.now));
+    world.run_for(at.since(world.now()));
 }
 
 /// Lets time pass up to a while before a card is due that has hours to its period's end; the period.
 pub(crate) fn before_next(world: &mut World, secret: &CardSecret, before: Duration) -> u64 {
     let mut next = period(world);
     let early = |at: Timestamp| at.secs() % 86_400 + 3 * 3600 < 86_400;
-    while due(world, secret, next) - before <= world.now || !early(due(world, secret, next)) {
+    while due(world, secret, next) - before <= world.now() || !early(due(world, secret, next)) {
         next += 1;
     }
     let at = due(world, secret, next) - before;
@@ -108,12 +101,12 @@ pub(crate) fn on_topic<'w>(
     period: u64,
 ) -> Vec<&'w Observed> {
     let topic = card_topic(secret, period, &world.params.id()).to_string();
-    world.observed.iter().filter(|message| message.topic == topic).collect()
+    world.network.observed.iter().filter(|message| message.topic == topic).collect()
 }
 
 /// Everything of the size of a card.
 pub(crate) fn card_sized(world: &World) -> usize {
-    world.observed.iter().filter(|message| message.payload.len() == CARD_SIZE).count()
+    world.network.observed.iter().filter(|message| message.payload.len() == CARD_SIZE).count()
 }
 
 /// A frame on the topic of a card, sealed as a card is, by somebody who has the link.
@@ -123,7 +116,7 @@ pub(crate) fn forge(
     frame: &[u8],
     class: SizeClass,
 ) -> Observed {
-    let (now, params) = (world.now, world.params.clone());
+    let (now, params) = (world.now(), world.params.clone());
     let (network, slot) = (params.id(), Slot::at(now, params.slot_secs));
     let roots = card_roots(secret.as_bytes(), Card::counter_at(now), slot, &network);
     let sealed = seal(world.rng(), &roots, CARD_LANE, frame, class, now, &params).unwrap();
@@ -164,28 +157,27 @@ pub(crate) fn rollbacks(world: &World, device: usize) -> usize {
 }
 
 /// Device `by` makes a group with `member` in it.
-pub(crate) fn invite(world: &mut World, by: usize, member: usize) -> Result<Answer, CommandError> {
+pub(crate) fn invite(world: &mut World, by: usize, member: usize) -> Result<GroupId, Unanswered> {
     let members = vec![world.account(member)];
-    let name = "hikers".into();
-    world.command(by, Command::CreateGroup { name, description: String::new(), members })
+    world.by(by).create_group("hikers", members)
 }
 
 /// The two talk in a new group.
 pub(crate) fn assert_talk(world: &mut World, by: usize, member: usize) {
     let mut answer = invite(world, by, member);
-    if matches!(answer, Err(CommandError::ContactPending { .. })) {
+    if matches!(answer, Err(Unanswered::Refused(CommandError::ContactPending { .. }))) {
         world.run_for(Duration::from_secs(2));
         answer = invite(world, by, member);
     }
-    let Ok(Answer::Group(group)) = answer else { panic!("{answer:?}") };
+    let group = answer.unwrap();
     world.run_for(Duration::from_secs(120));
     accept_requests(world);
     world.run_for(Duration::from_secs(120));
-    say(world, by, group.id, "hello");
-    say(world, member, group.id, "hello you");
+    say(world, by, group, "hello");
+    say(world, member, group, "hello you");
     world.run_for(Duration::from_secs(60));
     for device in [by, member] {
-        let mut found = texts(world, device, group.id);
+        let mut found = texts(world, device, group);
         found.sort();
         assert_eq!(found, ["hello", "hello you"], "device {device}");
     }

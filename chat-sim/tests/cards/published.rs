@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chat_core::identity::RecoveryPhrase;
-use chat_core::machine::Command;
 use chat_core::params::{CARD_LATE_DELAY, CARD_SIZE};
 use chat_core::store::Store;
 use chat_core::time::Timestamp;
@@ -59,7 +58,7 @@ fn one_whose_time_passed_unseen_goes_out_when_a_device_comes_after_a_random_dela
         world.set_online(0, false);
         world.run_for(HOUR * 2);
         world.set_online(0, true);
-        let came = world.now;
+        let came = world.now();
         world.run_for(CARD_LATE_DELAY + Duration::from_secs(1));
         let cards = on_topic(&world, &secret, next);
         assert_eq!(cards.len(), usize::from(period(&world) == next), "{seed}");
@@ -170,7 +169,7 @@ fn who_comes_late_asks_before_it_publishes() {
 
     // Without any Store it is published without knowing: better twice than never.
     let next = before_next(&mut world, &secret, HOUR);
-    world.has_store = false;
+    world.network.has_store = false;
     world.stop(0);
     world.stop(1);
     world.run_for(HOUR + HOUR / 2);
@@ -184,7 +183,7 @@ fn a_card_that_the_network_does_not_take_is_tried_again_and_not_doubled() {
     let mut world = accounts(1, 33);
     let secret = secret(&mut world, 0);
     let next = before_next(&mut world, &secret, HOUR);
-    world.faults.false_failure = 700;
+    world.network.faults.false_failure = 700;
     world.run_for(HOUR * 2);
     // Reported as failed it goes again, so that it is there in any case; all are the same card.
     let cards = on_topic(&world, &secret, next);
@@ -201,20 +200,14 @@ fn wire(seed: u64) -> (World, Observer) {
     }
     world.run_for(days(1));
     let members = vec![world.account(1), world.account(2)];
-    let command = Command::CreateGroup {
-        name: "the name of the hiking group".into(),
-        description: "where we speak of hiking".into(),
-        members,
-    };
-    let Ok(chat_core::machine::Answer::Group(group)) = world.command(0, command) else {
-        panic!("no group")
-    };
+    let (name, about) = ("the name of the hiking group", "where we speak of hiking");
+    let group = world.by(0).create_described_group(name, about, members).unwrap();
     for _ in 0..3 {
         world.run_for(HOUR * 9);
         accept_requests(&mut world);
         world.run_for(HOUR);
         for by in 0..3 {
-            say(&mut world, by, group.id, &format!("a rather secret text of {by}"));
+            say(&mut world, by, group, &format!("a rather secret text of {by}"));
         }
         observer.add_secrets_of(&world);
         world.run_for(HOUR * 14);
@@ -232,9 +225,10 @@ fn wire(seed: u64) -> (World, Observer) {
 #[test]
 fn cards_look_like_anything_else_on_the_wire() {
     let (world, observer) = wire(41);
-    assert_eq!(observer.findings(&world.observed, &world.params), Vec::<String>::new());
+    assert_eq!(observer.findings(&world.network.observed, &world.params), Vec::<String>::new());
     // Of each account one a day, of one size, on a topic that never comes again.
     let topics: Vec<&str> = world
+        .network
         .observed
         .iter()
         .filter(|message| message.payload.len() == CARD_SIZE)
@@ -244,7 +238,7 @@ fn cards_look_like_anything_else_on_the_wire() {
 
     // It is worth something only if it finds what is wrong.
     let found = |what: &str, tamper: &dyn Fn(&mut chat_sim::world::Observed)| {
-        let mut observed = world.observed.clone();
+        let mut observed = world.network.observed.clone();
         let card = observed.iter_mut().filter(|message| message.payload.len() == CARD_SIZE);
         tamper(card.last().unwrap());
         let findings = observer.findings(&observed, &world.params);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chat_core::ids::GroupId;
-use chat_core::machine::{Answer, Command, Event, GroupView, RequestState};
+use chat_core::machine::{Event, GroupView};
 use chat_core::params::NetworkParams;
 use chat_sim::world::World;
 
@@ -42,11 +42,7 @@ pub(crate) fn create(
     name: &str,
     members: Vec<chat_core::ids::AccountId>,
 ) -> GroupId {
-    let command = Command::CreateGroup { name: name.into(), description: String::new(), members };
-    match world.command(by, command).unwrap() {
-        Answer::Group(group) => group.id,
-        other => panic!("{other:?}"),
-    }
+    world.by(by).create_group(name, members).unwrap()
 }
 
 /// Some slots: everything that was under way has come.
@@ -55,7 +51,7 @@ pub(crate) fn settle(world: &mut World) {
 }
 
 pub(crate) fn say(world: &mut World, by: usize, group: GroupId, text: &str) {
-    world.command(by, Command::Send { group, text: text.into() }).unwrap();
+    world.by(by).send(group, text).unwrap();
 }
 
 /// The texts that a device has of a group, in its order.
@@ -96,16 +92,7 @@ pub(crate) fn assert_no_failures(world: &World) {
 
 /// Everybody accepts what waits for an answer.
 pub(crate) fn accept_requests(world: &mut World) {
-    for device in 0..world.devices.len() {
-        if !world.is_up(device) {
-            continue;
-        }
-        for request in world.machine(device).requests().unwrap() {
-            if request.state == RequestState::Pending && world.is_up(device) {
-                let _ = world.ask(device, Command::AcceptRequest { request: request.id });
-            }
-        }
-    }
+    world.accept_requests();
 }
 
 /// How many seeds a test goes through: `WAKU_CHAT_SEEDS` if it is set.
@@ -114,24 +101,4 @@ pub(crate) fn seeds(default: u64) -> u64 {
         Ok(text) => text.parse().unwrap(),
         Err(_) => default,
     }
-}
-
-/// Runs every seed, on as many threads as there are cores; what all of them found.
-pub(crate) fn on_all_cores(seeds: u64, run: impl Fn(u64) -> Vec<String> + Sync) -> Vec<String> {
-    let next = std::sync::atomic::AtomicU64::new(0);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let work = || {
-            let mut found = Vec::new();
-            loop {
-                let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                if seed >= seeds {
-                    return found;
-                }
-                found.extend(run(seed));
-            }
-        };
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
-    })
 }

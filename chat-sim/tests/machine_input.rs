@@ -3,18 +3,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "machine_input/harness.rs"]
-mod harness;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use chat_core::identity::RecoveryPhrase;
-use chat_core::machine::{Command, CommandId, Input, Machine, OpenError};
+use chat_core::machine::{Machine, OpenError};
 use chat_core::params::NetworkParams;
 use chat_core::store::{DatabaseKey, Store, StoreError};
 use chat_core::time::Timestamp;
-use harness::Harness;
+use chat_sim::fuzz::Harness;
+use chat_sim::world::ByHand;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -67,13 +65,12 @@ fn create(store: Store) -> Machine {
 
 /// A database with an account and some groups in it, closed.
 fn filled(path: &Path, key: &DatabaseKey) -> usize {
-    let mut machine = create(open(path, key).unwrap());
+    let mut it = ByHand::new(create(open(path, key).unwrap()), NOW);
     for name in 0..6u64 {
         let (name, description) = (format!("group {name}"), "d".repeat(900));
-        let command = Command::CreateGroup { name, description, members: vec![] };
-        machine.step(NOW, Input::Command(CommandId(0), command)).unwrap();
+        it.user().create_described_group(&name, &description, vec![]).unwrap();
     }
-    machine.groups().unwrap().len()
+    it.machine.groups().unwrap().len()
 }
 
 /// What a program gets of a file: the account with its groups, or an error.
@@ -209,11 +206,10 @@ fn assert_told(path: &Path, what: &str) {
         Err(other) => panic!("{what}: {other:?}"),
         Ok(machine) => {
             assert_eq!(machine.groups().unwrap().len(), 6, "{what}: groups are gone unnoticed");
-            let mut machine = machine;
-            for group in machine.groups().unwrap() {
-                let command = Command::Send { group: group.id, text: "hello".into() };
+            let mut it = ByHand::new(machine, NOW);
+            for group in it.machine.groups().unwrap() {
                 // It works, or says that it does not.
-                let _ = machine.step(NOW, Input::Command(CommandId(1), command));
+                let _ = it.user().send(group.id, "hello");
             }
         }
     }

@@ -1,38 +1,15 @@
-//! Devices that are linked to an account the whole way, over the network.
+//! Installations that are linked to an account the whole way, over the network.
 
 use std::time::Duration;
 
-use chat_core::machine::{Command, LinkState, Newcomer, NewcomerState, NewcomerView};
-use chat_core::store::Store;
+use chat_core::machine::{LinkState, Newcomer, NewcomerState, NewcomerView};
 
-use crate::world::World;
+use super::state::World;
 
 /// Seconds that a user looks at both screens before something is wrong.
 const PATIENCE: u32 = 120;
 
 impl World {
-    /// A new device that waits to be linked, with its database in memory, online. Its number.
-    ///
-    /// # Panics
-    /// Where it cannot be made: a simulation has nothing to go on with then.
-    pub fn add_newcomer(&mut self, name: &str) -> usize {
-        #[allow(clippy::expect_used)]
-        let store = Store::in_memory().expect("a database in memory can be opened");
-        self.add_newcomer_on(name, store)
-    }
-
-    /// A new device that waits to be linked, with this database. Its number.
-    ///
-    /// # Panics
-    /// As [`World::add_newcomer`].
-    pub fn add_newcomer_on(&mut self, name: &str, store: Store) -> usize {
-        let seed = self.seed();
-        #[allow(clippy::expect_used)]
-        let newcomer = Newcomer::create(store, self.params.clone(), seed, self.now, name)
-            .expect("an empty database takes a linking");
-        self.put(None, Some(newcomer))
-    }
-
     /// Lets a device whose linking is over show a new code.
     ///
     /// # Panics
@@ -49,7 +26,7 @@ impl World {
         self.set_online(device, true);
     }
 
-    /// Links a new device to the account of `of`, as users do. Its number.
+    /// Links a new device to the account of `of`, as users do. Gives its number.
     ///
     /// # Panics
     /// Where that does not succeed in two minutes.
@@ -71,17 +48,14 @@ impl World {
             return false;
         };
         let ours = machine.linking(&theirs.id).map(|link| link.state);
-        let command = match ours {
-            None => self.code(new).map(|code| Command::AnswerLink { code: code.as_str().into() }),
-            Some(LinkState::AwaitsString) => {
-                theirs.string.map(|string| Command::ConfirmLink { id: theirs.id, string })
+        // What is refused shows in the state.
+        match (ours, self.code(new), theirs.string) {
+            (None, Some(code), _) => drop(self.by(old).at_once().answer_linking(&code)),
+            (Some(LinkState::AwaitsString), _, Some(string)) => {
+                drop(self.by(old).at_once().confirm_linking(theirs.id, &string));
             }
-            Some(LinkState::Done) => return theirs.state == NewcomerState::Done,
-            Some(_) => None,
-        };
-        if let Some(command) = command {
-            // What is refused shows in the state.
-            let _ = self.ask(old, command);
+            (Some(LinkState::Done), ..) => return theirs.state == NewcomerState::Done,
+            _ => {}
         }
         false
     }
@@ -98,18 +72,5 @@ impl World {
         let it = &self.devices[new];
         let newcomer = it.newcomer.as_ref().map(Newcomer::view);
         newcomer.or_else(|| it.machine.as_ref()?.arrival())
-    }
-
-    /// A new device that was given its account runs the machine of it from now on.
-    pub(crate) fn grow_up(&mut self, device: usize) {
-        let it = &mut self.devices[device];
-        let Some(newcomer) = it.newcomer.take_if(|newcomer| newcomer.is_linked()) else { return };
-        #[allow(clippy::expect_used)]
-        let machine = newcomer.into_machine().expect("who was linked has an account");
-        it.machine = Some(machine);
-        // What the newcomer asked for is nothing to the machine.
-        it.life += 1;
-        let online = it.online;
-        self.set_online(device, online);
     }
 }
