@@ -152,7 +152,9 @@ fn replayed_reordered_cut_and_turned_around_nothing_moves() {
     }
     for sent in own.iter().rev() {
         let mut changed = sent.message.clone();
-        changed.payload[100] ^= 1;
+        let mut payload = changed.payload.to_vec();
+        payload[100] ^= 1;
+        changed.payload = payload.into();
         world.publish(sent.from, changed);
         let mut cut = sent.message.clone();
         cut.payload.truncate(400);

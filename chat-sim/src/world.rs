@@ -49,7 +49,7 @@ impl Observed {
     pub fn inbound(&self) -> Inbound {
         Inbound {
             topic: self.topic.clone(),
-            payload: self.payload.clone(),
+            payload: self.payload.clone().into(),
             timestamp_ns: self.timestamp_ns,
         }
     }
@@ -509,7 +509,7 @@ impl World {
                 }
                 let message = Observed {
                     topic,
-                    payload,
+                    payload: payload.to_vec(),
                     timestamp_ns: i64::try_from(timestamp.0).unwrap_or(0).saturating_mul(1_000_000),
                     seen_at: self.now,
                     by: device,

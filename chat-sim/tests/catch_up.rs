@@ -74,7 +74,7 @@ impl Driven {
 fn noise(at: Timestamp, len: usize) -> Inbound {
     Inbound {
         topic: "/waku-chat/1/aaaaaaaaaaaaaaaaaaaaaaaaaa/proto".into(),
-        payload: vec![7; len],
+        payload: vec![7; len].into(),
         timestamp_ns: ns(at),
     }
 }

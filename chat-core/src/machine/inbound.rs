@@ -155,7 +155,7 @@ impl Machine {
             }
             Some(Target::Linking(id)) => self.on_link_envelope(id, &topic, &inbound.payload, slot),
             Some(Target::Group(group)) => {
-                self.open_group_envelope(group, &topic, inbound.payload, slot)
+                self.open_group_envelope(group, &topic, &inbound.payload, slot)
             }
             Some(Target::Card(account)) => {
                 self.open_card(&account, &topic, &inbound.payload, timestamp)
@@ -217,13 +217,14 @@ impl Machine {
         &mut self,
         group: GroupId,
         topic: &ContentTopic,
-        payload: Vec<u8>,
+        payload: &[u8],
         slot: Slot,
     ) -> Result<Disposition, StepError> {
-        let Some(frame) = self.try_open(&group, topic, &payload, slot) else {
+        let Some(frame) = self.try_open(&group, topic, payload, slot) else {
             // Only members know the topic: most likely a commit that rotated is missing here.
-            let hash = item_hash(&payload);
+            let hash = item_hash(payload);
             let size = payload.len();
+            let payload = payload.to_vec();
             let later =
                 Later::Envelope { topic: topic.to_string(), payload, slot, kept_at: self.now };
             return self.defer(group, hash, size, &later, Deferred::UnknownRoot);

@@ -1,5 +1,7 @@
 //! What goes into a step and what comes out of it.
 
+use bytes::Bytes;
+
 use super::command::{Answer, Command};
 use super::disposition::Disposition;
 use super::error::CommandError;
@@ -23,19 +25,22 @@ pub struct OutboxId(pub u64);
 pub struct Inbound {
     /// Content topic.
     pub topic: String,
-    /// Payload.
-    pub payload: Vec<u8>,
+    /// Payload; shared with the transport, not copied.
+    pub payload: Bytes,
     /// The sender's timestamp, in nanoseconds since the unix epoch.
     pub timestamp_ns: i64,
 }
 
-/// What happened outside.
-#[derive(Debug)]
+/// What happened outside. A clone costs no copy of a payload, so that a failed step can be tried
+/// again.
+#[derive(Debug, Clone)]
 pub enum Input {
     /// The application asks for something.
     Command(CommandId, Command),
     /// An envelope came over relay.
     Envelope(Inbound),
+    /// Envelopes came over relay; each is answered by one [`Output::Disposed`], in this order.
+    Envelopes(Vec<Inbound>),
     /// A page of history came.
     HistoryPage {
         /// Of which query.
@@ -96,7 +101,7 @@ pub enum Output {
         /// Content topic.
         topic: String,
         /// Payload.
-        payload: Vec<u8>,
+        payload: Bytes,
         /// Timestamp, whole seconds.
         timestamp: Timestamp,
     },

@@ -356,6 +356,19 @@ impl Machine {
     /// # Errors
     /// [`StepError`]: the database or state in it failed.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        self.step_all(now, vec![input])
+    }
+
+    /// Takes several inputs, in their order, in one transaction: what [`Machine::step`] says holds for
+    /// all of them together. A command goes alone, since a refusal takes back what came before it.
+    ///
+    /// # Errors
+    /// See [`Machine::step`].
+    pub fn step_all(
+        &mut self,
+        now: Timestamp,
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Output>, StepError> {
         self.now = now;
         self.out.clear();
         if !self.loaded {
@@ -363,7 +376,9 @@ impl Machine {
         }
         self.store.begin()?;
         let may_send = self.may_send();
-        let done = self.dispatch(input).and_then(|()| self.housekeeping());
+        let mut inputs = inputs.into_iter();
+        let done =
+            inputs.try_for_each(|input| self.dispatch(input)).and_then(|()| self.housekeeping());
         match done.and_then(|()| Ok(self.store.commit()?)) {
             Ok(()) => {
                 if let Some(watched) = self.next_watched.take() {
@@ -408,6 +423,9 @@ impl Machine {
                 }
             },
             Input::Envelope(inbound) => self.receive(inbound, true),
+            Input::Envelopes(all) => {
+                all.into_iter().try_for_each(|inbound| self.receive(inbound, true))
+            }
             Input::HistoryPage { query, messages, cursor } => self.on_page(query, messages, cursor),
             Input::HistoryFailed { query, reason, no_store } => {
                 self.on_history_failed(query, reason, no_store)

@@ -262,7 +262,7 @@ impl Machine {
                     self.out.push(Output::Publish {
                         outbox: OutboxId(id),
                         topic: envelope.topic.to_string(),
-                        payload: envelope.payload,
+                        payload: envelope.payload.into(),
                         timestamp: envelope.timestamp,
                     });
                 }

@@ -100,7 +100,7 @@ pub(crate) fn write(world: &mut World, code: &LinkingCode, body: Vec<u8>) -> Inb
         seal_envelope(&mut rng, &roots, 0, &frame, class, world.now, &world.params).unwrap();
     let timestamp_ns = i64::try_from(envelope.timestamp.0).unwrap() * 1_000_000;
     let topic = envelope.topic.to_string();
-    let message = Inbound { topic, payload: envelope.payload, timestamp_ns };
+    let message = Inbound { topic, payload: envelope.payload.into(), timestamp_ns };
     world.publish(usize::MAX, message.clone());
     message
 }

@@ -181,7 +181,7 @@ impl Harness {
             self.captured.remove(0);
         }
         let timestamp_ns = i64::try_from(at.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        self.captured.push(Inbound { topic, payload, timestamp_ns });
+        self.captured.push(Inbound { topic, payload: payload.into(), timestamp_ns });
     }
 
     /// A step that has to succeed.
@@ -206,7 +206,7 @@ impl Harness {
             match output {
                 Output::Publish { outbox, topic, payload, timestamp } => {
                     self.outbox.push(*outbox);
-                    self.capture(topic.clone(), payload.clone(), *timestamp);
+                    self.capture(topic.clone(), payload.to_vec(), *timestamp);
                 }
                 Output::FetchHistory { query, .. } => self.queries.push(*query),
                 Output::Answer(_, Ok(Answer::Group(group))) => self.groups.push(group.id),
@@ -225,7 +225,7 @@ impl Harness {
             for output in &outputs {
                 match output {
                     Output::Publish { outbox, topic, payload, timestamp } => {
-                        self.capture(topic.clone(), payload.clone(), *timestamp);
+                        self.capture(topic.clone(), payload.to_vec(), *timestamp);
                         inputs.push(Input::Published { outbox: *outbox, failure: None });
                     }
                     Output::FetchHistory { query, .. } => inputs.push(Input::HistoryPage {
@@ -292,7 +292,7 @@ impl Harness {
                     (_, Some(message)) => message.topic,
                 };
                 let len = [0, 1, 512, 513, 1024, 2048, 131_072][usize::from(choices.byte() % 7)];
-                let payload = vec![choices.byte(); len];
+                let payload = vec![choices.byte(); len].into();
                 let timestamp_ns = self.timestamp(choices);
                 self.step(Input::Envelope(Inbound { topic, payload, timestamp_ns }));
             }
@@ -409,9 +409,11 @@ impl Harness {
         match choices.byte() % 8 {
             0 => {
                 let at = usize::from(choices.word()) % message.payload.len().max(1);
-                if let Some(byte) = message.payload.get_mut(at) {
+                let mut payload = message.payload.to_vec();
+                if let Some(byte) = payload.get_mut(at) {
                     *byte ^= choices.byte();
                 }
+                message.payload = payload.into();
             }
             1 => message.timestamp_ns = self.timestamp(choices),
             2 => message.payload.truncate(usize::from(choices.word())),

@@ -65,7 +65,7 @@ fn topics_that_are_none_are_dropped() {
     for topic in ["", "/", "/waku-chat/1//proto", "/waku/2/rs/1/0", "\u{0}", long.as_str()] {
         let message = chat_core::machine::Inbound {
             topic: topic.to_string(),
-            payload: vec![1; 512],
+            payload: vec![1; 512].into(),
             timestamp_ns: ns(world.now),
         };
         world.step(1, chat_core::machine::Input::Envelope(message));
@@ -194,7 +194,8 @@ fn a_clock_that_was_set_back_does_not_starve_doorbells() {
     let ahead = Slot(slot.0 + 6 * 3600 / world.params.slot_secs);
     let topic = topics(&world, &inbox_roots(&network(&world), ahead))[0].clone();
     let timestamp_ns = ns(world.now) + 6 * 3600 * 1_000_000_000;
-    let inbound = chat_core::machine::Inbound { topic, payload: vec![0; 2048], timestamp_ns };
+    let inbound =
+        chat_core::machine::Inbound { topic, payload: vec![0; 2048].into(), timestamp_ns };
     world.step(1, chat_core::machine::Input::Envelope(inbound));
     world.devices[1].clock_ahead_ms = 0;
     world.step(1, chat_core::machine::Input::Tick);

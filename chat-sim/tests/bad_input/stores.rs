@@ -57,7 +57,7 @@ impl Driven {
 fn message(at: Timestamp, len: usize) -> Inbound {
     Inbound {
         topic: "/waku-chat/1/aaaaaaaaaaaaaaaaaaaaaaaaaa/proto".into(),
-        payload: vec![7; len],
+        payload: vec![7; len].into(),
         timestamp_ns: ns(at),
     }
 }

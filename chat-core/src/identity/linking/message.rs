@@ -25,6 +25,7 @@ use hpke::{
 };
 use prost::Message as _;
 use rand_core::CryptoRng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -544,20 +545,23 @@ impl Admission {
     }
 }
 
-/// Why one side ends a linking, as it tells the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The reason for which one side ends a linking, as it tells the other.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[repr(u32)]
 #[serde(rename_all = "snake_case")]
 pub enum EndCode {
-    /// The user does not want it any more.
+    /// The user cancelled it.
     Cancelled = 1,
-    /// The string that was typed is not the one that the newcomer shows.
+    /// The authentication string that was typed is not the one that the new installation shows.
     WrongString = 2,
-    /// The code was answered twice, differently.
+    /// Two different answers to the linking code came.
     AnsweredTwice = 3,
     /// Its time is over.
     Expired = 4,
-    /// The account cannot take the newcomer, or the newcomer not what it was given.
+    /// The account cannot add the new installation, or the new installation cannot accept what it was
+    /// given.
     Refused = 5,
 }
 

@@ -274,13 +274,27 @@ impl Newcomer {
     /// # Errors
     /// [`StepError`]: the database failed.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        self.step_all(now, vec![input])
+    }
+
+    /// Takes several inputs in one transaction, as [`Machine::step_all`] does.
+    ///
+    /// # Errors
+    /// See [`Newcomer::step`].
+    pub fn step_all(
+        &mut self,
+        now: Timestamp,
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Output>, StepError> {
         self.now = now;
         self.out.clear();
         if !self.loaded {
             self.load()?;
         }
         self.store.begin()?;
-        let done = self.dispatch(input).and_then(|()| self.housekeeping());
+        let mut inputs = inputs.into_iter();
+        let done =
+            inputs.try_for_each(|input| self.dispatch(input)).and_then(|()| self.housekeeping());
         match done.and_then(|()| Ok(self.store.commit()?)) {
             Ok(()) => {
                 if let Some(watched) = self.next_watched.take() {
@@ -318,6 +332,9 @@ impl Newcomer {
                 self.out.push(Output::Answer(id, answer));
             }
             Input::Envelope(inbound) => self.receive(inbound, true)?,
+            Input::Envelopes(all) => {
+                all.into_iter().try_for_each(|inbound| self.receive(inbound, true))?;
+            }
             Input::HistoryPage { query, messages, cursor } => {
                 self.on_page(query, messages, cursor)?;
             }

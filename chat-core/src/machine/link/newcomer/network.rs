@@ -236,7 +236,7 @@ impl Newcomer {
                     self.out.push(Output::Publish {
                         outbox: OutboxId(*id),
                         topic: envelope.topic.to_string(),
-                        payload: envelope.payload,
+                        payload: envelope.payload.into(),
                         timestamp: envelope.timestamp,
                     });
                 }
