@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// The name of a new installation is empty, too long, or longer than one line.
     #[error(transparent)]
-    DeviceName(OpenError),
+    InstallationName(OpenError),
     /// The account was created for a network with other parameters.
     #[error("the account belongs to another network")]
     OtherNetwork,
@@ -39,7 +39,7 @@ pub enum Error {
     Params(#[from] ParamsError),
     /// The database cannot be used.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] StoreError),
     /// The command was refused, and nothing was changed.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -80,7 +80,7 @@ impl Error {
             Error::NoAccount => "no_account",
             Error::AccountExists => "account_exists",
             Error::Linking => "linking",
-            Error::DeviceName(_) => "device_name",
+            Error::InstallationName(_) => "installation_name",
             Error::LinkingEnded { code, .. } => match code {
                 EndCode::Cancelled => "linking_cancelled",
                 EndCode::WrongString => "linking_wrong_string",
@@ -90,12 +90,12 @@ impl Error {
             },
             Error::OtherNetwork => "other_network",
             Error::Params(_) => "params",
-            Error::Store(StoreError::Full) => "store_full",
-            Error::Store(StoreError::Busy) => "store_busy",
-            Error::Store(StoreError::Corrupt) => "store_corrupt",
-            Error::Store(StoreError::WrongKey) => "store_wrong_key",
-            Error::Store(StoreError::TooNew { .. }) => "store_too_new",
-            Error::Store(_) => "store",
+            Error::Database(StoreError::Full) => "database_full",
+            Error::Database(StoreError::Busy) => "database_busy",
+            Error::Database(StoreError::Corrupt) => "database_corrupt",
+            Error::Database(StoreError::WrongKey) => "database_wrong_key",
+            Error::Database(StoreError::TooNew { .. }) => "database_too_new",
+            Error::Database(_) => "database",
             Error::Command(error) => error.code(),
             Error::Step(error) => error.code(),
             Error::Timeout { .. } => "timeout",
@@ -109,7 +109,7 @@ impl Error {
     /// Whether the same call may succeed later without anything being repaired.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Store(error) => matches!(error, StoreError::Busy | StoreError::Full),
+            Error::Database(error) => matches!(error, StoreError::Busy | StoreError::Full),
             Error::Command(error) => error.is_retryable(),
             Error::Step(error) => error.is_retryable(),
             Error::Timeout { .. } | Error::NoStore => true,
@@ -121,7 +121,7 @@ impl Error {
 impl From<StepError> for Error {
     fn from(error: StepError) -> Self {
         match error {
-            StepError::Store(error) => Error::Store(error),
+            StepError::Store(error) => Error::Database(error),
             other => Error::Step(other),
         }
     }
@@ -134,7 +134,7 @@ impl From<OpenError> for Error {
             OpenError::AccountExists => Error::AccountExists,
             OpenError::OtherNetwork => Error::OtherNetwork,
             OpenError::Linking => Error::Linking,
-            name @ OpenError::DeviceName => Error::DeviceName(name),
+            name @ OpenError::DeviceName => Error::InstallationName(name),
             OpenError::Params(error) => error.into(),
             OpenError::Step(error) => error.into(),
         }

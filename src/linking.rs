@@ -43,7 +43,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::AccountExists`]; [`Error::Linking`] if the database already has a linking code, with
-    /// which [`Client::resume_linking`] goes on; [`Error::DeviceName`]; those of the database.
+    /// which [`Client::resume_linking`] goes on; [`Error::InstallationName`]; those of the database.
     pub async fn start_linking(
         config: ClientConfig,
         name: impl Into<String>,

@@ -396,7 +396,7 @@ int main(int argc, char **argv) {
                      directory);
   char *error = NULL;
   CHECK(waku_chat_attach(wrong, host.context, &alice.chat, &error) == WAKU_CHAT_CODE_DATABASE);
-  CHECK(alice.client == 0 && strstr(error, "\"store_wrong_key\"") != NULL);
+  CHECK(alice.client == 0 && strstr(error, "\"database_wrong_key\"") != NULL);
   waku_chat_free_string(error);
   free(wrong);
 

@@ -95,8 +95,8 @@ impl From<Error> for Failure {
                 WakuChatCode::Account
             }
             Error::Params(_) => WakuChatCode::BadConfig,
-            Error::DeviceName(_) => WakuChatCode::InvalidArgument,
-            Error::Store(_) | Error::Step(_) => WakuChatCode::Database,
+            Error::InstallationName(_) => WakuChatCode::InvalidArgument,
+            Error::Database(_) | Error::Step(_) => WakuChatCode::Database,
             Error::Command(_) | Error::LinkingEnded { .. } => WakuChatCode::Refused,
             Error::Timeout { .. } => WakuChatCode::Timeout,
             Error::NoStore => WakuChatCode::Node,

@@ -33,7 +33,7 @@ const MAX_PATH: usize = 4096;
 pub(super) enum ConfigError {
     #[error("the configuration is not valid: {0}")]
     Json(String),
-    #[error("give either passphrase or key")]
+    #[error("give exactly one of passphrase and key")]
     Key,
     #[error("the key is not 64 hex digits")]
     KeyDigits,

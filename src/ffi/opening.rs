@@ -88,7 +88,7 @@ fn prepare(database: &Path) -> Result<bool, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(source) => {
             let path = database.to_owned();
-            Err(Error::Store(StoreError::File { path, source }).into())
+            Err(Error::Database(StoreError::File { path, source }).into())
         }
     }
 }

@@ -130,13 +130,13 @@ async fn a_database_that_does_not_fit_is_refused() {
     assert_eq!(error.code(), "account_exists");
     let wrong = ClientConfig { key: DatabaseKey::raw([8; 32]), ..config(&path, transport()) };
     let error = Client::open(wrong).await.unwrap_err();
-    assert!(matches!(error, Error::Store(StoreError::WrongKey)), "{error}");
+    assert!(matches!(error, Error::Database(StoreError::WrongKey)), "{error}");
     let other = ClientConfig { network: NetworkParams::public(), ..config(&path, transport()) };
     let error = Client::open(other).await.unwrap_err();
     assert_eq!(error.code(), "other_network");
     let nowhere = config(&home.path().join("no/such/directory"), transport());
     let error = Client::open(nowhere).await.unwrap_err();
-    assert!(error.code().starts_with("store") && !error.is_retryable(), "{error}");
+    assert!(error.code().starts_with("database") && !error.is_retryable(), "{error}");
     let nonsense = NetworkParams { shards: 0, ..NetworkParams::fast() };
     let fresh = ClientConfig { network: nonsense, ..config(&home.path().join("b"), transport()) };
     assert_eq!(Client::create(fresh, &phrase).await.unwrap_err().code(), "params");

@@ -24,13 +24,16 @@ fn an_account_is_made_once_and_found_again() {
         assert_eq!(database.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
     // Another way to the same file, in the same process.
-    assert_eq!(code(open(&existing(&config))), (WakuChatCode::Database, "store_busy".to_owned()));
+    assert_eq!(
+        code(open(&existing(&config))),
+        (WakuChatCode::Database, "database_busy".to_owned())
+    );
     assert_eq!(waku_chat_close(client), WakuChatCode::Ok);
 
     assert_eq!(code(open(&config)), (WakuChatCode::Account, "account_exists".to_owned()));
     let mut wrong = existing(&config);
     wrong["key"] = json!("43".repeat(32));
-    assert_eq!(code(open(&wrong)), (WakuChatCode::Database, "store_wrong_key".to_owned()));
+    assert_eq!(code(open(&wrong)), (WakuChatCode::Database, "database_wrong_key".to_owned()));
     let mut other = existing(&config);
     other["network"] = json!("public");
     assert_eq!(code(open(&other)), (WakuChatCode::Account, "other_network".to_owned()));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use waku_chat::ffi::*;
 use waku_chat::methods::Method;
 
-use crate::host::{Failed, c, code, new_account, ok, open, request, request_within, result, send};
+use crate::host::{c, code, new_account, ok, open, request, request_within, result, send};
 
 #[test]
 fn methods_say_what_is_wrong() {

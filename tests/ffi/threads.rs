@@ -1,7 +1,6 @@
 //! Threads, times, and clients that were closed.
 
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use waku_chat::ffi::*;
