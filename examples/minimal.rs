@@ -1,4 +1,4 @@
-//! Two accounts meet, and one writes to the other, on a network in memory.
+//! Two accounts meet on a network in memory, and one writes to the other.
 
 use futures::TryStreamExt;
 use waku_chat::{transport::memory::Network, *};

@@ -1,16 +1,17 @@
 /*
  * The C interface of waku-chat: end-to-end encrypted group chat over Waku.
  *
- * docs/C-API.md says how to use it: what the JSON looks like, and what goes on in threads. In short:
+ * docs/C-API.md is the manual: it describes the JSON and what may be called from which thread. In short:
  *
- * - Functions return a code, WAKU_CHAT_CODE_OK (0) if all went well. Where one takes `error`, that
- *   receives {"code": "...", "message": "...", "retryable": false}, to be freed.
- * - Texts are UTF-8 and end with a zero byte. What goes in stays the caller's, unchanged during the
- *   call, and is not needed after it. What comes out is freed with waku_chat_free_string.
- * - What is written to is emptied first, and belongs to one call at a time.
- * - Any thread may call any function at any time, but for one: from a callback of a node that a chat
- *   is attached to, only waku_chat_handle_event may be called.
- * - A chat is a number. One that was closed is an error, not undefined.
+ * - Functions return a code; WAKU_CHAT_CODE_OK (0) is success. Where a function takes `error`, a failure
+ *   writes {"code": "...", "message": "...", "retryable": false} there, which the caller frees.
+ * - Texts are UTF-8 and end with a zero byte. Arguments stay the caller's; they must not change during
+ *   the call and are not needed after it. Texts that a function writes to a place of the caller's are
+ *   freed with waku_chat_free_string.
+ * - A place for a result is emptied first. It must not be used by another call at the same time.
+ * - Any thread may call any function at any time, with one exception: in a callback of a node that a
+ *   client is attached to, only waku_chat_handle_event may be called.
+ * - A client is a number. Using one that was closed is an error, not undefined behaviour.
  *
  * Generated from src/ffi by tests/header.rs: do not edit.
  */
@@ -27,8 +28,8 @@
 #define WAKU_CHAT_NO_LIMIT -1
 
 /**
- * What a call returns. The numbers stay as they are; later versions may add further ones. The text of
- * an error has a finer code, see docs/C-API.md.
+ * What a function returns. The numbers do not change; later versions may add further ones. The JSON
+ * of an error has a finer code, see docs/C-API.md.
  */
 enum WakuChatCode
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -36,47 +37,47 @@ enum WakuChatCode
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * It was done.
+   * Success.
    */
   WAKU_CHAT_CODE_OK = 0,
   /**
-   * A pointer is NULL that may not be, or a text is not UTF-8 or too long.
+   * A pointer that must not be NULL is NULL, or a text is not UTF-8 or too long.
    */
   WAKU_CHAT_CODE_INVALID_ARGUMENT = 1,
   /**
-   * There is no such chat: it was closed, or never opened.
+   * There is no such client: it was closed or never opened.
    */
   WAKU_CHAT_CODE_CLOSED = 2,
   /**
-   * The configuration is not understood.
+   * The configuration is not valid.
    */
   WAKU_CHAT_CODE_BAD_CONFIG = 3,
   /**
-   * There is no such method, or it has other parameters.
+   * There is no such method, or it does not take these parameters.
    */
   WAKU_CHAT_CODE_BAD_REQUEST = 4,
   /**
-   * The account says no, and nothing was changed.
+   * The command was refused, and nothing was changed.
    */
   WAKU_CHAT_CODE_REFUSED = 5,
   /**
-   * It took longer than the time that was given.
+   * The time given was over before there was a result.
    */
   WAKU_CHAT_CODE_TIMEOUT = 6,
   /**
-   * There is no account, or one already, or it belongs to another network.
+   * There is no account in the database, or there already is one, or it belongs to another network.
    */
   WAKU_CHAT_CODE_ACCOUNT = 7,
   /**
-   * The database cannot be used: a wrong key, another process has it, the disk is full.
+   * The database cannot be used: the key is wrong, another process uses it, or the disk is full.
    */
   WAKU_CHAT_CODE_DATABASE = 8,
   /**
-   * The Waku node does not start, or libwaku cannot be loaded, or no peer keeps history.
+   * The Waku node does not start, libwaku cannot be loaded, or no peer keeps history.
    */
   WAKU_CHAT_CODE_NODE = 9,
   /**
-   * The operating system has no thread or no randomness left.
+   * The operating system gave no thread or no randomness.
    */
   WAKU_CHAT_CODE_SYSTEM = 10,
   /**
@@ -93,76 +94,73 @@ typedef int32_t WakuChatCode;
 #endif // __cplusplus
 
 /**
- * An open chat: an account on this device. A number that stands for it, never 0 and never used for
- * another one again.
+ * A client: an open account. It is a number, never 0 and never reused.
  */
-typedef uint64_t WakuChat;
+typedef uint64_t WakuChatClient;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
 /**
- * Opens an account, or makes a new one, on a Waku node of its own.
+ * Opens an account, or creates one, on a Waku node of its own.
  *
- * @param config_json  a JSON object, see docs/C-API.md; 64 KiB at most
- * @param chat         receives the chat, or 0
- * @param error        receives the error's text, or NULL; may be NULL
+ * @param config_json  a JSON object of at most 64 KiB, see docs/C-API.md
+ * @param client       receives the client, or 0
+ * @param error        receives the error as JSON, or NULL; may be NULL
  *
- * Blocks while the passphrase is stretched, the database opened and the node started: a second or
- * two. A configuration is not kept, and no error quotes from it.
+ * Blocks while the passphrase is stretched, the database opened and the node started: one or two
+ * seconds. The configuration is not kept, and no error quotes it.
  */
-WakuChatCode waku_chat_open(const char *config_json, WakuChat *chat, char **error);
+WakuChatCode waku_chat_open(const char *config_json, WakuChatClient *client, char **error);
 
 /**
- * Opens an account, or makes a new one, on a node of libwaku that this process has and that runs.
+ * Opens an account, or creates one, on a libwaku node that already runs in this process.
  *
- * @param config_json   as for waku_chat_open, with "transport" absent or "attached"
- * @param waku_context  what waku_new returned; started with waku_start
- * @param chat          receives the chat, or 0
- * @param error         receives the error's text, or NULL; may be NULL
+ * @param config_json   as for waku_chat_open; "transport" is absent or "attached"
+ * @param waku_context  what waku_new returned, started with waku_start
+ * @param client        receives the client, or 0
+ * @param error         receives the error as JSON, or NULL; may be NULL
  *
- * The node stays the host's: nothing of it is started, stopped or destroyed, and its event callback
- * stays set. The host hands the events that it gets on with waku_chat_handle_event, and does not
- * destroy the node before waku_chat_close has returned WAKU_CHAT_CODE_OK. Several chats can be
- * attached to one node.
+ * The node remains the host's: it is not started, stopped or destroyed here, and its event callback
+ * stays set. The host passes the node's events on with waku_chat_handle_event, and does not destroy
+ * the node before waku_chat_close has returned WAKU_CHAT_CODE_OK. Several clients can be attached to
+ * one node.
  */
 WakuChatCode waku_chat_attach(const char *config_json,
                               void *waku_context,
-                              WakuChat *chat,
+                              WakuChatClient *client,
                               char **error);
 
 /**
- * Hands on what the event callback of an attached node was called with.
+ * Closes a client. Calls on it that are under way return WAKU_CHAT_CODE_CLOSED, and so do all later
+ * calls, including a second waku_chat_close.
  *
- * @param chat  an attached chat
- * @param ret   the callback's first argument; RET_OK (0) comes with an event
- * @param msg   its text; may be NULL if len is 0
- * @param len   the text's length in bytes
+ * @param client  the client
+ * @return WAKU_CHAT_CODE_OK: the database is closed, and no thread or descriptor of the client is
+ *         left.
+ *         WAKU_CHAT_CODE_TIMEOUT, for an attached client only: the client is closed, but the node has
+ *         not yet taken a request that was under way. Do not destroy the node; call this again.
+ *         WAKU_CHAT_CODE_CLOSED: there is no such client, or another thread is closing it.
  *
- * Made to be called from that callback: it copies the event and returns, and neither waits nor calls
- * libwaku. The only function that may be called there. Any thread may call it, several at once. For
- * a chat that was closed it does nothing but return WAKU_CHAT_CODE_CLOSED. Events that the chat cannot
- * keep up with are dropped oldest first, and what they brought is fetched from a Store.
+ * While there is a connection, messages that are not published yet get up to 5 seconds; what is left
+ * is published the next time. A libwaku node of the client's own takes up to 11 seconds to stop.
  */
-WakuChatCode waku_chat_handle_event(WakuChat chat,
-                                    int ret,
-                                    const char *msg,
-                                    size_t len);
+WakuChatCode waku_chat_close(WakuChatClient client);
 
 /**
- * Carries out a method: everything that an account can do, by the names in docs/C-API.md.
+ * Calls a method: everything that an account can do, by the names in docs/C-API.md.
  *
- * @param chat         the chat
+ * @param client       the client
  * @param method       the method's name
- * @param params_json  its parameters, a JSON object of 1 MiB at most; NULL if there are none
- * @param timeout_ms   time to wait for the result; negative: as long as it takes
+ * @param params_json  the parameters, a JSON object of at most 1 MiB; NULL if there are none
+ * @param timeout_ms   time to wait for the result; negative: no limit
  * @param result       receives the result as JSON, or NULL; may be NULL
- * @param error        receives the error's text, or NULL; may be NULL
+ * @param error        receives the error as JSON, or NULL; may be NULL
  *
- * A command whose time is over may be carried out all the same.
+ * A command that timed out may still be carried out.
  */
-WakuChatCode waku_chat_request(WakuChat chat,
+WakuChatCode waku_chat_request(WakuChatClient client,
                                const char *method,
                                const char *params_json,
                                int64_t timeout_ms,
@@ -170,18 +168,18 @@ WakuChatCode waku_chat_request(WakuChat chat,
                                char **error);
 
 /**
- * Sends a text to a group: the method "send". It is on disk when this returns, and goes out as soon
- * as there is a connection.
+ * Sends a text to a group: the method "send". When this returns the text is on disk; it is published
+ * as soon as there is a connection.
  *
- * @param chat        the chat
+ * @param client      the client
  * @param group       the group's id
- * @param text        what to send, UTF-8
- * @param timeout_ms  time to wait; negative: as long as it takes
- * @param message     receives the message's hash, which events and history name it by, or NULL; may
- *                    be NULL
- * @param error       receives the error's text, or NULL; may be NULL
+ * @param text        the text, in UTF-8
+ * @param timeout_ms  time to wait; negative: no limit
+ * @param message     receives the message's hash, by which events and the history name it, or NULL;
+ *                    may be NULL
+ * @param error       receives the error as JSON, or NULL; may be NULL
  */
-WakuChatCode waku_chat_send(WakuChat chat,
+WakuChatCode waku_chat_send(WakuChatClient client,
                             const char *group,
                             const char *text,
                             int64_t timeout_ms,
@@ -191,61 +189,67 @@ WakuChatCode waku_chat_send(WakuChat chat,
 /**
  * Waits for the next event.
  *
- * @param chat        the chat
- * @param timeout_ms  time to wait; 0: only look; negative: until there is one, or the chat is closed
- * @param event_json  receives {"event": {"type": ...}, "cursor": ...}, or NULL if there was none
- *                    within the time, which is no error
- * @param error       receives the error's text, or NULL; may be NULL
+ * @param client      the client
+ * @param timeout_ms  time to wait; 0: return at once; negative: wait until there is an event or the
+ *                    client is closed
+ * @param event_json  receives {"event": {"type": ...}, "cursor": ...}, or NULL if there was no event
+ *                    in time, which is not an error
+ * @param error       receives the error as JSON, or NULL; may be NULL
  *
- * Events come in their order, each once as long as the chat is open. After it was opened anew those
- * come again that were not acknowledged with waku_chat_ack. Several threads may wait: each event goes
- * to one of them.
+ * Events come in order, each once while the client is open. When the account is opened again, those
+ * that were not acknowledged with waku_chat_acknowledge come again. Several threads may wait: each
+ * event goes to one of them.
  */
-WakuChatCode waku_chat_next_event(WakuChat chat,
+WakuChatCode waku_chat_next_event(WakuChatClient client,
                                   int64_t timeout_ms,
                                   char **event_json,
                                   char **error);
 
 /**
- * Forgets events up to a cursor: the host has dealt with them.
+ * Forgets all events up to a cursor: the host has dealt with them. The same as the method
+ * "acknowledge".
  *
- * @param chat    the chat
- * @param cursor  that of the last event that was dealt with
- * @param error   receives the error's text, or NULL; may be NULL
+ * @param client  the client
+ * @param cursor  the cursor of the last event that was dealt with
+ * @param error   receives the error as JSON, or NULL; may be NULL
  */
-WakuChatCode waku_chat_ack(WakuChat chat, uint64_t cursor, char **error);
+WakuChatCode waku_chat_acknowledge(WakuChatClient client, uint64_t cursor, char **error);
 
 /**
- * Closes a chat. Calls on it that are under way return with WAKU_CHAT_CODE_CLOSED, as do all later
- * ones, a second waku_chat_close among them.
+ * Passes on an event of an attached node: the arguments of the node's event callback.
  *
- * @param chat  the chat
- * @return WAKU_CHAT_CODE_OK: the database is closed, and no thread or descriptor of the chat is left;
- *         WAKU_CHAT_CODE_TIMEOUT, for an attached chat only: it is closed, but the node has not yet
- *         taken a request that was under way. The node must not be destroyed; call again.
- *         WAKU_CHAT_CODE_CLOSED: there is no such chat, or another thread is closing it.
+ * @param client  an attached client
+ * @param ret     the callback's first argument; RET_OK (0) comes with an event
+ * @param msg     the event's text; may be NULL if len is 0
+ * @param len     the text's length in bytes
  *
- * What was sent and is not published yet is given 5 seconds if there is a connection; it goes out the
- * next time otherwise. An own node of libwaku takes up to 11 seconds to end.
+ * This is made to be called from that callback, and it is the only function that may be called there:
+ * it copies the event and returns, and neither waits nor calls libwaku. Any thread may call it, also
+ * several at once. On a closed client it only returns WAKU_CHAT_CODE_CLOSED. If events come faster
+ * than the client can process them, the oldest are dropped, and what they carried is fetched from a
+ * Store.
  */
-WakuChatCode waku_chat_close(WakuChat chat);
+WakuChatCode waku_chat_handle_event(WakuChatClient client,
+                                    int ret,
+                                    const char *msg,
+                                    size_t len);
 
 /**
  * Makes a recovery phrase for a new account, for "create" in the configuration. It is the account:
- * show it to the user once, to be written down, and keep it nowhere.
+ * show it to the user once, to be written down, and do not store it.
  *
  * @param phrase  receives 24 words
- * @param error   receives the error's text, or NULL; may be NULL
+ * @param error   receives the error as JSON, or NULL; may be NULL
  */
 WakuChatCode waku_chat_new_phrase(char **phrase, char **error);
 
 /**
- * Frees a text that a function here has returned, after overwriting it. NULL is fine.
+ * Overwrites and frees a text that a function of this library returned. NULL is allowed.
  */
 void waku_chat_free_string(char *text);
 
 /**
- * The version of this library, "1.2.3". Not to be freed.
+ * The version of this library, such as "1.2.3". Not to be freed.
  */
 const char *waku_chat_version(void);
 

@@ -12,38 +12,38 @@ use chat_core::store::StoreError;
 #[non_exhaustive]
 pub enum Error {
     /// The database holds no account: create one first.
-    #[error("there is no account here yet")]
+    #[error("there is no account in the database yet")]
     NoAccount,
-    /// The database holds an account already.
-    #[error("there is an account here already")]
+    /// The database already holds an account.
+    #[error("there is already an account in the database")]
     AccountExists,
-    /// The database is that of a new device that waits to be linked to an account.
-    #[error("this device waits to be linked to an account")]
+    /// The database belongs to a new installation that waits to be linked to an account.
+    #[error("this installation waits to be linked to an account")]
     Linking,
-    /// The linking of a new device is over before its end; another code can be made.
+    /// A linking ended before the new installation belonged to the account; a new code can be made.
     #[error("{code}")]
     LinkingEnded {
-        /// Why.
+        /// Why it ended.
         code: EndCode,
-        /// Whether the other device ended it.
+        /// Whether the other installation ended it.
         by_other: bool,
     },
-    /// The name for a new device is empty, too long, or more than one line.
+    /// The name of a new installation is empty, too long, or longer than one line.
     #[error(transparent)]
-    DeviceName(OpenError),
-    /// The account was made for a network with other parameters.
+    InstallationName(OpenError),
+    /// The account was created for a network with other parameters.
     #[error("the account belongs to another network")]
     OtherNetwork,
-    /// The parameters make no network.
+    /// The parameters of the network are not valid.
     #[error(transparent)]
     Params(#[from] ParamsError),
     /// The database cannot be used.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The command was refused; nothing was changed.
+    Database(#[from] StoreError),
+    /// The command was refused, and nothing was changed.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// Something local failed; nothing was changed.
+    /// Something local failed, and nothing was changed.
     #[error(transparent)]
     Step(StepError),
     /// Something that was waited for did not happen in time.
@@ -51,13 +51,13 @@ pub enum Error {
     Timeout {
         /// What was waited for.
         what: &'static str,
-        /// For how long.
+        /// The time that it was given.
         after: Duration,
     },
     /// No peer keeps history, so what was missed cannot be fetched.
-    #[error("no connected peer keeps history (Store)")]
+    #[error("no connected peer keeps history (a Store)")]
     NoStore,
-    /// The client was shut down.
+    /// The client is closed.
     #[error("the client is closed")]
     Closed,
     /// The operating system gave no randomness or no thread.
@@ -65,10 +65,10 @@ pub enum Error {
     System {
         /// What was asked for.
         what: &'static str,
-        /// Its reason.
+        /// The operating system's error.
         reason: String,
     },
-    /// A fault of this program.
+    /// A fault of this library.
     #[error("internal error: {0}")]
     Internal(&'static str),
 }
@@ -80,7 +80,7 @@ impl Error {
             Error::NoAccount => "no_account",
             Error::AccountExists => "account_exists",
             Error::Linking => "linking",
-            Error::DeviceName(_) => "device_name",
+            Error::InstallationName(_) => "installation_name",
             Error::LinkingEnded { code, .. } => match code {
                 EndCode::Cancelled => "linking_cancelled",
                 EndCode::WrongString => "linking_wrong_string",
@@ -90,12 +90,12 @@ impl Error {
             },
             Error::OtherNetwork => "other_network",
             Error::Params(_) => "params",
-            Error::Store(StoreError::Full) => "store_full",
-            Error::Store(StoreError::Busy) => "store_busy",
-            Error::Store(StoreError::Corrupt) => "store_corrupt",
-            Error::Store(StoreError::WrongKey) => "store_wrong_key",
-            Error::Store(StoreError::TooNew { .. }) => "store_too_new",
-            Error::Store(_) => "store",
+            Error::Database(StoreError::Full) => "database_full",
+            Error::Database(StoreError::Busy) => "database_busy",
+            Error::Database(StoreError::Corrupt) => "database_corrupt",
+            Error::Database(StoreError::WrongKey) => "database_wrong_key",
+            Error::Database(StoreError::TooNew { .. }) => "database_too_new",
+            Error::Database(_) => "database",
             Error::Command(error) => error.code(),
             Error::Step(error) => error.code(),
             Error::Timeout { .. } => "timeout",
@@ -106,10 +106,10 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without anything being mended.
+    /// Whether the same call may succeed later without anything being repaired.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Store(error) => matches!(error, StoreError::Busy | StoreError::Full),
+            Error::Database(error) => matches!(error, StoreError::Busy | StoreError::Full),
             Error::Command(error) => error.is_retryable(),
             Error::Step(error) => error.is_retryable(),
             Error::Timeout { .. } | Error::NoStore => true,
@@ -121,7 +121,7 @@ impl Error {
 impl From<StepError> for Error {
     fn from(error: StepError) -> Self {
         match error {
-            StepError::Store(error) => Error::Store(error),
+            StepError::Store(error) => Error::Database(error),
             other => Error::Step(other),
         }
     }
@@ -134,7 +134,7 @@ impl From<OpenError> for Error {
             OpenError::AccountExists => Error::AccountExists,
             OpenError::OtherNetwork => Error::OtherNetwork,
             OpenError::Linking => Error::Linking,
-            name @ OpenError::DeviceName => Error::DeviceName(name),
+            name @ OpenError::DeviceName => Error::InstallationName(name),
             OpenError::Params(error) => error.into(),
             OpenError::Step(error) => error.into(),
         }

@@ -1,13 +1,10 @@
-//! Linking a device: the new one before it has an account, and the calls of the old one.
+//! A new installation before it belongs to an account.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chat_core::ids::LinkingId;
-use chat_core::machine::{
-    Answer, Command, LinkView, Newcomer, NewcomerState, NewcomerView, StepError,
-};
+use chat_core::machine::{Command, Newcomer, NewcomerState, NewcomerView};
 use chat_core::store::Store;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,16 +12,16 @@ use tokio::task::JoinHandle as TaskHandle;
 use waku_transport::Transport;
 use zeroize::Zeroizing;
 
-use crate::client::{Client, ClientConfig, UNEXPECTED, random};
-use crate::driver::Driver;
+use crate::client::{Client, ClientConfig};
 use crate::error::Error;
-use crate::worker::{self, Progress, Request, Worker};
+use crate::random::random;
+use crate::runtime::{self, Progress, Request, Running};
 
-/// Time that the other device's being told of the end is given.
+/// Time for telling the other installation that the linking has ended.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// A new device that shows a code and waits to be linked to an account. It works for as long as this
-/// value lives, and goes on where it was when the database is opened again.
+/// A new installation that shows a linking code and waits to be linked to an account. It works for as
+/// long as this value lives, and resumes where it was when the database is opened again.
 pub struct Linking {
     requests: mpsc::Sender<Request<Newcomer>>,
     progress: watch::Receiver<Progress>,
@@ -40,6 +37,30 @@ impl std::fmt::Debug for Linking {
     }
 }
 
+impl Client {
+    /// Begins to link a new installation to an existing account: makes a linking code to be shown, in
+    /// a database without an account. The account's other installations see `name`.
+    ///
+    /// # Errors
+    /// [`Error::AccountExists`]; [`Error::Linking`] if the database already has a linking code, with
+    /// which [`Client::resume_linking`] goes on; [`Error::InstallationName`]; those of the database.
+    pub async fn start_linking(
+        config: ClientConfig,
+        name: impl Into<String>,
+    ) -> Result<Linking, Error> {
+        Linking::start(config, Some(name.into())).await
+    }
+
+    /// Resumes a linking that was begun with [`Client::start_linking`].
+    ///
+    /// # Errors
+    /// [`Error::AccountExists`] if the installation was linked: open the client;
+    /// [`Error::NoAccount`] if no linking was begun; those of the database.
+    pub async fn resume_linking(config: ClientConfig) -> Result<Linking, Error> {
+        Linking::start(config, None).await
+    }
+}
+
 impl Linking {
     async fn start(config: ClientConfig, name: Option<String>) -> Result<Self, Error> {
         let ClientConfig { database, key, network, transport } = config;
@@ -47,17 +68,14 @@ impl Linking {
         let open = move || {
             let store = Store::open(&database, &key, *salt)?;
             drop(key);
-            let now = worker::now();
+            let now = runtime::now();
             Ok(match name {
                 Some(name) => Newcomer::create(store, network, *seed, now, &name)?,
                 None => Newcomer::open(store, network, *seed, now)?,
             })
         };
-        let Worker { requests, outputs, progress, thread } = worker::start(open).await?;
-        let (stop, stopped) = watch::channel(false);
-        let driver =
-            Driver::new(Arc::clone(&transport), requests.clone(), outputs, progress.clone());
-        let task = tokio::spawn(driver.run(stopped));
+        let Running { requests, progress, stop, thread, task } =
+            runtime::start(Arc::clone(&transport), open).await?;
         Ok(Self { requests, progress, transport, stop, thread, task })
     }
 
@@ -65,11 +83,11 @@ impl Linking {
         &self,
         query: impl FnOnce(&Newcomer) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        ask(&self.requests, query).await
+        runtime::ask(&self.requests, query).await
     }
 
-    /// The code, as text; the same text makes the QR code. None once it was answered, or is over.
-    /// It holds a secret: whoever sees it within ten minutes can disturb the linking.
+    /// The linking code as text; a QR code is made of the same text. None once it was answered or the
+    /// linking is over. It is a secret: who sees it within ten minutes can disturb the linking.
     ///
     /// # Errors
     /// [`Error::Closed`], as for all calls here.
@@ -77,8 +95,8 @@ impl Linking {
         self.query(Newcomer::code).await
     }
 
-    /// How far it has come: the account that answered, and the string to be typed into the other
-    /// device. Show both.
+    /// The state of the linking, with the account that answered and the authentication string that is
+    /// to be typed on the other installation. Show both.
     ///
     /// # Errors
     /// See [`Linking::code`].
@@ -92,7 +110,7 @@ impl Linking {
         stream::unfold(state, |(requests, mut progress, last)| async move {
             loop {
                 progress.borrow_and_update();
-                let view = ask(&requests.upgrade()?, Newcomer::view).await.ok()?;
+                let view = runtime::ask(&requests.upgrade()?, Newcomer::view).await.ok()?;
                 if last.as_ref() != Some(&view) {
                     return Some((view.clone(), (requests, progress, Some(view))));
                 }
@@ -102,10 +120,10 @@ impl Linking {
         .boxed()
     }
 
-    /// Gives the linking up, and tells the other device.
+    /// Cancels the linking and tells the other installation.
     ///
     /// # Errors
-    /// It is over already, or done.
+    /// The linking is already over or done.
     pub async fn cancel(&self) -> Result<(), Error> {
         let id = self.view().await?.id;
         let (reply, answer) = oneshot::channel();
@@ -114,11 +132,11 @@ impl Linking {
         answer.await.map_err(|_| Error::Closed)?.map(drop)
     }
 
-    /// Waits until this device belongs to the account, and gives the client of that; it enters the
-    /// account's groups from there on.
+    /// Waits until this installation belongs to the account, and returns the account's client. From
+    /// then on it joins the account's groups.
     ///
     /// # Errors
-    /// [`Error::LinkingEnded`] if it ended before; another code can then be made in the same
+    /// [`Error::LinkingEnded`] if the linking ended before; a new code can then be made in the same
     /// database.
     pub async fn finish(self) -> Result<Client, Error> {
         let mut progress = self.progress.clone();
@@ -138,8 +156,8 @@ impl Linking {
         Client::launch(transport, move || Ok(newcomer.into_machine()?)).await
     }
 
-    /// Closes the database; [`Client::resume_linking`] goes on. What the other device is yet to be
-    /// told gets five seconds, while there is a connection.
+    /// Closes the database; [`Client::resume_linking`] goes on. While there is a connection, what the
+    /// other installation is still to be told gets up to five seconds.
     ///
     /// # Errors
     /// A part of it panicked.
@@ -165,102 +183,13 @@ impl Linking {
 
     async fn end(self) -> Result<Newcomer, Error> {
         self.stop.send_replace(true);
-        let driven = self.task.await;
+        let ended = self.task.await;
         let _ = self.requests.send(Request::Close).await;
         let thread = self.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        match (joined, driven) {
+        match (joined, ended) {
             (Ok(Ok(Some(newcomer))), Ok(())) => Ok(newcomer),
             _ => Err(Error::Internal("a part of the linking panicked")),
         }
-    }
-}
-
-async fn ask<T: Send + 'static>(
-    requests: &mpsc::Sender<Request<Newcomer>>,
-    query: impl FnOnce(&Newcomer) -> T + Send + 'static,
-) -> Result<T, Error> {
-    let (reply, answer) = oneshot::channel();
-    let query = Box::new(move |newcomer: &Newcomer| {
-        // Whoever asked may have stopped waiting.
-        let _ = reply.send(query(newcomer));
-    });
-    requests.send(Request::Query(query)).await.map_err(|_| Error::Closed)?;
-    answer.await.map_err(|_| Error::Closed)
-}
-
-impl Client {
-    /// Begins to link this device to an account that is on another one: makes a code to be shown, in
-    /// a database without an account. `name` is what the account's other devices will call this one.
-    ///
-    /// # Errors
-    /// [`Error::AccountExists`]; [`Error::Linking`] where a code waits already, with which
-    /// [`Client::resume_linking`] goes on; [`Error::DeviceName`]; those of the database.
-    pub async fn link(config: ClientConfig, name: impl Into<String>) -> Result<Linking, Error> {
-        Linking::start(config, Some(name.into())).await
-    }
-
-    /// Goes on with a linking that was begun with [`Client::link`].
-    ///
-    /// # Errors
-    /// [`Error::AccountExists`] where the device was linked: open the client;
-    /// [`Error::NoAccount`] where none was begun; those of the database.
-    pub async fn resume_linking(config: ClientConfig) -> Result<Linking, Error> {
-        Linking::start(config, None).await
-    }
-
-    /// Takes in the code that a new device shows. [`Event::LinkReady`](crate::Event::LinkReady)
-    /// tells when the string of that device is to be typed.
-    ///
-    /// # Errors
-    /// [`CommandError::BadLinkingCode`](crate::CommandError::BadLinkingCode) says what is wrong with
-    /// it; too many are being answered; the account has all the installations that it may have.
-    pub async fn answer_link(&self, code: &str) -> Result<LinkView, Error> {
-        link(self.command(Command::AnswerLink { code: code.into() }).await?)
-    }
-
-    /// Types the string that the new device shows. Look at the answer's state: the right string
-    /// makes the device an installation of the account, a wrong one ends the linking.
-    ///
-    /// # Errors
-    /// [`CommandError::BadLinkingString`](crate::CommandError::BadLinkingString) for a slip, which
-    /// costs nothing; nothing is to be typed now.
-    pub async fn confirm_link(
-        &self,
-        id: LinkingId,
-        string: impl Into<String>,
-    ) -> Result<LinkView, Error> {
-        link(self.command(Command::ConfirmLink { id, string: string.into() }).await?)
-    }
-
-    /// Ends a linking whose string was not typed yet.
-    ///
-    /// # Errors
-    /// There is none such.
-    pub async fn cancel_link(&self, id: LinkingId) -> Result<LinkView, Error> {
-        link(self.command(Command::CancelLink { id }).await?)
-    }
-
-    /// The linkings that this device grants, or granted within a day, oldest first.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub async fn linkings(&self) -> Result<Vec<LinkView>, Error> {
-        self.query(|machine| Ok::<_, StepError>(machine.linkings())).await
-    }
-
-    /// How this device's own linking stands, if it was linked to its account.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub async fn own_linking(&self) -> Result<Option<NewcomerView>, Error> {
-        self.query(|machine| Ok::<_, StepError>(machine.arrival())).await
-    }
-}
-
-fn link(answer: Answer) -> Result<LinkView, Error> {
-    match answer {
-        Answer::Linking(view) => Ok(view),
-        _ => Err(UNEXPECTED),
     }
 }

@@ -1,4 +1,4 @@
-//! What a closed chat leaves behind: nothing. A program of its own, since it counts what the process
+//! What a closed client leaves behind: nothing. A program of its own, since it counts what the process
 //! has.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, unsafe_code)]
@@ -45,8 +45,8 @@ fn take(text: *mut c_char) -> String {
 }
 
 /// An account on an embedded node that listens.
-fn open(database: &Path, transport: serde_json::Value) -> Result<WakuChat, WakuChatCode> {
-    let (mut phrase, mut chat) = (null_mut(), 0);
+fn open(database: &Path, transport: serde_json::Value) -> Result<WakuChatClient, WakuChatCode> {
+    let (mut phrase, mut client) = (null_mut(), 0);
     // SAFETY: texts, and places of this function.
     unsafe {
         assert_eq!(waku_chat_new_phrase(&raw mut phrase, null_mut()), WakuChatCode::Ok);
@@ -58,8 +58,8 @@ fn open(database: &Path, transport: serde_json::Value) -> Result<WakuChat, WakuC
             "transport": transport,
         });
         let config = CString::new(config.to_string()).unwrap();
-        match waku_chat_open(config.as_ptr(), &raw mut chat, null_mut()) {
-            WakuChatCode::Ok => Ok(chat),
+        match waku_chat_open(config.as_ptr(), &raw mut client, null_mut()) {
+            WakuChatCode::Ok => Ok(client),
             other => Err(other),
         }
     }
@@ -78,11 +78,11 @@ fn use_and_close(home: &Path) {
     let status: serde_json::Value = serde_json::from_str(&take(status)).unwrap();
     let dialling = json!({"embedded": {"peers": status["listen_addresses"]}});
     let second = open(&home.join("second.db"), dialling).unwrap();
-    for chat in [first, second] {
+    for client in [first, second] {
         // SAFETY: a text; nobody wants the rest.
         let code = unsafe {
             let method = c"wait_connected".as_ptr();
-            waku_chat_request(chat, method, std::ptr::null(), 60_000, null_mut(), null_mut())
+            waku_chat_request(client, method, std::ptr::null(), 60_000, null_mut(), null_mut())
         };
         assert_eq!(code, WakuChatCode::Ok);
     }
@@ -90,8 +90,8 @@ fn use_and_close(home: &Path) {
     let ours = threads.iter().filter(|thread| thread.contains("waku-chat")).count();
     assert_eq!(ours, 2 * 3, "two for passing on and one for the database, each: {threads:?}");
     assert!(files.iter().any(|file| file.ends_with("first.db")), "{files:?}");
-    for chat in [first, second] {
-        assert_eq!(waku_chat_close(chat), WakuChatCode::Ok);
+    for client in [first, second] {
+        assert_eq!(waku_chat_close(client), WakuChatCode::Ok);
     }
     for name in ["first.db", "second.db"] {
         std::fs::remove_file(home.join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! The header that is checked in is the one that the code has.
+//! The header that is checked in is the one that the code makes.
 //!
 //! After a change of the interface, `WAKU_CHAT_WRITE_HEADER=1 cargo test --test header` writes it.
 #![allow(clippy::unwrap_used)]
@@ -12,16 +12,17 @@ const ABOVE: &str = "\
 /*
  * The C interface of waku-chat: end-to-end encrypted group chat over Waku.
  *
- * docs/C-API.md says how to use it: what the JSON looks like, and what goes on in threads. In short:
+ * docs/C-API.md is the manual: it describes the JSON and what may be called from which thread. In short:
  *
- * - Functions return a code, WAKU_CHAT_CODE_OK (0) if all went well. Where one takes `error`, that
- *   receives {\"code\": \"...\", \"message\": \"...\", \"retryable\": false}, to be freed.
- * - Texts are UTF-8 and end with a zero byte. What goes in stays the caller's, unchanged during the
- *   call, and is not needed after it. What comes out is freed with waku_chat_free_string.
- * - What is written to is emptied first, and belongs to one call at a time.
- * - Any thread may call any function at any time, but for one: from a callback of a node that a chat
- *   is attached to, only waku_chat_handle_event may be called.
- * - A chat is a number. One that was closed is an error, not undefined.
+ * - Functions return a code; WAKU_CHAT_CODE_OK (0) is success. Where a function takes `error`, a failure
+ *   writes {\"code\": \"...\", \"message\": \"...\", \"retryable\": false} there, which the caller frees.
+ * - Texts are UTF-8 and end with a zero byte. Arguments stay the caller's; they must not change during
+ *   the call and are not needed after it. Texts that a function writes to a place of the caller's are
+ *   freed with waku_chat_free_string.
+ * - A place for a result is emptied first. It must not be used by another call at the same time.
+ * - Any thread may call any function at any time, with one exception: in a callback of a node that a
+ *   client is attached to, only waku_chat_handle_event may be called.
+ * - A client is a number. Using one that was closed is an error, not undefined behaviour.
  *
  * Generated from src/ffi by tests/header.rs: do not edit.
  */";
@@ -47,7 +48,11 @@ fn generate() -> String {
     let bindings = Builder::new()
         .with_config(config)
         .with_src(here("src/ffi/code.rs"))
-        .with_src(here("src/ffi/abi.rs"))
+        .with_src(here("src/ffi/abi/handle.rs"))
+        .with_src(here("src/ffi/abi/account.rs"))
+        .with_src(here("src/ffi/abi/methods.rs"))
+        .with_src(here("src/ffi/abi/events.rs"))
+        .with_src(here("src/ffi/abi/texts.rs"))
         .generate()
         .unwrap();
     let mut header = Vec::new();

@@ -91,9 +91,9 @@ async fn string_of(linking: &Linking) -> NewcomerView {
 
 async fn answered(home: &Home) -> (Client, Linking, LinkingId, String) {
     let phone = home.phone().await;
-    let tablet = Client::link(home.config("tablet"), "tablet").await.unwrap();
+    let tablet = Client::start_linking(home.config("tablet"), "tablet").await.unwrap();
     let code = tablet.code().await.unwrap().unwrap();
-    let id = phone.answer_link(&code).await.unwrap().id;
+    let id = phone.answer_linking(&code).await.unwrap().id;
     let link = ready(&phone).await;
     assert_eq!((link.id, link.name.as_deref()), (id, Some("tablet")));
     let view = string_of(&tablet).await;
@@ -107,7 +107,7 @@ async fn a_tablet_is_linked_and_hears_what_the_phone_does() {
     let (phone, tablet, id, string) = answered(&home).await;
     let mut states = tablet.states();
     let finished = tokio::spawn(tablet.finish());
-    let link = phone.confirm_link(id, string).await.unwrap();
+    let link = phone.confirm_linking(id, string).await.unwrap();
     assert!(matches!(link.state, LinkState::Granted | LinkState::Admitted), "{link:?}");
     state(&mut states, |view| view.state == NewcomerState::Linked).await;
     let tablet = within(finished).await.unwrap().unwrap();
@@ -134,9 +134,9 @@ async fn it_goes_on_where_it_was_closed() {
     tablet.close().await.unwrap();
     let opened = Client::open(home.config("tablet")).await;
     assert!(matches!(opened, Err(Error::Linking)));
-    let again = Client::link(home.config("tablet"), "tablet").await;
+    let again = Client::start_linking(home.config("tablet"), "tablet").await;
     assert!(matches!(again, Err(Error::Linking)));
-    phone.confirm_link(id, string.clone()).await.unwrap();
+    phone.confirm_linking(id, string.clone()).await.unwrap();
     let tablet = Client::resume_linking(home.config("tablet")).await.unwrap();
     let tablet = within(tablet.finish()).await.unwrap();
     event(&tablet, |event| matches!(event, Event::LinkDone { .. }).then_some(())).await;
@@ -152,15 +152,15 @@ async fn it_goes_on_where_it_was_closed() {
 async fn a_cancelled_linking_is_told_and_another_can_be_begun() {
     let home = Home::new();
     let (phone, tablet, id, _) = answered(&home).await;
-    phone.cancel_link(id).await.unwrap();
+    phone.cancel_linking(id).await.unwrap();
     let ended = within(tablet.finish()).await.unwrap_err();
     let cancelled = |error: &Error, there| matches!(error, Error::LinkingEnded { code: EndCode::Cancelled, by_other } if *by_other == there);
     assert!(cancelled(&ended, true), "{ended}");
     assert_eq!(ended.code(), "linking_cancelled");
 
-    let tablet = Client::link(home.config("tablet"), "tablet").await.unwrap();
+    let tablet = Client::start_linking(home.config("tablet"), "tablet").await.unwrap();
     let code = tablet.code().await.unwrap().unwrap();
-    let second = phone.answer_link(&code).await.unwrap().id;
+    let second = phone.answer_linking(&code).await.unwrap().id;
     assert_ne!(second, id);
     string_of(&tablet).await;
     tablet.cancel().await.unwrap();

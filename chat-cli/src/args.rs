@@ -132,7 +132,7 @@ pub(crate) enum Command {
     /// Run a Waku node: a relay, with a Store if asked for
     Node(Box<Node>),
     /// Serve requests of another program: JSON lines on standard input and output
-    #[command(long_about = crate::command::rpc::HELP)]
+    #[command(long_about = crate::command::rpc::help())]
     Rpc {
         /// Tell events after this cursor
         #[arg(long, value_name = "CURSOR", default_value = "0")]

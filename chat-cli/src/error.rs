@@ -121,9 +121,9 @@ impl CliError {
             | CliError::PeerWithoutId(_) => 2,
             CliError::Connect(_) | CliError::NoPeers => 3,
             CliError::Client(ClientError::Timeout { .. } | ClientError::NoStore) => 3,
-            CliError::Client(ClientError::Store(StoreError::WrongKey)) => 4,
+            CliError::Client(ClientError::Database(StoreError::WrongKey)) => 4,
             CliError::HomeBusy(_) => 5,
-            CliError::Client(ClientError::Store(StoreError::Busy)) => 5,
+            CliError::Client(ClientError::Database(StoreError::Busy)) => 5,
             CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
             CliError::Client(
                 ClientError::NoAccount | ClientError::AccountExists | ClientError::Linking,
@@ -193,7 +193,7 @@ impl CliError {
             CliError::NoPassphrase(_) => {
                 "give it with --passphrase-file, in WAKU_CHAT_PASSPHRASE, or at a terminal"
             }
-            CliError::Client(ClientError::Store(StoreError::WrongKey)) => {
+            CliError::Client(ClientError::Database(StoreError::WrongKey)) => {
                 "try again; without the passphrase only the recovery phrase brings the account back"
             }
             CliError::Client(ClientError::Timeout { .. }) => {

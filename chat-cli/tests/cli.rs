@@ -61,7 +61,7 @@ fn passphrases_are_checked() {
         .output()
         .unwrap();
     let wrong = common::Ran::from(wrong);
-    assert_eq!((wrong.code, wrong.error()["code"].as_str()), (4, Some("store_wrong_key")));
+    assert_eq!((wrong.code, wrong.error()["code"].as_str()), (4, Some("database_wrong_key")));
     assert!(!wrong.err.contains("wrong\""));
 
     // A file wins over the environment; the editor's line break is no part of it.

@@ -83,10 +83,10 @@ async fn account(
 /// Links a new device, as its user does with both in hand.
 async fn link(directory: &Path, name: &'static str, relay: &Node, old: &Device) -> Device {
     let (config, transport) = config(directory, name, relay).await;
-    let linking = Client::link(config, name).await.unwrap();
+    let linking = Client::start_linking(config, name).await.unwrap();
     let code = linking.code().await.unwrap().unwrap();
     let mut states = linking.states();
-    let id = old.client.answer_link(&code).await.unwrap().id;
+    let id = old.client.answer_linking(&code).await.unwrap().id;
     let string = async {
         while let Some(view) = states.next().await {
             if let Some(string) = view.string {
@@ -96,7 +96,7 @@ async fn link(directory: &Path, name: &'static str, relay: &Node, old: &Device) 
         panic!("the states end");
     };
     let string = tokio::time::timeout(PATIENCE, string).await.unwrap();
-    old.client.confirm_link(id, string).await.unwrap();
+    old.client.confirm_linking(id, string).await.unwrap();
     let client = tokio::time::timeout(PATIENCE, linking.finish()).await.unwrap().unwrap();
     let mut events = client.events(0);
     let done = async {

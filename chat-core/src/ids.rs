@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bech32::{Bech32m, Hrp};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -121,6 +122,20 @@ macro_rules! id {
                 } else {
                     deserializer.deserialize_bytes(Read)
                 }
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "pattern": concat!("^", $hrp, "1")})
             }
         }
 

@@ -1,19 +1,19 @@
 /*
- * A program that has a Waku node of its own, libwaku's, and lets accounts of waku-chat use it.
+ * A program that runs a Waku node, of libwaku, and lets waku-chat accounts use it.
  *
  *   examples/c/run.sh              builds everything and runs this
- *   ./host DIRECTORY               puts two databases and an archive into that directory
+ *   ./host DIRECTORY               writes the databases and an archive into that directory
  *
  * What happens:
  *
- * 1. The host makes its node, sets its event callback and starts it. (A second node, with an archive
- *    for those who were away, stands for the rest of the network.)
+ * 1. The host creates its node, sets its event callback and starts it. (A second node, with an
+ *    archive of past messages, stands for the rest of the network.)
  * 2. It attaches Alice and Bob to that one node. Carol has a node of her own, an embedded one.
- * 3. They meet by links, Alice makes a group, and all three write to it.
+ * 3. They exchange contact links, Alice creates a group, and all three write to it.
  * 4. Alice is closed. Bob and Carol go on. Bob is closed.
- * 5. The host still has its node: messages of its own go out and come in.
+ * 5. The host still has its node, which sends and receives messages of the host's own.
  *
- * Everything runs on loopback. Exits with 0 if all of it went well, and says so.
+ * Everything runs on loopback. Exits with 0 if all of it succeeded, and says so.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -64,7 +64,7 @@ __attribute__((format(printf, 1, 2))) static char *text(const char *format, ...)
 
 /* ---- The host's own side: libwaku -------------------------------------------------------------- */
 
-/* An answer of libwaku. It comes once, on some thread. */
+/* An answer of libwaku. It comes once, on any thread. */
 struct answer {
   pthread_mutex_t lock;
   pthread_cond_t news;
@@ -90,7 +90,7 @@ static struct answer *ask(void) {
   return a;
 }
 
-/* Waits for the answer; its text is the caller's. */
+/* Waits for the answer. The caller frees its text. */
 static char *told(struct answer *a, int expected) {
   struct timespec at = deadline(PATIENCE_S);
   pthread_mutex_lock(&a->lock);
@@ -110,13 +110,13 @@ static char *told(struct answer *a, int expected) {
     told(a_, RET_OK);                                                                  \
   })
 
-/* What the host keeps for a node, for as long as the process lives. */
+/* A node with what the host keeps for it. It lives as long as the process. */
 struct node {
   void *context;
   unsigned port;
   char *address;
-  /* The chats that are attached to it; 0 is none. */
-  _Atomic WakuChat chats[2];
+  /* The clients that are attached to it; 0 is none. */
+  _Atomic WakuChatClient clients[2];
   /* Messages of the host's own topic that came in. */
   pthread_mutex_t lock;
   pthread_cond_t news;
@@ -124,8 +124,8 @@ struct node {
 };
 
 /*
- * The node's event callback, which stays the host's. It runs on the node's thread: it looks whether
- * the event is one of the host's own, hands it to all chats that are attached, and returns.
+ * The node's event callback, which stays the host's. It runs on the node's thread: it counts the host's
+ * own messages, passes the event on to all attached clients, and returns.
  */
 static void on_event(int ret, const char *msg, size_t len, void *data) {
   struct node *node = data;
@@ -136,8 +136,8 @@ static void on_event(int ret, const char *msg, size_t len, void *data) {
     pthread_mutex_unlock(&node->lock);
   }
   for (int i = 0; i < 2; i++) {
-    WakuChat chat = atomic_load(&node->chats[i]);
-    if (chat != 0) waku_chat_handle_event(chat, ret, msg, len);
+    WakuChatClient client = atomic_load(&node->clients[i]);
+    if (client != 0) waku_chat_handle_event(client, ret, msg, len);
   }
 }
 
@@ -185,7 +185,7 @@ static void destroy_node(struct node *node) {
   free(node->address);
 }
 
-/* Publishes messages of the host's own from one node until one has come to the other. */
+/* Publishes messages of the host's own on one node until one has arrived at the other. */
 static void raw_message(struct node *from, struct node *to) {
   pthread_mutex_lock(&to->lock);
   to->own = 0;
@@ -214,7 +214,7 @@ static void raw_message(struct node *from, struct node *to) {
 
 /* ---- The plugin's side: waku-chat -------------------------------------------------------------- */
 
-/* Says what went wrong, and ends. */
+/* Reports an error and ends the program. */
 static void fine(const char *who, const char *what, WakuChatCode code, char *error) {
   if (code != WAKU_CHAT_CODE_OK) {
     fprintf(stderr, "%s: %s: %d %s\n", who, what, (int)code, error != NULL ? error : "");
@@ -224,14 +224,14 @@ static void fine(const char *who, const char *what, WakuChatCode code, char *err
 
 struct person {
   const char *name;
-  WakuChat chat;
+  WakuChatClient client;
   char *account;
 };
 
 static char *request(struct person *p, const char *method, const char *params) {
   char *result = NULL, *error = NULL;
   fine(p->name, method,
-       waku_chat_request(p->chat, method, params, PATIENCE_MS, &result, &error), error);
+       waku_chat_request(p->client, method, params, PATIENCE_MS, &result, &error), error);
   return result;
 }
 
@@ -245,11 +245,11 @@ static char *member(const char *json, const char *name) {
   return text("%.*s", (int)strcspn(at, "\""), at);
 }
 
-/* Reads events until one has both parts in it. It is acknowledged with all before it. */
+/* Reads events until one is of this type and contains this part. Acknowledges it and all before it. */
 static char *await(struct person *p, const char *type, const char *part) {
   for (;;) {
     char *event = NULL, *error = NULL;
-    fine(p->name, type, waku_chat_next_event(p->chat, PATIENCE_MS, &event, &error), error);
+    fine(p->name, type, waku_chat_next_event(p->client, PATIENCE_MS, &event, &error), error);
     if (event == NULL) {
       fprintf(stderr, "%s: no %s with %s\n", p->name, type, part);
       exit(1);
@@ -261,7 +261,7 @@ static char *await(struct person *p, const char *type, const char *part) {
       const char *cursor = strstr(event, "\"cursor\":");
       CHECK(cursor != NULL);
       uint64_t number = strtoull(cursor + strlen("\"cursor\":"), NULL, 10);
-      fine(p->name, "acknowledge", waku_chat_ack(p->chat, number, &error), error);
+      fine(p->name, "acknowledge", waku_chat_acknowledge(p->client, number, &error), error);
       char *out = text("%s", event);
       waku_chat_free_string(event);
       return out;
@@ -270,7 +270,7 @@ static char *await(struct person *p, const char *type, const char *part) {
   }
 }
 
-/* A new account: on the host's node, or on a node of its own if there is no host's. */
+/* A new account: on the host's node if there is one, or else on a node of its own. */
 static void open_person(struct person *p, const char *directory, struct node *host, int place,
                         const char *transport) {
   char *phrase = NULL, *error = NULL;
@@ -279,11 +279,11 @@ static void open_person(struct person *p, const char *directory, struct node *ho
                       "\"create\":{\"phrase\":\"%s\"}%s}",
                       directory, p->name, p->name, phrase, transport);
   WakuChatCode code = host != NULL
-                          ? waku_chat_attach(config, host->context, &p->chat, &error)
-                          : waku_chat_open(config, &p->chat, &error);
+                          ? waku_chat_attach(config, host->context, &p->client, &error)
+                          : waku_chat_open(config, &p->client, &error);
   fine(p->name, "open", code, error);
-  /* From here on the node's events are this chat's too. */
-  if (host != NULL) atomic_store(&host->chats[place], p->chat);
+  /* From here on the client gets the node's events. */
+  if (host != NULL) atomic_store(&host->clients[place], p->client);
   memset(config, 0, strlen(config));
   free(config);
   waku_chat_free_string(phrase);
@@ -294,15 +294,15 @@ static void open_person(struct person *p, const char *directory, struct node *ho
   printf("%s is %s\n", p->name, p->account);
 }
 
-/* Closes a chat. What is called on it after that is an error, and does no harm. */
+/* Closes a client. Calls on it after that are errors and do no harm. */
 static void close_person(struct person *p) {
-  fine(p->name, "close", waku_chat_close(p->chat), NULL);
+  fine(p->name, "close", waku_chat_close(p->client), NULL);
   char *error = NULL;
-  CHECK(waku_chat_close(p->chat) == WAKU_CHAT_CODE_CLOSED);
-  CHECK(waku_chat_request(p->chat, "identity", NULL, 0, NULL, &error) == WAKU_CHAT_CODE_CLOSED);
+  CHECK(waku_chat_close(p->client) == WAKU_CHAT_CODE_CLOSED);
+  CHECK(waku_chat_request(p->client, "identity", NULL, 0, NULL, &error) == WAKU_CHAT_CODE_CLOSED);
   CHECK(error != NULL && strstr(error, "\"closed\"") != NULL);
   waku_chat_free_string(error);
-  CHECK(waku_chat_handle_event(p->chat, RET_OK, "{}", 2) == WAKU_CHAT_CODE_CLOSED);
+  CHECK(waku_chat_handle_event(p->client, RET_OK, "{}", 2) == WAKU_CHAT_CODE_CLOSED);
   free(p->account);
   printf("%s is closed\n", p->name);
 }
@@ -331,12 +331,12 @@ static void join(struct person *p, const char *group) {
   printf("%s is in the group\n", p->name);
 }
 
-/* One writes, and the others read it. */
+/* One sends a text, and the others read it. */
 static void say(struct person *from, const char *group, const char *words, struct person *to[],
                 int count) {
   char *message = NULL, *error = NULL;
   fine(from->name, "send",
-       waku_chat_send(from->chat, group, words, PATIENCE_MS, &message, &error), error);
+       waku_chat_send(from->client, group, words, PATIENCE_MS, &message, &error), error);
   for (int i = 0; i < count; i++) {
     char *event = await(to[i], "message_received", words);
     CHECK(strstr(event, message) != NULL);
@@ -391,12 +391,12 @@ int main(int argc, char **argv) {
 
   close_person(&alice);
 
-  /* What cannot be attached leaves nothing at the node. */
+  /* A client that cannot be attached leaves nothing behind at the node. */
   char *wrong = text("{\"database\":\"%s/alice.db\",\"passphrase\":\"x\",\"network\":\"fast\"}",
                      directory);
   char *error = NULL;
   CHECK(waku_chat_attach(wrong, host.context, &alice.chat, &error) == WAKU_CHAT_CODE_DATABASE);
-  CHECK(alice.chat == 0 && strstr(error, "\"store_wrong_key\"") != NULL);
+  CHECK(alice.client == 0 && strstr(error, "\"database_wrong_key\"") != NULL);
   waku_chat_free_string(error);
   free(wrong);
 
@@ -404,7 +404,7 @@ int main(int argc, char **argv) {
   say(&carol, group, "But we are here", (struct person *[]){&bob}, 1);
   close_person(&bob);
 
-  /* All chats let go of the node, and it goes on. */
+  /* No client uses the node any more, and it still works. */
   raw_message(&host, &archive);
   raw_message(&archive, &host);
   printf("the host still has its node\n");

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds the example host and runs it, on a libwaku and on this library.
+# Builds the example host and runs it with libwaku and this library.
 #
 #   examples/c/run.sh [valgrind]
 #
-# LIBWAKU_PATH names the libwaku to run on; without it that is the drop-in, which is built. With the
-# word valgrind, the run fails on any invalid access and on any memory that is lost for good.
-# Needs cc; BUILT names a directory with both libraries if they are not to be built.
+# LIBWAKU_PATH names the libwaku to use; without it, the drop-in replacement is built and used. With the
+# argument valgrind, the run fails on any invalid memory access and on any memory leak.
+# Needs cc. BUILT names a directory that already holds both libraries, so that nothing is built.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 if [ -z "${BUILT:-}" ]; then

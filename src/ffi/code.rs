@@ -1,38 +1,38 @@
-//! What calls of the C interface return, and the text that goes with an error.
+//! The codes that functions of the C interface return, and the JSON of an error.
 
 use waku_transport::embedded::StartError;
 use waku_transport::libwaku::{LibwakuError, LoadError};
 
 use super::config::ConfigError;
 use crate::error::Error;
-use crate::rpc::{RpcError, error_json};
+use crate::methods::{MethodError, error_json};
 
-/// What a call returns. The numbers stay as they are; later versions may add further ones. The text of
-/// an error has a finer code, see docs/C-API.md.
+/// What a function returns. The numbers do not change; later versions may add further ones. The JSON
+/// of an error has a finer code, see docs/C-API.md.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakuChatCode {
-    /// It was done.
+    /// Success.
     Ok = 0,
-    /// A pointer is NULL that may not be, or a text is not UTF-8 or too long.
+    /// A pointer that must not be NULL is NULL, or a text is not UTF-8 or too long.
     InvalidArgument = 1,
-    /// There is no such chat: it was closed, or never opened.
+    /// There is no such client: it was closed or never opened.
     Closed = 2,
-    /// The configuration is not understood.
+    /// The configuration is not valid.
     BadConfig = 3,
-    /// There is no such method, or it has other parameters.
+    /// There is no such method, or it does not take these parameters.
     BadRequest = 4,
-    /// The account says no, and nothing was changed.
+    /// The command was refused, and nothing was changed.
     Refused = 5,
-    /// It took longer than the time that was given.
+    /// The time given was over before there was a result.
     Timeout = 6,
-    /// There is no account, or one already, or it belongs to another network.
+    /// There is no account in the database, or there already is one, or it belongs to another network.
     Account = 7,
-    /// The database cannot be used: a wrong key, another process has it, the disk is full.
+    /// The database cannot be used: the key is wrong, another process uses it, or the disk is full.
     Database = 8,
-    /// The Waku node does not start, or libwaku cannot be loaded, or no peer keeps history.
+    /// The Waku node does not start, libwaku cannot be loaded, or no peer keeps history.
     Node = 9,
-    /// The operating system has no thread or no randomness left.
+    /// The operating system gave no thread or no randomness.
     System = 10,
     /// A fault of this library.
     Internal = 11,
@@ -58,7 +58,7 @@ impl Failure {
     }
 
     pub(super) fn closed() -> Self {
-        Self::new(WakuChatCode::Closed, "closed", "there is no such chat; was it closed?")
+        Self::new(WakuChatCode::Closed, "closed", "there is no such client: was it closed?")
     }
 
     pub(super) fn request(message: impl Into<String>) -> Self {
@@ -82,7 +82,7 @@ impl Failure {
         Self::new(WakuChatCode::System, "system", message)
     }
 
-    /// The text that the caller gets.
+    /// The JSON that the host gets.
     pub(super) fn to_json(&self) -> String {
         error_json(self.name, &self.message, self.retryable).to_string()
     }
@@ -95,8 +95,8 @@ impl From<Error> for Failure {
                 WakuChatCode::Account
             }
             Error::Params(_) => WakuChatCode::BadConfig,
-            Error::DeviceName(_) => WakuChatCode::InvalidArgument,
-            Error::Store(_) | Error::Step(_) => WakuChatCode::Database,
+            Error::InstallationName(_) => WakuChatCode::InvalidArgument,
+            Error::Database(_) | Error::Step(_) => WakuChatCode::Database,
             Error::Command(_) | Error::LinkingEnded { .. } => WakuChatCode::Refused,
             Error::Timeout { .. } => WakuChatCode::Timeout,
             Error::NoStore => WakuChatCode::Node,
@@ -113,14 +113,14 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<RpcError> for Failure {
-    fn from(error: RpcError) -> Self {
+impl From<MethodError> for Failure {
+    fn from(error: MethodError) -> Self {
         match error {
-            RpcError::Client(error) => error.into(),
-            RpcError::UnknownMethod(_) | RpcError::BadParams(_) => {
+            MethodError::Client(error) => error.into(),
+            MethodError::UnknownMethod(_) | MethodError::BadParams(_) => {
                 Self::new(WakuChatCode::BadRequest, error.code(), error.to_string())
             }
-            RpcError::Result(_) => Self::internal(error.to_string()),
+            MethodError::Result(_) => Self::internal(error.to_string()),
         }
     }
 }

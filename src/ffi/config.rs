@@ -1,6 +1,6 @@
-//! The configuration of a chat, as JSON; docs/C-API.md describes it.
+//! The configuration of a client, as JSON; docs/C-API.md describes it.
 //!
-//! Errors never quote a value: a passphrase or a phrase in the wrong place would come out with it.
+//! Errors never quote a value: it could be a passphrase or a recovery phrase in the wrong place.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,55 +17,57 @@ use serde::{Deserialize, Deserializer};
 use waku_node::Multiaddr;
 use zeroize::Zeroizing;
 
-/// Longest configuration, in bytes.
+use crate::secret::Secret;
+
+/// Longest configuration, in bytes: all lists may be full of usual addresses.
 pub(super) const MAX_CONFIG: usize = 64 * 1024;
-/// Most addresses in one list.
+/// Most addresses in one list: far more than a node stays connected with.
 const MAX_ADDRESSES: usize = 64;
 /// Longest address, in bytes: one with a name, a certificate's hash and an id is far shorter.
 const MAX_ADDRESS: usize = 512;
 /// Longest path, in bytes, as systems have it.
 const MAX_PATH: usize = 4096;
 
-/// Why a configuration is not understood.
+/// Why a configuration is not valid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigError {
-    #[error("the configuration is not understood: {0}")]
+    #[error("the configuration is not valid: {0}")]
     Json(String),
-    #[error("give one of passphrase and key, and not both")]
+    #[error("give exactly one of passphrase and key")]
     Key,
     #[error("the key is not 64 hex digits")]
     KeyDigits,
     #[error("the passphrase is empty")]
     EmptyPassphrase,
-    #[error("{0} is no path")]
+    #[error("{0} is not a path")]
     Path(&'static str),
     #[error(transparent)]
     Network(#[from] ParamsError),
-    #[error("libwaku has clusters up to 65535 only")]
+    #[error("libwaku supports clusters up to 65535 only")]
     Cluster,
     #[error(transparent)]
     Phrase(#[from] PhraseError),
-    #[error("{list}: {MAX_ADDRESSES} addresses at most")]
+    #[error("{list}: at most {MAX_ADDRESSES} addresses")]
     TooManyAddresses { list: &'static str },
-    #[error("{list}[{index}] is no multiaddress")]
+    #[error("{list}[{index}] is not a multiaddress")]
     Address { list: &'static str, index: usize },
-    #[error("there is no transport: one of embedded, libwaku, offline")]
+    #[error("the transport is missing: one of embedded, libwaku, offline")]
     NoTransport,
-    #[error("transport: attached is for waku_chat_attach, and the others are for waku_chat_open")]
+    #[error("transport: waku_chat_attach takes attached only, and waku_chat_open the others")]
     OtherTransport,
 }
 
-/// What a chat is opened with.
+/// What a client is opened with.
 pub(super) struct Config {
     pub(super) database: PathBuf,
     pub(super) key: DatabaseKey,
     pub(super) network: NetworkParams,
-    /// The account to make, if it is to be made.
+    /// The recovery phrase of the account that is to be created.
     pub(super) create: Option<RecoveryPhrase>,
     pub(super) transport: Option<TransportConfig>,
 }
 
-/// The way to the network.
+/// The connection to the network.
 pub(super) enum TransportConfig {
     /// A node in this process.
     Embedded { listen: Vec<Multiaddr>, peers: Vec<Multiaddr> },
@@ -79,33 +81,14 @@ pub(super) enum TransportConfig {
     },
     /// The host's node of libwaku.
     Attached { library: Option<PathBuf> },
-    /// None.
+    /// No network.
     Offline,
 }
 
-/// A text that is erased, and that no error quotes.
-struct Secret(Zeroizing<String>);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl Visitor<'_> for Read {
-            type Value = Secret;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret(Zeroizing::new(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Read)
-    }
-}
-
-/// A network by its name or its parameters.
+/// A network, given by its name or its parameters.
 struct Network(NetworkParams);
 
-/// The parameters, all of them and nothing else.
+/// The parameters: all of them, and nothing else.
 #[derive(Deserialize)]
 #[serde(remote = "NetworkParams", deny_unknown_fields)]
 struct Params {
@@ -210,22 +193,29 @@ impl Config {
         Ok(Self {
             database: path(raw.database, "database")?,
             key: key(raw.passphrase, raw.key)?,
-            create: raw.create.map(|create| RecoveryPhrase::parse(&create.phrase.0)).transpose()?,
+            create: raw
+                .create
+                .map(|create| RecoveryPhrase::parse(create.phrase.expose()))
+                .transpose()?,
             network: raw.network.0,
             transport,
         })
     }
 }
 
-/// An object: structures can be read from arrays too, which nobody means.
+/// Reads an object: serde would also read a structure from an array.
 fn strict(json: &str) -> Result<Raw, serde_json::Error> {
     if !json.trim_start().starts_with('{') {
-        return Err(serde_json::Error::invalid_type(Unexpected::Other("no object"), &"an object"));
+        return Err(serde_json::Error::invalid_type(
+            Unexpected::Other("something else"),
+            &"an object",
+        ));
     }
     serde_json::from_str(json)
 }
 
-/// What is wrong with JSON, without the value that is: of serde's texts only what comes from here.
+/// What is wrong with the JSON, without the value that is wrong: only those parts of serde's messages
+/// that come from this file.
 fn unquoted(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if !error.is_data() || text.starts_with("missing field") || text.starts_with("duplicate field")
@@ -233,7 +223,7 @@ fn unquoted(error: &serde_json::Error) -> String {
         return text;
     }
     match text.rsplit_once(", expected ") {
-        // An unknown member where there may be none at all is told without what is expected.
+        // The message about an unknown member of an empty object does not say what is expected.
         Some((_, expected)) if !text.contains("there are no fields at line") => {
             format!("expected {expected}")
         }
@@ -278,9 +268,10 @@ fn path(given: String, what: &'static str) -> Result<PathBuf, ConfigError> {
 
 fn key(passphrase: Option<Secret>, key: Option<Secret>) -> Result<DatabaseKey, ConfigError> {
     match (passphrase, key) {
-        (Some(Secret(text)), None) if text.is_empty() => Err(ConfigError::EmptyPassphrase),
-        (Some(Secret(text)), None) => Ok(DatabaseKey::Passphrase(text)),
-        (None, Some(Secret(digits))) => {
+        (Some(text), None) if text.expose().is_empty() => Err(ConfigError::EmptyPassphrase),
+        (Some(text), None) => Ok(DatabaseKey::Passphrase(text.into_inner())),
+        (None, Some(digits)) => {
+            let digits = digits.into_inner();
             let mut bytes = Zeroizing::new([0; 32]);
             if digits.len() != 64 {
                 return Err(ConfigError::KeyDigits);

@@ -65,8 +65,8 @@ fn a_configuration_is_read_as_it_is_meant() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     for (name, value, says) in [
-        ("database", json!(""), "database is no path"),
-        ("database", json!("a\0b"), "database is no path"),
+        ("database", json!(""), "database is not a path"),
+        ("database", json!("a\0b"), "database is not a path"),
         ("database", Value::Null, "expected a string"),
         ("passphrase", json!(""), "empty"),
         ("passphrase", Value::Null, "passphrase and key"),

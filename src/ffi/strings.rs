@@ -1,4 +1,4 @@
-//! Texts that cross the boundary.
+//! Texts that cross the boundary to C.
 
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
@@ -9,11 +9,11 @@ use zeroize::Zeroize;
 
 use super::code::Failure;
 
-/// A text of the host. No more than `limit` bytes and the one behind them are looked at.
+/// Reads a text of the host. No more than `limit` bytes and the one after them are read.
 ///
 /// # Safety
-/// `pointer` is NULL, or a text that ends with a zero byte and neither changes nor goes for as long
-/// as the result is used.
+/// `pointer` is NULL, or points to a text that ends with a zero byte and is neither changed nor freed
+/// while the result is used.
 pub(super) unsafe fn read<'a>(
     pointer: *const c_char,
     what: &str,
@@ -35,15 +35,14 @@ pub(super) unsafe fn read<'a>(
     std::str::from_utf8(bytes).map_err(|_| Failure::argument(format!("{what} is not UTF-8")))
 }
 
-/// A place of the host that a result is written to.
+/// A place of the host's that a result is written to.
 pub(super) struct Out<T>(*mut T);
 
 impl<T> Out<T> {
-    /// Empties the place. One that is NULL stays out of use.
+    /// Empties the place. NULL is never written to.
     ///
     /// # Safety
-    /// `place` is NULL, or may be written to, by nobody else at the same time, for as long as this
-    /// is used.
+    /// `place` is NULL, or valid for writes and written to by nothing else while this value is used.
     pub(super) unsafe fn new(place: *mut T, empty: T) -> Self {
         if !place.is_null() {
             // SAFETY: by this function's contract.
@@ -52,7 +51,7 @@ impl<T> Out<T> {
         Self(place)
     }
 
-    /// Refuses NULL.
+    /// Checks that the place is not NULL.
     pub(super) fn required(self, what: &str) -> Result<Self, Failure> {
         match self.0.is_null() {
             true => Err(Failure::argument(format!("{what} is NULL"))),
@@ -64,7 +63,7 @@ impl<T> Out<T> {
         !self.0.is_null()
     }
 
-    /// Writes a result, if it is wanted.
+    /// Writes a result, unless the place is NULL.
     pub(super) fn set(&self, value: T) {
         if !self.0.is_null() {
             // SAFETY: by the contract of `new`, which also wrote there, so nothing is dropped.
@@ -74,7 +73,7 @@ impl<T> Out<T> {
 }
 
 impl Out<*mut c_char> {
-    /// Writes a text, which the host then owns, if it is wanted.
+    /// Writes a text, which the host then owns, unless the place is NULL.
     pub(super) fn set_text(&self, text: impl Into<Vec<u8>>) {
         if self.is_wanted() {
             self.set(give(text.into()));
@@ -82,7 +81,7 @@ impl Out<*mut c_char> {
     }
 }
 
-/// A text for the host, up to its first zero byte (JSON and what is made here have none).
+/// A text for the host, up to its first zero byte (neither JSON nor any other text of ours has one).
 fn give(mut text: Vec<u8>) -> *mut c_char {
     if let Some(end) = text.iter().position(|byte| *byte == 0) {
         text[end..].zeroize();
@@ -96,10 +95,10 @@ fn give(mut text: Vec<u8>) -> *mut c_char {
     CString::new(exact).map_or(std::ptr::null_mut(), CString::into_raw)
 }
 
-/// Takes a text back. It may hold a secret, so it is overwritten.
+/// Frees a text. It may be a secret, so it is overwritten first.
 ///
 /// # Safety
-/// `text` is NULL or came from [`Out::set_text`], and is not used any more.
+/// `text` is NULL or came from [`Out::set_text`], and is not used afterwards.
 pub(super) unsafe fn take_back(text: *mut c_char) {
     if !text.is_null() {
         // SAFETY: by this function's contract.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use chat_core::params::NetworkParams;
 use waku_node::NodeConfig;
 use waku_transport::libwaku::{
     EventInlet, Library, LibwakuOptions, LibwakuTransport, NodeConfig as LibwakuConfig, Source,
@@ -17,11 +18,10 @@ use waku_transport::{EmbeddedTransport, Transport};
 
 use super::code::Failure;
 use super::config::{ConfigError, TransportConfig};
-use crate::NetworkParams;
 
-/// A node of a host, by the context that libwaku gave the host.
+/// A host's node, by the context that libwaku gave the host.
 ///
-/// Making one promises what [`LibwakuTransport::attach`] demands: see `waku_chat_attach`.
+/// Who makes one promises what [`LibwakuTransport::attach`] demands: see `waku_chat_attach`.
 pub(super) struct HostNode(NonNull<c_void>);
 
 // SAFETY: it is only handed on; the library says itself which threads may use it, and the transport
@@ -30,17 +30,17 @@ unsafe impl Send for HostNode {}
 
 impl HostNode {
     /// # Safety
-    /// `context` is one that may be attached to: a running node of the libwaku that the
-    /// configuration names, not destroyed before the chat was closed.
+    /// `context` is a running node of the libwaku that the configuration names, and is not destroyed
+    /// before the client was closed.
     pub(super) unsafe fn new(context: NonNull<c_void>) -> Self {
         Self(context)
     }
 }
 
-/// A transport, and where a host puts the events of its node.
+/// A transport, and the place where a host puts the events of its node.
 pub(super) type Opened = (Arc<dyn Transport>, Option<EventInlet>);
 
-/// Starts a transport of our own.
+/// Starts a transport of the client's own.
 pub(super) async fn open(
     config: Option<TransportConfig>,
     network: &NetworkParams,
@@ -74,7 +74,7 @@ pub(super) async fn open(
     Ok((transport, None))
 }
 
-/// Uses a host's node.
+/// Attaches to a host's node.
 pub(super) async fn attach(
     config: Option<TransportConfig>,
     network: &NetworkParams,
@@ -88,13 +88,13 @@ pub(super) async fn attach(
     let library = load(library, Source::Process).await?;
     let cluster = u16::try_from(network.cluster).map_err(|_| ConfigError::Cluster)?;
     let options = LibwakuOptions::default();
-    // SAFETY: whoever made the `HostNode` has promised it.
+    // SAFETY: promised when the `HostNode` was made.
     let (transport, inlet) =
         unsafe { LibwakuTransport::attach(&library, host.0, cluster, shard(network)?, options) };
     Ok((Arc::new(transport), Some(inlet)))
 }
 
-/// Loading runs the library's initialisers, which may take their time.
+/// Loading runs the library's initialisers, which may take long.
 async fn load(path: Option<PathBuf>, otherwise: Source) -> Result<Library, Failure> {
     let source = path.map_or(otherwise, Source::Path);
     let loaded = tokio::task::spawn_blocking(move || Library::load(&source)).await;

@@ -1,4 +1,4 @@
-//! Chats on a host's node that does not answer: events of any kind, and detaching from a node that is
+//! Clients on a host's node that does not answer: events of any kind, and detaching from a node that is
 //! busy.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, unsafe_code)]
@@ -51,8 +51,8 @@ impl Stuck {
     }
 }
 
-fn attach(database: &Path, library: &Path) -> WakuChat {
-    let (mut phrase, mut chat, mut error) = (null_mut(), 0, null_mut());
+fn attach(database: &Path, library: &Path) -> WakuChatClient {
+    let (mut phrase, mut client, mut error) = (null_mut(), 0, null_mut());
     // SAFETY: texts and places of this function; the library does not look at the context.
     unsafe {
         assert_eq!(waku_chat_new_phrase(&raw mut phrase, null_mut()), WakuChatCode::Ok);
@@ -66,7 +66,7 @@ fn attach(database: &Path, library: &Path) -> WakuChat {
         waku_chat_free_string(phrase);
         let config = CString::new(config.to_string()).unwrap();
         let context = NonNull::dangling().as_ptr();
-        let code = waku_chat_attach(config.as_ptr(), context, &raw mut chat, &raw mut error);
+        let code = waku_chat_attach(config.as_ptr(), context, &raw mut client, &raw mut error);
         assert_eq!(
             code,
             WakuChatCode::Ok,
@@ -74,12 +74,12 @@ fn attach(database: &Path, library: &Path) -> WakuChat {
             (!error.is_null()).then(|| CStr::from_ptr(error))
         );
     }
-    chat
+    client
 }
 
-fn hand_over(chat: WakuChat, ret: i32, event: &[u8]) -> WakuChatCode {
+fn pass_on(client: WakuChatClient, ret: i32, event: &[u8]) -> WakuChatCode {
     // SAFETY: so many bytes are there.
-    unsafe { waku_chat_handle_event(chat, ret, event.as_ptr().cast(), event.len()) }
+    unsafe { waku_chat_handle_event(client, ret, event.as_ptr().cast(), event.len()) }
 }
 
 /// One test: the library has one node for the whole process.
@@ -87,10 +87,10 @@ fn hand_over(chat: WakuChat, ret: i32, event: &[u8]) -> WakuChatCode {
 fn a_node_that_is_busy_is_not_let_go_of() {
     let dir = tempfile::tempdir().unwrap();
     let stuck = Stuck::compile(dir.path());
-    let chat = attach(&dir.path().join("chat.db"), &stuck.library);
+    let client = attach(&dir.path().join("chat.db"), &stuck.library);
     stuck.wait_entered();
 
-    // Whatever a host hands over, however often and from wherever, it is taken, and nothing waits for
+    // Whatever a host passes on, however often and from which thread, it is taken, and nothing waits for
     // the node.
     let mut runner = proptest::test_runner::TestRunner::default();
     let known = r#"\{"eventType":"(message|connection_change|x)","wakuMessage":.{0,40}\}"#;
@@ -100,8 +100,8 @@ fn a_node_that_is_busy_is_not_let_go_of() {
     ];
     runner
         .run(&(event, any::<i32>()), |(event, ret)| {
-            prop_assert_eq!(hand_over(chat, ret, &event), WakuChatCode::Ok);
-            prop_assert_eq!(hand_over(chat, 0, &event), WakuChatCode::Ok);
+            prop_assert_eq!(pass_on(client, ret, &event), WakuChatCode::Ok);
+            prop_assert_eq!(pass_on(client, 0, &event), WakuChatCode::Ok);
             Ok(())
         })
         .unwrap();
@@ -111,9 +111,9 @@ fn a_node_that_is_busy_is_not_let_go_of() {
             let large = large.clone();
             thread::spawn(move || {
                 for _ in 0..1000 {
-                    assert_eq!(hand_over(chat, 0, b"{}"), WakuChatCode::Ok);
+                    assert_eq!(pass_on(client, 0, b"{}"), WakuChatCode::Ok);
                 }
-                hand_over(chat, 0, &large)
+                pass_on(client, 0, &large)
             })
         })
         .collect();
@@ -121,17 +121,17 @@ fn a_node_that_is_busy_is_not_let_go_of() {
         assert_eq!(handing.join().unwrap(), WakuChatCode::Ok);
     }
 
-    // Closing says that the node is still in use, and the chat is over all the same.
-    assert_eq!(waku_chat_close(chat), WakuChatCode::Timeout);
+    // Closing says that the node is still in use, and the client is over all the same.
+    assert_eq!(waku_chat_close(client), WakuChatCode::Timeout);
     let mut event = null_mut();
     // SAFETY: a place of this function.
-    let next = unsafe { waku_chat_next_event(chat, 0, &raw mut event, null_mut()) };
+    let next = unsafe { waku_chat_next_event(client, 0, &raw mut event, null_mut()) };
     assert_eq!(next, WakuChatCode::Closed);
-    assert_eq!(hand_over(chat, 0, b"{}"), WakuChatCode::Closed);
+    assert_eq!(pass_on(client, 0, b"{}"), WakuChatCode::Closed);
 
     // Another one waits for it, and returns as soon as the call has.
-    let closing = thread::spawn(move || waku_chat_close(chat));
+    let closing = thread::spawn(move || waku_chat_close(client));
     stuck.release();
     assert_eq!(closing.join().unwrap(), WakuChatCode::Ok);
-    assert_eq!(waku_chat_close(chat), WakuChatCode::Closed);
+    assert_eq!(waku_chat_close(client), WakuChatCode::Closed);
 }

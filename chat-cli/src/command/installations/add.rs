@@ -31,7 +31,7 @@ pub(super) async fn add(
             (view.state, view.installation)
         {
             if days > 0 {
-                session.client.hand_over(device, days_ago(days)).await?;
+                session.client.transfer_history(device, days_ago(days)).await?;
             }
             told(
                 session.out,
@@ -65,7 +65,7 @@ pub(super) async fn add(
 /// Answers the code, or goes on with the linking that was begun with it.
 async fn answer(session: &Session, code: &str) -> Result<LinkingId, CliError> {
     let network = session.home.config()?.network;
-    match session.client.answer_link(code.trim()).await {
+    match session.client.answer_linking(code.trim()).await {
         Ok(view) => {
             session.out.progress("waiting for the new device…");
             Ok(view.id)
@@ -114,7 +114,7 @@ async fn confirm(
         ))?;
     }
     if let Some(string) = string {
-        return said(client.confirm_link(view.id, string).await?);
+        return said(client.confirm_linking(view.id, string).await?);
     }
     let mut lines = read_lines();
     loop {
@@ -124,8 +124,8 @@ async fn confirm(
                     "no string was given: run this again with --string, or at a terminal".into(),
                 )),
                 Some("") => {}
-                Some("no") => return said(client.cancel_link(view.id).await?),
-                Some(string) => match client.confirm_link(view.id, string).await {
+                Some("no") => return said(client.cancel_linking(view.id).await?),
+                Some(string) => match client.confirm_linking(view.id, string).await {
                     Err(slip @ Error::Command(CommandError::BadLinkingString { .. })) => {
                         told(out, &json!({"slip": slip.to_string()}), &format!("{slip}; again:"))?;
                     }

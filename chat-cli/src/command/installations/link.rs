@@ -111,13 +111,13 @@ async fn enter(place: &Place<'_>, out: Out, name: Option<String>) -> Result<Clie
             let view = linking.view().await?;
             if matches!(view.state, NewcomerState::Ended { .. }) {
                 linking.close().await?;
-                Client::link(place.config(), name.unwrap_or(view.name)).await?
+                Client::start_linking(place.config(), name.unwrap_or(view.name)).await?
             } else {
                 linking
             }
         }
         Err(Error::NoAccount) => {
-            Client::link(place.config(), name.unwrap_or_else(host_name)).await?
+            Client::start_linking(place.config(), name.unwrap_or_else(host_name)).await?
         }
         // It was linked before it was stopped, or never needed to be.
         Err(Error::AccountExists) => {

@@ -68,7 +68,7 @@ async fn run(session: &Session, command: Installations) -> Result<(), CliError> 
         }
         Installations::HandOver { installation, days } => {
             let id = names::installation(client, &installation).await?.installation;
-            client.hand_over(id, days_ago(days)).await?;
+            client.transfer_history(id, days_ago(days)).await?;
             let views = client.installations().await?;
             settle(session, &[id], true, Wait { now: false, no_wait: false }).await?;
             out.result(&json!({"handed_over_to": id}), || {

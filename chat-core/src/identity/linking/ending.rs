@@ -1,13 +1,14 @@
 //! The message that ends a linking early.
 
 use prost::Message as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::MessageError;
 use super::transcript::Transcript;
 
 /// The reason that one side gives the other for ending a linking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[repr(u32)]
 #[serde(rename_all = "snake_case")]
 pub enum EndCode {

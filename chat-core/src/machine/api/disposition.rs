@@ -1,6 +1,9 @@
 //! What became of an envelope from the network: a closed list. What others send never makes an
 //! error; it has a disposition.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::ids::{AccountId, CommitId, GroupId, ItemHash, LinkingId, RequestId};
 
 /// What became of an envelope.
@@ -42,7 +45,8 @@ pub enum Deferred {
 }
 
 /// Why something was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// Topic, size, version or timestamp is none of the protocol's.
     Envelope,
@@ -70,26 +74,26 @@ pub enum Refused {
     Rollback,
 }
 
-/// How often each came, since the machine was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What became of the envelopes that came in since the account was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counters {
     /// Messages read.
     pub messages: u64,
     /// Commits applied.
     pub commits: u64,
-    /// Doorbells that opened.
+    /// Doorbells that could be opened.
     pub doorbells: u64,
     /// Invitations joined.
     pub joined: u64,
-    /// Messages of linkings dealt with.
+    /// Messages of linkings.
     pub linking: u64,
-    /// Kept for later.
+    /// Kept until they can be judged.
     pub deferred: u64,
-    /// Known already.
+    /// Already known.
     pub duplicates: u64,
     /// Too old.
     pub stale: u64,
-    /// Not for us.
+    /// Not for this installation.
     pub not_for_us: u64,
     /// Cards read.
     pub cards: u64,

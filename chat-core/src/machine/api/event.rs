@@ -1,15 +1,16 @@
 //! What the application is told, at least once and in order, with a cursor that it acknowledges.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::linking::EndCode;
-use crate::ids::{AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId};
 use crate::machine::api::linking::LinkView;
 use crate::machine::api::view::{MessageView, MissingView, RequestView};
+use crate::identity::linking::EndCode;
+use crate::ids::{AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId};
 use crate::time::Timestamp;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A message was received.
@@ -17,33 +18,33 @@ pub enum Event {
         /// The message.
         message: MessageView,
     },
-    /// A message of this installation reached the network.
+    /// A message of this installation was published.
     Published {
         /// The group.
         group: GroupId,
         /// The message, as [`Answer::Sent`](crate::machine::Answer::Sent) names it.
         message: MessageId,
     },
-    /// The commit of a change to a group reached the network.
+    /// The commit of a change to a group was published.
     ChangePublished {
         /// The group.
         group: GroupId,
         /// The change, as [`Answer::Change`](crate::machine::Answer::Change) names it.
         intent: IntentId,
     },
-    /// Somebody invites this account, and waits for an answer.
+    /// Another account invites this one into a group and waits for an answer.
     RequestReceived {
         /// The request.
         request: RequestView,
     },
-    /// An accepted invitation could not be fetched or is not valid.
+    /// The invitation of an accepted request could not be fetched, or is not valid.
     RequestFailed {
         /// The request.
         request: RequestId,
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// This installation is in a group now.
+    /// This installation joined a group.
     GroupJoined {
         /// The group.
         group: GroupId,
@@ -54,55 +55,54 @@ pub enum Event {
     MembersAdded {
         /// The group.
         group: GroupId,
-        /// By whom.
+        /// The account that did it.
         by: AccountId,
-        /// Whom.
+        /// The accounts.
         accounts: Vec<AccountId>,
     },
     /// Accounts were removed from a group, or left it.
     MembersRemoved {
         /// The group.
         group: GroupId,
-        /// By whom.
+        /// The account that did it.
         by: AccountId,
-        /// Whom.
+        /// The accounts.
         accounts: Vec<AccountId>,
-        /// Whether they had asked for it.
+        /// Whether they had asked to leave.
         left: bool,
     },
-    /// Name or description changed.
+    /// The name or the description of a group changed.
     GroupDescribed {
         /// The group.
         group: GroupId,
-        /// By whom.
+        /// The account that changed it.
         by: AccountId,
         /// The name now.
         name: String,
         /// The description now.
         description: String,
     },
-    /// The list of admins changed.
+    /// The admins of a group changed.
     AdminsChanged {
         /// The group.
         group: GroupId,
-        /// The admins now, senior first.
+        /// The admins now, senior ones first.
         admins: Vec<AccountId>,
     },
-    /// This account is no member of a group any more.
+    /// This account is no longer a member of a group.
     GroupLeft {
         /// The group.
         group: GroupId,
-        /// Whether somebody else removed it.
+        /// Whether another account removed it.
         removed: bool,
     },
-    /// A change to a group that this account had made lost to somebody else's, and cannot be made
-    /// again.
+    /// A change that this account made to a group lost to another one, and cannot be made again.
     ChangeFailed {
         /// The group.
         group: GroupId,
         /// The change, as [`Answer::Change`](crate::machine::Answer::Change) names it.
         intent: IntentId,
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
     /// A message of this installation can never be sent.
@@ -111,156 +111,166 @@ pub enum Event {
         group: GroupId,
         /// The message, as [`Answer::Sent`](crate::machine::Answer::Sent) names it.
         message: MessageId,
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// Commits met, and this installation follows another branch now.
+    /// Commits of the same epoch met, and this installation now follows another branch.
     BranchChanged {
         /// The group.
         group: GroupId,
-        /// Commits that no longer count.
+        /// How many commits no longer count.
         undone: usize,
     },
-    /// A message is missing, and it is known who sent it.
+    /// A message is missing. Its sender is known.
     MessageMissing {
         /// What is missing.
         missing: MissingView,
     },
-    /// A message that was missing has come.
+    /// A message that was missing has arrived.
     MessageRecovered {
         /// The group.
         group: GroupId,
         /// What was missing.
         missing: MissingView,
     },
-    /// One installation signed two different items with one number.
+    /// An installation signed two different messages or commits with the same number.
     Equivocation {
         /// The group.
         group: GroupId,
-        /// Whose installation.
+        /// The account of the installation.
         account: AccountId,
         /// The number.
         seq: u64,
     },
-    /// The own key signed something that this installation did not send: it was copied.
+    /// This installation's key signed something that it did not send: the key was copied.
     CloneAlarm {
         /// The group.
         group: GroupId,
     },
-    /// The account has another installation now.
+    /// The account has a new installation.
     InstallationAdded {
-        /// Which.
+        /// The installation.
         installation: InstallationId,
     },
     /// An installation of the account was revoked.
     InstallationRevoked {
-        /// Which.
+        /// The installation.
         installation: InstallationId,
-        /// Whether it is this one, which can do nothing for the account any more.
+        /// Whether it is this one, which can then do nothing more for the account.
         own: bool,
     },
-    /// The account was recovered: its log is known, and all other installations are revoked. With its
-    /// next card the contacts hear of it, and take it into their groups again.
+    /// The account was recovered: its installation log is known, and all other installations are
+    /// revoked. Contacts learn of it from the account's next card, and add it to their groups again.
     Recovered {
-        /// Whom it has revoked.
+        /// The installations that were revoked.
         revoked: Vec<InstallationId>,
     },
-    /// The account's card, by which it is recovered, was not found yet. It is looked for again.
+    /// The account's card, from which it is recovered, was not found yet. It is looked for again.
     RecoveryPending {
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// A contact was changed on another installation.
+    /// Another installation of the account changed a contact.
     ContactChanged {
-        /// Whose.
+        /// The account.
         account: AccountId,
     },
-    /// A group was read on another installation.
+    /// A group was read on another installation of the account.
     GroupRead {
         /// The group.
         group: GroupId,
         /// The last message that was read.
         message: MessageId,
     },
-    /// Messages are being handed over to another installation.
+    /// A history transfer to another installation goes on.
+    #[serde(rename = "history_transfer_progress")]
     HandoverProgress {
-        /// To which.
+        /// The other installation.
         to: InstallationId,
-        /// How many were sent.
+        /// How many messages were sent.
         sent: u64,
-        /// How many there are.
+        /// How many messages there are.
         total: u64,
-        /// Whether that was the last.
+        /// Whether the transfer is complete.
         done: bool,
     },
-    /// Messages were handed over to this installation.
+    /// Messages of a history transfer arrived here.
+    #[serde(rename = "history_transfer_received")]
     HandoverReceived {
-        /// How many were sent so far.
+        /// How many messages were sent so far.
         sent: u64,
-        /// How many there are; the same number when all have come.
+        /// How many messages there are; equal to `sent` when all have arrived.
         total: u64,
     },
-    /// A request was answered on another installation.
+    /// A request was answered on another installation of the account.
     RequestAnswered {
         /// The request.
         request: RequestId,
     },
-    /// The own clock differs from those of others.
+    /// This device's clock differs from those of others.
     ClockSkew {
-        /// By how many milliseconds the own clock is ahead; negative: behind.
+        /// How many milliseconds this clock is ahead; negative: behind.
         ahead_ms: i64,
     },
     /// All history up to a moment was fetched.
     CaughtUp {
-        /// Up to when.
+        /// The moment.
         until: Timestamp,
     },
-    /// History could not be fetched; it is tried again.
+    /// History could not be fetched. It is tried again.
     CatchUpFailed {
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// A new device answered, whose code was taken in here: its string is to be typed.
+    /// The new installation whose linking code was answered here shows its authentication string,
+    /// which is now to be typed.
+    #[serde(rename = "linking_ready")]
     LinkReady {
-        /// The linking, with the name that the device gives itself.
+        /// The linking, with the name that the installation gives itself.
+        #[serde(rename = "linking")]
         link: LinkView,
     },
-    /// A new installation is in the account's own group.
+    /// A linked installation has joined the self group: the linking is complete.
+    #[serde(rename = "linking_done")]
     LinkDone {
         /// The linking.
         linking: LinkingId,
         /// The new installation.
         installation: InstallationId,
     },
-    /// A linking is over before its end.
+    /// A linking ended before it was complete.
+    #[serde(rename = "linking_failed")]
     LinkFailed {
         /// The linking.
         linking: LinkingId,
-        /// Why.
+        /// The reason.
         code: EndCode,
-        /// Whether the other device ended it.
+        /// Whether the other installation ended it.
         by_other: bool,
-        /// The installation, where it is in the account's log already: it is to be revoked if it is
-        /// of no use.
+        /// The new installation, if it is already in the account's installation log. Revoke it if it
+        /// is not wanted.
         added: Option<InstallationId>,
     },
-    /// On a new device: an account answered its code.
+    /// On a new installation: an account answered its linking code.
+    #[serde(rename = "linking_answered")]
     LinkAnswered {
         /// The linking.
         linking: LinkingId,
-        /// The account. To be shown: whoever saw the code can answer it with an account of his own.
+        /// The account. Show it: anybody who saw the code can answer it with another account.
         account: AccountId,
         /// The installation that answered.
         by: InstallationId,
     },
-    /// On a new device: the string is there, to be typed into the other device.
+    /// On a new installation: its authentication string is ready to be shown, and typed on the other
+    /// installation.
+    #[serde(rename = "linking_string_shown")]
     LinkStringShown {
         /// The linking.
         linking: LinkingId,
-        /// The account that it is for.
+        /// The account that answered.
         account: AccountId,
     },
-    /// On a new device: it is an installation of the account now.
+    /// On a new installation: it now belongs to the account.
     Linked {
         /// The linking.
         linking: LinkingId,
@@ -269,39 +279,41 @@ pub enum Event {
         /// This installation.
         installation: InstallationId,
     },
-    /// On a new device that belongs to an account already: another answer to its code came. If the
-    /// account is not the user's own, somebody saw the code and was faster.
+    /// On a new installation that already belongs to an account: another answer to its linking code
+    /// came. If the account is not the user's, another person saw the code and was faster.
+    #[serde(rename = "linking_answered_twice")]
     LinkAnsweredTwice {
         /// The linking.
         linking: LinkingId,
-        /// The account that this device belongs to.
+        /// The account that this installation belongs to.
         account: AccountId,
     },
-    /// A contact can be added to groups now: its card was found.
+    /// The card of a contact was found: the contact can now be added to groups.
     ContactReady {
-        /// Whose.
+        /// The account.
         account: AccountId,
     },
-    /// No card of a contact was found, so that it cannot be added to groups. It is looked for again,
-    /// ever more seldom.
+    /// No card of a contact was found, so it cannot be added to groups. The card is looked for again,
+    /// less and less often.
     ContactFailed {
-        /// Whose.
+        /// The account.
         account: AccountId,
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// A card of an account, the own or a contact's, was refused since it lacks entries of the
-    /// account's installation log that are known here. Either an installation is behind, or somebody
-    /// tries to have a revoked one forgotten. Told once a period.
+    /// A card of this account or of a contact was refused, because it lacks entries of the account's
+    /// installation log that are known here. Either an installation is behind, or an attacker tries to
+    /// hide a revocation. Reported once a card period.
     CardRollback {
-        /// Whose card.
+        /// The account of the card.
         account: AccountId,
         /// The installation that signed it.
         installation: InstallationId,
     },
-    /// The own card of this period cannot be made, so that links without a card do not work.
+    /// This account's card for the present period cannot be made, so contact links without a card do
+    /// not work.
     CardFailed {
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
 }

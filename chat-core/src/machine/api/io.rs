@@ -1,11 +1,12 @@
 //! What goes into a step and what comes out of it.
 
+use bytes::Bytes;
+
 use crate::machine::api::command::{Answer, Command};
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::error::CommandError;
 use crate::machine::api::event::Event;
 use crate::time::Timestamp;
-use bytes::Bytes;
 
 /// Names a command, so that its answer can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,13 +25,14 @@ pub struct OutboxId(pub u64);
 pub struct Inbound {
     /// Content topic.
     pub topic: String,
-    /// Payload.
+    /// Payload; shared with the transport, not copied.
     pub payload: Bytes,
     /// The sender's timestamp, in nanoseconds since the unix epoch.
     pub timestamp_ns: i64,
 }
 
-/// What happened outside.
+/// What happened outside. A clone costs no copy of a payload, so that a failed step can be tried
+/// again.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// The application asks for something.
@@ -74,7 +76,7 @@ pub enum Input {
         /// The sender's timestamp, in nanoseconds since the unix epoch.
         timestamp_ns: i64,
     },
-    /// Time has passed ([`Machine::next_wake`](crate::machine::Machine::next_wake)).
+    /// Time has passed ([`Machine::next_wake`](super::Machine::next_wake)).
     Tick,
 }
 
@@ -97,7 +99,7 @@ pub enum Output {
         /// Content topic.
         topic: String,
         /// Payload.
-        payload: Vec<u8>,
+        payload: Bytes,
         /// Timestamp, whole seconds.
         timestamp: Timestamp,
     },

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::linking::EndCode;
@@ -27,88 +28,90 @@ impl fmt::Display for EndCode {
     }
 }
 
-/// How far a linking has come on the device that grants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The state of a linking on the installation that grants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum LinkState {
-    /// The code was answered; the new device has not been heard yet.
+    /// The linking code was answered; nothing has come from the new installation yet.
     Answered,
-    /// The new device shows a string, which is to be typed here.
+    /// The new installation shows its authentication string, which is to be typed here.
     AwaitsString,
-    /// The string was right, and the new device is in the account's log; it is being told.
+    /// The string was right, and the new installation is in the account's installation log. It is
+    /// being told.
     Granted,
-    /// The new device was let into the account's own group.
+    /// The new installation was added to the self group.
     Admitted,
-    /// The new device has said that it is there.
+    /// The new installation has confirmed that it joined.
     Done,
-    /// It is over.
+    /// It ended before it was complete.
     Ended {
-        /// Why.
+        /// The reason.
         code: EndCode,
-        /// Whether the other device ended it.
+        /// Whether the other installation ended it.
         by_other: bool,
     },
 }
 
-/// A linking on the device that grants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A linking on the installation that grants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkView {
-    /// Its id: the same on the new device.
+    /// The linking's id, the same on the new installation.
     pub id: LinkingId,
-    /// How far it has come.
+    /// The state.
     pub state: LinkState,
-    /// Until when the string is to be typed.
+    /// Until when the authentication string can be typed.
     pub until: Timestamp,
-    /// The name that the new device gives itself.
+    /// The name that the new installation gives itself.
     pub name: Option<String>,
     /// The new installation.
     pub installation: Option<InstallationId>,
-    /// Groups that the new device will be in, and read from then on, once its string was typed. It
-    /// will act for the account, and see its contacts.
+    /// How many groups the new installation will join once its string was typed. It will read what is
+    /// sent there from then on, act for the account, and see its contacts.
     pub groups: usize,
-    /// Whether the installation is in the account's log: then only a revocation undoes it.
+    /// Whether the new installation is in the account's installation log. Then only revoking it undoes
+    /// the linking.
     pub added: bool,
 }
 
-/// How far a linking has come on the new device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The state of a linking on the new installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum NewcomerState {
-    /// The code waits for an answer.
+    /// The linking code waits for an answer.
     Waiting,
     /// An account answered.
     Answered,
-    /// The string is shown, to be typed into the other device.
+    /// The authentication string is shown, to be typed on the other installation.
     ShowsString,
-    /// This device is an installation of the account.
+    /// This installation belongs to the account.
     Linked,
-    /// It is in the account's own group too.
+    /// It has joined the self group too.
     Done,
-    /// It is over; a new code can be made.
+    /// It ended before it was complete. A new code can be made.
     Ended {
-        /// Why.
+        /// The reason.
         code: EndCode,
-        /// Whether the other device ended it.
+        /// Whether the other installation ended it.
         by_other: bool,
     },
 }
 
-/// A linking on the new device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A linking on the new installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewcomerView {
-    /// Its id: the same on the other device.
+    /// The linking's id, the same on the other installation.
     pub id: LinkingId,
-    /// How far it has come.
+    /// The state.
     pub state: NewcomerState,
-    /// Until when the code can be answered.
+    /// Until when the linking code can be answered.
     pub until: Timestamp,
-    /// The name that this device was given.
+    /// The name that this installation was given.
     pub name: String,
-    /// The account that answered. To be shown beside the string: whoever saw the code can answer it
-    /// with an account of his own.
+    /// The account that answered. Show it beside the string: anybody who saw the code can answer it
+    /// with another account.
     pub account: Option<AccountId>,
     /// The installation that answered.
     pub grantor: Option<InstallationId>,
-    /// The string to be typed into the other device.
+    /// The authentication string, to be typed on the other installation.
     pub string: Option<String>,
 }

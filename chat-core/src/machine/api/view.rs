@@ -1,142 +1,143 @@
 //! What the application sees of groups, members, contacts, requests and messages.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, MessageId, RequestId};
 use crate::time::Timestamp;
 
-/// How this account stands to a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The relation of this account to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Membership {
     /// A member.
     Active,
-    /// A member that has asked to leave; somebody's Remove is awaited.
+    /// A member that has asked to leave; the commit of another member will complete it.
     Leaving,
-    /// Left.
+    /// It has left.
     Left,
-    /// Removed by somebody.
+    /// Another account removed it.
     Removed,
 }
 
 /// A group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupView {
-    /// Its id, known to members only.
+    /// The group's id, known to its members only.
     pub id: GroupId,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its description.
+    /// The description.
     pub description: String,
-    /// How this account stands to it.
+    /// The relation of this account to the group.
     pub membership: Membership,
-    /// The state that this installation follows: equal at all members that have heard the same.
+    /// The epoch that this installation follows: equal for all members that have received the same.
     pub epoch_id: EpochId,
-    /// The MLS epoch number of that state.
+    /// The MLS epoch number of `epoch_id`.
     pub epoch: u64,
-    /// Number of accounts in it.
+    /// How many accounts are members.
     pub accounts: usize,
-    /// Number of installations in it.
+    /// How many installations the members have in the group.
     pub installations: usize,
-    /// Whether this account is an admin of it.
+    /// Whether this account is an admin.
     pub admin: bool,
 }
 
-/// An account in a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberView {
     /// The account.
     pub account: AccountId,
-    /// The name that it has among the own contacts, if any.
+    /// The name that this account gave the contact.
     pub name: Option<String>,
-    /// Its admin number, if it is an admin; lower ones are senior.
+    /// The admin number if it is an admin: lower ones are senior.
     pub admin: Option<u32>,
     /// Its installations in the group.
     pub installations: Vec<InstallationId>,
-    /// Whether it is the own account.
+    /// Whether it is this account.
     pub own: bool,
 }
 
 /// A contact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContactView {
     /// The account.
     pub account: AccountId,
-    /// The name given to it here.
+    /// The name that this account gave the contact.
     pub name: Option<String>,
-    /// Until when it can be added to groups with what is known of it. Each newer card of it renews
-    /// that, as a new link does.
+    /// Until when the contact can be added to groups with what is known of it. A newer card extends
+    /// this, and so does a new contact link.
     pub usable_until: Option<Timestamp>,
-    /// Whether its requests are ignored.
+    /// Whether the account's requests are ignored.
     pub blocked: bool,
-    /// Whether it cannot be added to groups yet, since its card is being looked for.
+    /// Whether the contact cannot be added to groups yet, because its card is being looked for.
     pub pending: bool,
 }
 
-/// How far a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The state of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {
-    /// Waits for accept, decline or block.
+    /// It waits to be accepted, declined or blocked.
     Pending,
-    /// Accepted; the invitation is being fetched.
+    /// It was accepted, and the invitation is being fetched.
     Accepted,
 }
 
-/// An invitation that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A request: a pending invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestView {
-    /// Its id.
+    /// The request's id.
     pub id: RequestId,
-    /// Who invites.
+    /// The account that invites.
     pub from: AccountId,
-    /// The name that the inviter has among the own contacts, if any.
+    /// The name that this account gave the inviter.
     pub name: Option<String>,
-    /// The group's name, as the inviter says.
+    /// The group's name, as the inviter gives it.
     pub group_name: String,
-    /// When it came.
+    /// When the request arrived.
     pub received_at: Timestamp,
-    /// How far it has come.
+    /// The state.
     pub state: RequestState,
 }
 
 /// A message of the history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageView {
-    /// Its place in the history: goes up in the order of arrival.
+    /// Its place in the history: rises in the order of arrival.
     pub id: u64,
-    /// Its id.
+    /// The message's id.
     pub message: MessageId,
-    /// Its group.
+    /// The group.
     pub group: GroupId,
     /// The account that sent it.
     pub sender: AccountId,
     /// The installation that sent it.
     pub installation: InstallationId,
-    /// Its number among what that installation sent to the group. None while it waits to be
-    /// encrypted, which is when it goes out.
+    /// Its number among the messages and commits that the installation sent to the group. None while
+    /// it waits to be encrypted, which happens when it goes out.
     pub seq: Option<u64>,
     /// The epoch that it was sent in. None while it waits to be encrypted.
     pub epoch_id: Option<EpochId>,
     /// Whether it was written here and can never be sent.
     pub failed: bool,
-    /// The text; none where it is of a kind that this version does not know.
+    /// The text; none if the message is of a kind that this version does not know.
     pub text: Option<String>,
     /// When it was sent, by the sender's clock.
     pub sent_at: Timestamp,
-    /// When it came here.
+    /// When it arrived here.
     pub received_at: Timestamp,
-    /// Whether the own account sent it.
+    /// Whether this account sent it.
     pub own: bool,
-    /// The installation of this account that transferred it, where it did not come by itself: that
-    /// its author wrote it is then that installation's word.
+    /// The installation of this account that transferred it, if it did not arrive itself. Only that
+    /// installation then vouches for its sender.
     pub transferred_by: Option<InstallationId>,
-    /// Whether it was sent above its author's cut: by somebody who was being removed.
+    /// Whether it came above its sender's cut: the sender was being removed when it was sent.
     pub flagged: bool,
 }
 
 /// A message that is known to be missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingView {
     /// The group.
     pub group: GroupId,
@@ -144,14 +145,14 @@ pub struct MissingView {
     pub sender: AccountId,
     /// The installation that sent it.
     pub installation: InstallationId,
-    /// Its number among what that installation sent to the group.
+    /// Its number among the messages and commits that the installation sent to the group.
     pub seq: u64,
     /// Since when it is known to be missing.
     pub since: Timestamp,
 }
 
-/// The own account and this installation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The account and this installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IdentityView {
     /// The account.
     pub account: AccountId,
@@ -159,44 +160,44 @@ pub struct IdentityView {
     pub installation: InstallationId,
     /// The network's name.
     pub network: String,
-    /// Up to when all history is known to have been fetched.
+    /// Up to when all history was fetched.
     pub caught_up_to: Option<Timestamp>,
-    /// Publications that wait in the outbox.
+    /// How many envelopes wait in the outbox to be published.
     pub outbox: usize,
-    /// Whether the account is being recovered, and its card was not found yet.
+    /// Whether the account is being recovered and its card was not found yet.
     pub recovering: bool,
 }
 
-/// One of the account's installations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An installation of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InstallationView {
     /// Its id.
     pub installation: InstallationId,
-    /// Its name, which only the account's installations see.
+    /// The name, which only the account's installations see.
     pub name: Option<String>,
     /// Whether it is this one.
     pub own: bool,
-    /// When it was added, by the clock of who added it; none once it was revoked.
+    /// When it was added, by the clock of the installation that added it; none if it is revoked.
     pub added_at: Option<Timestamp>,
-    /// Which installation added it; none: the account key.
+    /// The installation that added it; none: the account key.
     pub added_by: Option<InstallationId>,
-    /// When something of it came last, by the time at which it was sent.
+    /// When it sent the last thing that arrived from it.
     pub last_seen: Option<Timestamp>,
-    /// In how many of this installation's groups it is.
+    /// In how many of this installation's groups it is a member.
     pub groups: usize,
-    /// In how many it is not, yet or any more.
+    /// In how many it is not a member.
     pub groups_without: usize,
     /// Whether this installation may revoke it without the recovery phrase.
     pub may_revoke: bool,
-    /// By whom it was revoked, if it was.
+    /// The revocation, if it is revoked.
     pub revoked: Option<RevocationView>,
 }
 
-/// That an installation was revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The revocation of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationView {
-    /// The installation that did it; none: the account key.
+    /// The installation that revoked it; none: the account key.
     pub by: Option<InstallationId>,
-    /// When, by its clock.
+    /// When it was revoked, by that installation's clock.
     pub at: Timestamp,
 }

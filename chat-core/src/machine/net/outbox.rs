@@ -270,7 +270,7 @@ impl Outbox {
                     cx.out.push(Output::Publish {
                         outbox: OutboxId(id),
                         topic: envelope.topic.to_string(),
-                        payload: envelope.payload,
+                        payload: envelope.payload.into(),
                         timestamp: envelope.timestamp,
                     });
                 }

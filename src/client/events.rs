@@ -1,17 +1,18 @@
-//! Events as a stream: read from the database, so that none is lost between two runs or because a
-//! reader was slow.
+//! Events as a stream. They are read from the database, so that none is lost between two runs or
+//! because a reader is slow.
 
 use std::collections::VecDeque;
 
-use chat_core::machine::Event;
+use chat_core::machine::{Command, Event};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::watch;
 
-use crate::client::Client;
+use super::lifecycle::Client;
 use crate::error::Error;
-use crate::worker::Progress;
+use crate::runtime::Progress;
 
-/// Events read at a time.
+/// Events that are read from the database at a time: enough to make few queries, and few enough to
+/// hold in memory.
 const BATCH: u32 = 64;
 
 struct Reader {
@@ -23,9 +24,9 @@ struct Reader {
 }
 
 impl Client {
-    /// All events after a cursor, those of the past first, then new ones as they come. Each has
-    /// the cursor that [`Client::acknowledge`] takes; start with the last that was dealt with, or
-    /// with 0 for all that were not acknowledged.
+    /// All events after a cursor: first those of the past, then new ones as they come. Each comes with
+    /// its cursor, which [`Client::acknowledge`] takes. Start with the cursor of the last event that
+    /// was dealt with, or with 0 for all that were not acknowledged.
     ///
     /// The stream ends when the client is closed, and after an error, which is that of the database.
     pub fn events(
@@ -56,6 +57,14 @@ impl Client {
             }
         })
         .boxed()
+    }
+
+    /// Forgets all events up to a cursor: the application has dealt with them.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn acknowledge(&self, cursor: u64) -> Result<(), Error> {
+        self.command(Command::AcknowledgeEvents { cursor }).await.map(drop)
     }
 }
 

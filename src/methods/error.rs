@@ -4,42 +4,42 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// Longest text of an error, in bytes: some quote what was given.
+/// Longest message of an error, in bytes: some quote what was given.
 const MAX_TEXT: usize = 1024;
 
 /// Why a method was not carried out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RpcError {
+pub enum MethodError {
     /// There is no method of this name.
     #[error("there is no method {0:?}")]
     UnknownMethod(String),
-    /// The parameters are not those of the method.
+    /// The method does not take these parameters.
     #[error("{0}")]
     BadParams(String),
-    /// The client says no.
+    /// The client refused or failed.
     #[error(transparent)]
     Client(#[from] Error),
-    /// The result has no form in JSON: a fault of this program.
+    /// The result cannot be written as JSON: a fault of this library.
     #[error("internal error: {0}")]
     Result(String),
 }
 
-impl RpcError {
+impl MethodError {
     /// A stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            RpcError::UnknownMethod(_) => "unknown_method",
-            RpcError::BadParams(_) => "bad_params",
-            RpcError::Client(error) => error.code(),
-            RpcError::Result(_) => "internal",
+            MethodError::UnknownMethod(_) => "unknown_method",
+            MethodError::BadParams(_) => "bad_params",
+            MethodError::Client(error) => error.code(),
+            MethodError::Result(_) => "internal",
         }
     }
 
-    /// Whether the same call may succeed later without anything being mended.
+    /// Whether the same call may succeed later without anything being repaired.
     pub fn is_retryable(&self) -> bool {
         match self {
-            RpcError::Client(error) => error.is_retryable(),
+            MethodError::Client(error) => error.is_retryable(),
             _ => false,
         }
     }
@@ -50,12 +50,11 @@ impl RpcError {
     }
 }
 
-/// An error as programs are told it.
+/// The JSON form of an error.
 pub(crate) fn error_json(code: &str, message: &str, retryable: bool) -> Value {
     json!({"code": code, "message": shortened(message), "retryable": retryable})
 }
 
-/// No more of a text than an error shows.
 fn shortened(text: &str) -> String {
     match text.len() {
         0..=MAX_TEXT => text.to_owned(),
@@ -68,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_short() {
-        let error = RpcError::UnknownMethod("ü".repeat(100_000)).to_json();
+    fn messages_are_short() {
+        let error = MethodError::UnknownMethod("ü".repeat(100_000)).to_json();
         let message = error["message"].as_str().unwrap_or_default();
         assert!(message.len() <= MAX_TEXT + "…".len() && message.ends_with('…'));
         assert_eq!(error["code"], "unknown_method");

@@ -1,35 +1,40 @@
-//! The task that does for the machine what it cannot do itself: publish, watch, fetch, wait.
+//! The task that connects a machine to its transport: it publishes, watches topics, fetches history
+//! and wakes the machine.
 //!
-//! It never waits for the machine while the machine waits for it: inputs that the machine has no
-//! room for are queued here, and as long as they are, no more is read from the transport, whose
-//! own queue is bounded and reports what it drops.
+//! The machine gets what has come in as one batch, and the next batch when it has dealt with that one.
+//! The task never waits for the machine while the machine waits for it: inputs wait in a backlog, and
+//! while that is full nothing more is read from the transport, whose own queue is bounded and reports
+//! what it drops.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::machine::{Machine, OutboxId, Output, PublishFailure, QueryId};
+use bytes::Bytes;
+use chat_core::machine::{Inbound, Input, Machine, OutboxId, Output, PublishFailure, QueryId};
 use chat_core::time::Timestamp;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use waku_transport::{
-    Event, HistoryError, HistoryQuery, Message, MessageHash, PublishError, ReceivedMessage,
+    Event, HistoryError, HistoryQuery, ReceivedMessage as Received, Message, MessageHash, PublishError,
     Transport,
 };
 
-use crate::worker::{Driven, Envelope, NetworkInput, Progress, Request, now};
+use super::backlog::Backlog;
+use super::progress::Progress;
+use super::request::{Batch, Request};
+use super::state_machine::StateMachine;
+use super::worker::now;
 
 /// Publications on their way at once. On libwaku with a Store each waits for its confirmation, some 0.2
 /// to 0.4 seconds: with 16, no more than some 60 messages a second would go out.
 const PUBLISHES: usize = 64;
-/// Inputs that wait for the machine before the transport is no longer read.
-const PENDING: usize = 64;
-/// Longest time for one publication, in case that a transport never answers.
+/// Longest time for one publication, in case a transport never answers.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest time for one page of history, likewise.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often the shard's recent timestamps are looked at, for the clock check.
+/// How often the shard's recent timestamps are read, for the clock check.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
 /// Shortest pause between two ticks.
 const TICK_MIN: Duration = Duration::from_millis(10);
@@ -38,7 +43,8 @@ const TICK_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed within this.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
-type Reserve<D> = BoxFuture<'static, Option<mpsc::OwnedPermit<Request<D>>>>;
+/// A place in the machine's queue, and the turn to use it.
+type Place<M> = (mpsc::OwnedPermit<Request<M>>, OwnedSemaphorePermit);
 
 /// A history query that the machine asks for.
 struct Fetch {
@@ -46,39 +52,41 @@ struct Fetch {
     question: HistoryQuery,
 }
 
-pub(crate) struct Driver<D = Machine> {
+pub(super) struct Bridge<M = Machine> {
     transport: Arc<dyn Transport>,
-    machine: mpsc::Sender<Request<D>>,
+    machine: mpsc::Sender<Request<M>>,
+    /// Held by the batch that the machine deals with.
+    turns: Arc<Semaphore>,
     outputs: mpsc::Receiver<Output>,
     progress: watch::Receiver<Progress>,
-    /// Inputs that wait for the machine.
-    pending: VecDeque<NetworkInput>,
-    publishes: FuturesUnordered<BoxFuture<'static, NetworkInput>>,
+    backlog: Backlog,
+    publishes: FuturesUnordered<BoxFuture<'static, Input>>,
     /// The page that is being fetched, and of which query; further queries wait for their turn.
-    page: Option<BoxFuture<'static, NetworkInput>>,
+    page: Option<BoxFuture<'static, Input>>,
     asked: Option<QueryId>,
     fetches: VecDeque<Fetch>,
-    /// Ticks that the machine will have dealt with once the last one is done.
+    /// The number of ticks that the machine will have dealt with once the last one is done.
     ticks: u64,
     /// What the machine was last told of the connection.
     connected: bool,
-    /// The newest timestamp of the shard that was looked at: when it came, unix nanoseconds.
+    /// When the newest timestamp of the shard that was read came, in unix nanoseconds.
     clock_seen: i64,
 }
 
-impl<D: Driven> Driver<D> {
-    pub(crate) fn new(
+impl<M: StateMachine> Bridge<M> {
+    pub(super) fn new(
         transport: Arc<dyn Transport>,
-        machine: mpsc::Sender<Request<D>>,
+        machine: mpsc::Sender<Request<M>>,
         outputs: mpsc::Receiver<Output>,
         progress: watch::Receiver<Progress>,
     ) -> Self {
         Self {
             transport,
             machine,
+            turns: Arc::new(Semaphore::new(1)),
             outputs,
             progress,
-            pending: VecDeque::new(),
+            backlog: Backlog::default(),
             publishes: FuturesUnordered::new(),
             page: None,
             asked: None,
@@ -89,41 +97,38 @@ impl<D: Driven> Driver<D> {
         }
     }
 
-    /// Runs until `stop` changes or its sender is gone, or the machine is.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Runs until `stop` changes, or its sender or the machine is gone.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut events = self.transport.events();
         let mut listening = true;
-        let mut reserve: Option<Reserve<D>> = None;
+        let mut place: Option<BoxFuture<'static, Option<Place<M>>>> = None;
         let mut clock = tokio::time::interval(CLOCK_CHECK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
-            if reserve.is_none() && !self.pending.is_empty() {
-                let machine = self.machine.clone();
-                reserve = Some(Box::pin(async move { machine.reserve_owned().await.ok() }));
+            if place.is_none() && !self.backlog.is_empty() {
+                place = Some(Box::pin(find_place(self.machine.clone(), Arc::clone(&self.turns))));
             }
             let sleep = self.sleep();
             tokio::select! {
                 _ = stop.changed() => return,
-                permit = wait(&mut reserve) => {
-                    reserve = None;
-                    let Some(permit) = permit else { return };
-                    if let Some(input) = self.pending.pop_front() {
-                        permit.send(Request::Network(input));
-                    }
+                found = wait(&mut place) => {
+                    place = None;
+                    let Some((place, turn)) = found else { return };
+                    place.send(Request::Network(Batch { inputs: self.backlog.take(), turn }));
                 }
                 output = self.outputs.recv(), if self.publishes.len() < PUBLISHES => match output {
                     Some(output) => self.carry_out(output).await,
                     None => return,
                 },
-                Some(result) = self.publishes.next() => self.pending.push_back(result),
+                Some(result) = self.publishes.next() => self.backlog.push(result),
                 result = wait(&mut self.page) => {
-                    self.pending.push_back(result);
+                    self.backlog.push(result);
                     self.page = None;
                     if let Some(next) = self.fetches.pop_front() {
                         self.fetch(next);
                     }
                 }
-                event = events.next(), if listening && self.pending.len() < PENDING => match event {
+                event = events.next(), if listening && !self.backlog.is_full() => match event {
                     Some(event) => self.event(event),
                     None => {
                         tracing::warn!("the transport was closed");
@@ -131,15 +136,15 @@ impl<D: Driven> Driver<D> {
                         self.lost();
                     }
                 },
-                () = tokio::time::sleep(sleep.unwrap_or(SLEEP_MAX)), if self.pending.len() < PENDING => {
+                () = tokio::time::sleep(sleep.unwrap_or(SLEEP_MAX)), if !self.backlog.is_full() => {
                     if sleep.is_some() && self.due() {
                         self.ticks = self.progress.borrow().ticks + 1;
-                        self.pending.push_back(NetworkInput::Tick);
+                        self.backlog.push(Input::Tick);
                     }
                 }
                 // The next moment to wake may have changed.
                 changed = self.progress.changed() => if changed.is_err() { return },
-                _ = clock.tick(), if self.pending.len() < PENDING => self.check_clock().await,
+                _ = clock.tick(), if !self.backlog.is_full() => self.check_clock().await,
             }
         }
     }
@@ -200,13 +205,13 @@ impl<D: Driven> Driver<D> {
         &self,
         outbox: OutboxId,
         content_topic: String,
-        payload: Vec<u8>,
+        payload: Bytes,
         timestamp: Timestamp,
-    ) -> BoxFuture<'static, NetworkInput> {
+    ) -> BoxFuture<'static, Input> {
         let transport = Arc::clone(&self.transport);
         let message = Message {
             content_topic,
-            payload: payload.into(),
+            payload,
             timestamp_ns: unix_ns(Timestamp::from_secs(timestamp.secs())),
         };
         Box::pin(async move {
@@ -227,7 +232,7 @@ impl<D: Driven> Driver<D> {
                     Some(PublishFailure::Retry)
                 }
             };
-            NetworkInput::Published { outbox, failure }
+            Input::Published { outbox, failure }
         })
     }
 
@@ -238,9 +243,9 @@ impl<D: Driven> Driver<D> {
             let result = tokio::time::timeout(HISTORY_TIMEOUT, transport.history(question)).await;
             let error = match result {
                 Ok(Ok(page)) => {
-                    return NetworkInput::Page {
+                    return Input::HistoryPage {
                         query,
-                        messages: page.messages.into_iter().map(Envelope::from).collect(),
+                        messages: page.messages.into_iter().map(inbound).collect(),
                         cursor: page.cursor.map(|hash| hash.0),
                     };
                 }
@@ -248,7 +253,7 @@ impl<D: Driven> Driver<D> {
                 Err(_) => HistoryError::Timeout,
             };
             tracing::debug!(%error, "no page of history");
-            NetworkInput::HistoryFailed {
+            Input::HistoryFailed {
                 query,
                 reason: error.to_string(),
                 no_store: error == HistoryError::NoStore,
@@ -256,34 +261,35 @@ impl<D: Driven> Driver<D> {
         }));
     }
 
-    /// Tells that the connection is gone, and gives up on all history queries: the next connection
-    /// is not to wait for them.
+    /// Reports that the connection is gone and gives up all history queries, so that the next
+    /// connection does not wait for them.
     fn lost(&mut self) {
         self.connected = false;
-        self.pending.push_back(NetworkInput::Connection(false));
+        self.backlog.push(Input::Connection { connected: false });
         let asked = self.page.take().and(self.asked.take());
         let waiting = self.fetches.drain(..).map(|fetch| fetch.query);
-        let failed = asked.into_iter().chain(waiting).map(|query| NetworkInput::HistoryFailed {
-            query,
-            reason: "the connection was lost".to_owned(),
-            no_store: false,
-        });
-        self.pending.extend(failed);
+        for query in asked.into_iter().chain(waiting) {
+            self.backlog.push(Input::HistoryFailed {
+                query,
+                reason: "the connection was lost".to_owned(),
+                no_store: false,
+            });
+        }
     }
 
     fn event(&mut self, event: Event) {
         let input = match event {
-            Event::Message(message) => NetworkInput::Envelope(message.into()),
+            Event::Message(message) => Input::Envelope(inbound(message)),
             Event::Missed { count } => {
                 tracing::warn!(count, "messages were dropped; history is fetched");
-                NetworkInput::Missed
+                Input::Missed
             }
-            // A further peer is no news to the machine.
+            // A further peer changes nothing for the machine.
             Event::Connected { .. } if self.connected => return,
             Event::Connected { peers } => {
                 tracing::info!(peers, "connected");
                 self.connected = true;
-                NetworkInput::Connection(true)
+                Input::Connection { connected: true }
             }
             Event::Disconnected => {
                 tracing::info!("disconnected");
@@ -291,33 +297,44 @@ impl<D: Driven> Driver<D> {
                 return;
             }
         };
-        self.pending.push_back(input);
+        self.backlog.push(input);
     }
 
-    /// Tells the machine what other senders on the shard think that the time is.
+    /// Tells the machine the time by the clocks of other senders on the shard.
     async fn check_clock(&mut self) {
         let status = self.transport.status().await;
         let now = unix_ns(now());
         let fresh = status.recent_timestamps.iter().filter(|(came, _)| *came > self.clock_seen);
-        // As if it had come in at this moment, which is the one that it is compared with.
-        let inputs = fresh.map(|(came, stamp)| stamp.saturating_add(now.saturating_sub(*came)));
-        self.pending.extend(inputs.map(NetworkInput::ObservedTime));
+        for (came, stamp) in fresh {
+            // As if it had come in at this moment, with which the machine compares it.
+            let timestamp_ns = stamp.saturating_add(now.saturating_sub(*came));
+            self.backlog.push(Input::ObservedTime { timestamp_ns });
+        }
         let newest = status.recent_timestamps.iter().map(|(came, _)| *came).max();
         self.clock_seen = self.clock_seen.max(newest.unwrap_or(i64::MIN));
     }
 }
 
-impl From<ReceivedMessage> for Envelope {
-    fn from(message: ReceivedMessage) -> Self {
-        Self {
-            topic: message.content_topic,
-            payload: message.payload,
-            timestamp_ns: message.timestamp_ns,
-        }
+/// Waits for the machine to have dealt with the last batch, and for a place in its queue. None: it is
+/// gone.
+async fn find_place<M>(
+    machine: mpsc::Sender<Request<M>>,
+    turns: Arc<Semaphore>,
+) -> Option<Place<M>> {
+    let turn = turns.acquire_owned().await.ok()?;
+    Some((machine.reserve_owned().await.ok()?, turn))
+}
+
+/// A message of the transport as the machine takes it.
+fn inbound(message: Received) -> Inbound {
+    Inbound {
+        topic: message.content_topic,
+        payload: message.payload,
+        timestamp_ns: message.timestamp_ns,
     }
 }
 
-/// A moment in unix nanoseconds; what lies beyond the year 2262 is cut to it.
+/// A moment in unix nanoseconds; a moment after the year 2262 becomes the last one of it.
 fn unix_ns(at: Timestamp) -> i64 {
     i64::try_from(u128::from(at.millis()) * 1_000_000).unwrap_or(i64::MAX)
 }
@@ -331,5 +348,5 @@ async fn wait<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
 }
 
 #[cfg(test)]
-#[path = "driver_tests.rs"]
+#[path = "bridge_tests.rs"]
 mod tests;

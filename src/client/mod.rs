@@ -1,0 +1,17 @@
+//! The client: an open account. `lifecycle` opens and closes it; what can be done with it is in one file
+//! for each subject.
+
+mod config;
+mod connection;
+mod contacts;
+mod events;
+mod groups;
+mod installations;
+mod lifecycle;
+mod linking;
+mod messages;
+
+pub use config::ClientConfig;
+pub use connection::ClientStatus;
+pub use lifecycle::Client;
+pub use linking::linking_id;
