@@ -118,7 +118,7 @@ fn mistakes_have_exit_codes_and_hints() {
         &["send", "group"],
         &["--timeout", "soon", "whoami"],
         &["init", "--network", "/no/such/file"],
-        &["node", "--retention", "2w"],
+        &["node", "--retention", "2mo"],
         &["init", "--peer", "not an address"],
     ] {
         assert_eq!(run(&dir.path().join("u"), usage).code, 2, "{usage:?}");
@@ -352,7 +352,7 @@ fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
             assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
         }
         assert!(ran.out.contains("ready"), "{}", ran.out);
-        ran.err.contains("starting a node of libwaku")
+        ran.err.contains("starting a libwaku node")
     };
     assert!(rpc(&home, &[]));
     assert!(!rpc(&home, &["--node", "embedded"]));

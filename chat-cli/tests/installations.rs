@@ -20,8 +20,17 @@ struct New {
 /// Starts, or starts again, a new device.
 fn new_device(dir: &Path, name: &str, peer: &str) -> New {
     let home = dir.join(name);
-    let args =
-        ["--json", "installations", "link", "--name", name, "--network", "fast", "--peer", peer];
+    let args = [
+        "--json",
+        "installations",
+        "linking-code",
+        "--name",
+        name,
+        "--network",
+        "fast",
+        "--peer",
+        peer,
+    ];
     let mut process = Running::start(&home, &args);
     let first = process.json();
     let code = first["code"].as_str().unwrap_or_default().to_owned();
@@ -146,7 +155,7 @@ fn a_laptop_is_linked_talks_and_is_revoked() {
     assert_eq!(list[1]["groups"], 1);
     assert_eq!(list[1]["may_revoke"], true);
     let shown = run(&laptop, &["installations", "list"]).out;
-    assert!(shown.contains("laptop  (this one)") && shown.contains("in all 1 groups"), "{shown}");
+    assert!(shown.contains("laptop  (this one)") && shown.contains("in 1 of 1 groups"), "{shown}");
     run(&phone, &["--json", "installations", "name", "laptop", "Old laptop"]).json();
 
     // A junior device revokes no senior one, and nothing is revoked without a yes.
@@ -195,11 +204,11 @@ fn what_goes_wrong_is_told_on_both_sides() {
     mistyped.push(last);
     assert_eq!(error(add(&mistyped, &[]), 1), "linking_code_mistyped");
     assert_eq!(error(add("hello", &[]), 1), "bad_linking_code");
-    // A slip costs nothing, a wrong string ends it.
+    // A mistyped string costs nothing; a wrong one ends the linking.
     let mut adding = answering(&phone, &new.code, &[]);
     let string = new.string();
     adding.write("12345");
-    assert!(adding.json()["slip"].is_string());
+    assert!(adding.json()["mistyped"].is_string());
     // Nine zeros check: a string, and by all odds not this one.
     assert!(string.chars().any(|digit| digit.is_ascii_digit() && digit != '0'));
     adding.write("000000000");
@@ -223,9 +232,12 @@ fn what_goes_wrong_is_told_on_both_sides() {
     let home = waiting.home.clone();
     drop(waiting);
     assert_eq!(error(run(&home, &["--json", "whoami"]), 6), "linking");
-    assert_eq!(error(run(&phone, &["--json", "installations", "link"]), 6), "account_exists");
+    assert_eq!(
+        error(run(&phone, &["--json", "installations", "linking-code"]), 6),
+        "account_exists"
+    );
     let offline = program(&home)
-        .args(["--json", "--offline", "installations", "link"])
+        .args(["--json", "--offline", "installations", "linking-code"])
         .stderr(Stdio::piped())
         .output()
         .unwrap();
@@ -255,12 +267,12 @@ fn killed_on_either_side_it_goes_on() {
     let string = new.string();
     kill(new.process);
     kill(adding);
-    let mut adding = answering(&phone, &code, &["--string", &string, "--now"]);
+    let mut adding = answering(&phone, &code, &["--authentication-string", &string, "--now"]);
     let granted = adding.json();
     assert_eq!(granted["state"], "granted", "{granted}");
     kill(adding);
     let home = dir.path().join("tablet");
-    let new = Running::start(&home, &["--json", "installations", "link"]);
+    let new = Running::start(&home, &["--json", "installations", "linking-code"]);
     let adding = Running::start(&phone, &["--json", "installations", "add", &code, "--now"]);
     let (exit, said) = adding.finish_open();
     assert_eq!(exit, 0, "{said}");
@@ -268,7 +280,7 @@ fn killed_on_either_side_it_goes_on() {
     assert_eq!(exit, 0, "{said}");
     assert_eq!(texts(&home, "Picnic"), [("Before".to_owned(), true)]);
     // Once more does no harm.
-    assert_eq!(run(&home, &["--json", "installations", "link"]).code, 0);
+    assert_eq!(run(&home, &["--json", "installations", "linking-code"]).code, 0);
     assert_eq!(node.finish().0, 0);
 }
 

@@ -232,7 +232,7 @@ fn mistakes_are_told() {
         ("relay = true\n\nno-such-key = 1\n", ["line 3", "no-such-key"]),
         ("relay = true\nrelay = false\n", ["line 2", "duplicate key"]),
         ("store-size = \"much\"\n", ["line 1", "512MiB"]),
-        ("retention = \"2w\"\n", ["line 1", "12h"]),
+        ("retention = \"2mo\"\n", ["line 1", "12h"]),
         ("# here\nlisten = [\"nowhere\"]\n", ["line 2", "listen"]),
         ("metrics = \"9060\"\n", ["line 1", "socket address"]),
         ("log-format = \"xml\"\n", ["line 1", "json"]),

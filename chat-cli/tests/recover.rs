@@ -39,7 +39,7 @@ fn the_phrase_brings_the_account_back() {
     let home = directory.join("new");
     let args = ["--json", "recover", "--phrase-file", "-", "--network", "fast", "--peer", &peer];
     let wrong = run_with(&home, &args, "nobody knows these words").error();
-    assert_eq!(wrong["code"], "usage");
+    assert_eq!(wrong["code"], "bad_phrase");
     assert!(!home.join("chat.db").exists());
 
     let found = run_with(&home, &args, phrase).json();

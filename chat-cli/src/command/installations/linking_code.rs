@@ -1,4 +1,4 @@
-//! `installations link`: the new device, which shows a code and waits.
+//! `installations linking-code`: the new installation, which shows a linking code and waits.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -12,70 +12,82 @@ use waku_chat::{
 use waku_node::Multiaddr;
 use zeroize::Zeroizing;
 
-use super::show;
-use super::told;
-use crate::args::Global;
+use super::qr;
+use crate::config::{self, Config};
 use crate::error::CliError;
-use crate::home::{self, Config, Home};
-use crate::nodes;
+use crate::global::Global;
+use crate::home::{self, Home};
 use crate::out::Out;
-use crate::passphrase;
-use crate::session::{Session, home_path};
-use crate::time;
+use crate::session::Session;
+use crate::show::time;
+use crate::signals::stop_requested;
+use crate::{secrets, transport};
 
-/// What the new device is called where nobody says.
-const NAME: &str = "new device";
-/// Bytes that a name may have.
+/// The name of the new installation if neither the user nor the machine has one.
+const DEFAULT_NAME: &str = "new installation";
+/// The longest name, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Links this device to an account, or goes on with that.
-pub(super) async fn link(
-    global: &Global,
-    out: Out,
+/// What the user is told when a signal stops the command.
+const CONTINUES: &str = "`waku-chat installations linking-code` with the same home continues";
+
+/// The arguments of `installations linking-code`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LinkingCode {
+    /// The name of this installation, which only this account sees [default: the machine's name]
+    #[arg(long)]
     name: Option<String>,
-    network: Option<&str>,
+    /// The network: public, fast (short slots, for trying out), or a JSON file of parameters
+    /// [default: public]
+    #[arg(long, value_name = "public|fast|FILE")]
+    network: Option<String>,
+    /// A node to connect to, like /ip4/127.0.0.1/tcp/60000; may be repeated; saved in config.json
+    #[arg(long = "peer", value_name = "MULTIADDR")]
     peers: Vec<Multiaddr>,
-) -> Result<(), CliError> {
+}
+
+/// Runs `installations linking-code`: begins to link this installation to an account, or continues.
+pub(super) async fn run(global: &Global, out: Out, args: LinkingCode) -> Result<(), CliError> {
     if global.offline {
-        return Err(CliError::Usage("a device is linked over the network, not --offline".into()));
+        return Err(CliError::Usage("linking needs the network: leave out --offline".to_owned()));
     }
-    let path = home_path(global)?;
-    let fresh = std::fs::metadata(path.join("chat.db")).map_or(true, |meta| meta.len() == 0);
+    let path = home::path(global)?;
+    let fresh = home::is_unused(&path);
     let (home, config) = if fresh {
-        let (node, libwaku) = nodes::chosen(global, &peers)?;
-        let network = home::network(network.unwrap_or("public"))?;
-        if peers.is_empty() {
+        let (node, libwaku) = transport::choose(global, &args.peers)?;
+        let network = config::network(args.network.as_deref().unwrap_or("public"))?;
+        if args.peers.is_empty() {
             return Err(CliError::Usage("name a node to connect to with --peer".to_owned()));
         }
-        let config = Config { network, peers, node, libwaku };
+        let config = Config { network, peers: args.peers, node, libwaku };
         (Home::create(&path)?, config)
     } else {
         let home = Home::open(&path)?;
         let config = home.config()?;
-        let other_network = match network {
-            Some(network) => home::network(network)? != config.network,
+        let other_network = match args.network.as_deref() {
+            Some(network) => config::network(network)? != config.network,
             None => false,
         };
-        if other_network || (!peers.is_empty() && peers != config.peers) {
+        if other_network || (!args.peers.is_empty() && args.peers != config.peers) {
             return Err(CliError::Usage(
-                "this home was set up with another --network or --peer: leave them out to go on, \
-                 or change its config.json"
+                "this home was set up with another --network or --peer: leave these options out to \
+                 continue, or change its config.json"
                     .to_owned(),
             ));
         }
         (home, config)
     };
-    let passphrase = passphrase::get(global.passphrase_file.as_deref(), fresh)?;
+    let passphrase = secrets::passphrase(global.passphrase_file.as_deref(), fresh)?;
     if fresh {
         home.prepare(&config)?;
     }
-    let transport = nodes::transport(global, &config).await?;
-    let place =
-        Place { home: &home, config: &config, passphrase, transport: Arc::clone(&transport) };
-    match enter(&place, out, name).await {
+    let transport = transport::start(global, &config).await?;
+    let parts =
+        Parts { home: &home, config: &config, passphrase, transport: Arc::clone(&transport) };
+    match join(&parts, out, args.name).await {
         Ok(client) => {
             let session = Session::of(client, out, home, transport, global);
-            let done = arrive(&session).await;
+            let done = wait_until_complete(&session).await;
             session.finish(done).await
         }
         Err(error) => {
@@ -85,16 +97,16 @@ pub(super) async fn link(
     }
 }
 
-/// What the new device runs on.
-struct Place<'a> {
+/// What the client of the new installation is made from.
+struct Parts<'a> {
     home: &'a Home,
     config: &'a Config,
     passphrase: Zeroizing<String>,
     transport: Arc<dyn Transport>,
 }
 
-impl Place<'_> {
-    fn config(&self) -> ClientConfig {
+impl Parts<'_> {
+    fn client_config(&self) -> ClientConfig {
         ClientConfig {
             database: self.home.database(),
             key: DatabaseKey::Passphrase(self.passphrase.clone()),
@@ -104,29 +116,30 @@ impl Place<'_> {
     }
 }
 
-/// Shows code and string until this device is an installation of the account.
-async fn enter(place: &Place<'_>, out: Out, name: Option<String>) -> Result<Client, CliError> {
-    let linking = match Client::resume_linking(place.config()).await {
+/// Shows the linking code and the authentication string, until this is an installation of the
+/// account.
+async fn join(parts: &Parts<'_>, out: Out, name: Option<String>) -> Result<Client, CliError> {
+    let linking = match Client::resume_linking(parts.client_config()).await {
         Ok(linking) => {
             let view = linking.view().await?;
             if matches!(view.state, NewcomerState::Ended { .. }) {
                 linking.close().await?;
-                Client::link(place.config(), name.unwrap_or(view.name)).await?
+                Client::link(parts.client_config(), name.unwrap_or(view.name)).await?
             } else {
                 linking
             }
         }
         Err(Error::NoAccount) => {
-            Client::link(place.config(), name.unwrap_or_else(host_name)).await?
+            Client::link(parts.client_config(), name.unwrap_or_else(host_name)).await?
         }
-        // It was linked before it was stopped, or never needed to be.
+        // It was linked before it was stopped, or it has an account of its own.
         Err(Error::AccountExists) => {
-            let client = Client::open(place.config()).await?;
+            let client = Client::open(parts.client_config()).await?;
             return match client.own_linking().await? {
                 Some(_) => Ok(client),
                 None => {
                     client.shutdown().await?;
-                    Err(CliError::AlreadyInitialised(place.home.path().to_owned()))
+                    Err(CliError::AlreadyInitialised(parts.home.path().to_owned()))
                 }
             };
         }
@@ -141,11 +154,11 @@ async fn enter(place: &Place<'_>, out: Out, name: Option<String>) -> Result<Clie
         Ok::<_, CliError>(())
     };
     tokio::select! {
-        // Both: the states end with the linking.
+        // Both end: the states end with the linking.
         both = async { tokio::try_join!(finish(linking), shown) } => Ok(both?.0),
-        stopped = crate::signal() => {
+        stopped = stop_requested() => {
             stopped?;
-            Err(CliError::Stopped("`waku-chat installations link` with the same home goes on"))
+            Err(CliError::Stopped(CONTINUES))
         }
     }
 }
@@ -162,16 +175,16 @@ fn show_state(out: Out, view: &NewcomerView, code: Option<&str>) -> Result<(), C
     match view.state {
         NewcomerState::Waiting => {
             let Some(code) = code else { return Ok(()) };
-            let drawn = show::qr(code, std::io::stdout().is_terminal()).unwrap_or_default();
+            let drawn = qr::draw(code, std::io::stdout().is_terminal()).unwrap_or_default();
             out.line(&format!(
-                "{drawn}\n{code}\n\nOn a device that has the account:\n    \
+                "{drawn}\n{code}\n\nOn an installation that has the account, run:\n    \
                  waku-chat installations add CODE\n\
-                 The code is good for one answer, until {}. Show it to nobody else.",
-                time::show(view.until)
+                 The linking code can be used once, until {}. Show it to nobody else.",
+                time::date_time(view.until)
             ))
         }
         NewcomerState::Answered => {
-            out.progress("an account answered…");
+            out.progress("An account answered…");
             Ok(())
         }
         NewcomerState::ShowsString => {
@@ -179,19 +192,19 @@ fn show_state(out: Out, view: &NewcomerView, code: Option<&str>) -> Result<(), C
             let string = view.string.as_deref().unwrap_or_default();
             out.line(&format!(
                 "Is this your account? If not, press Ctrl-C and begin again.\n    {account}\n\
-                 Then type this into the other device:\n\n    {string}\n"
+                 If it is, type this authentication string into the other installation:\n\n    {string}\n"
             ))
         }
         NewcomerState::Linked => {
-            out.progress("linked; waiting to be let in…");
+            out.progress("Linked. Waiting to be added to the account's own group…");
             Ok(())
         }
         NewcomerState::Done | NewcomerState::Ended { .. } => Ok(()),
     }
 }
 
-/// Waits until the device is in the account's own group, and says what comes next.
-async fn arrive(session: &Session) -> Result<(), CliError> {
+/// Waits until this installation is in the account's own group, and says what comes next.
+async fn wait_until_complete(session: &Session) -> Result<(), CliError> {
     let client = &session.client;
     let mut events = client.events(0);
     let arrived = async {
@@ -205,8 +218,8 @@ async fn arrive(session: &Session) -> Result<(), CliError> {
             }
             match events.try_next().await? {
                 Some((_, Event::LinkAnsweredTwice { account, .. })) => session.out.warn(&format!(
-                    "the code was answered twice: if {account} is not your account, do not use \
-                     this device"
+                    "the linking code was answered twice: if {account} is not your account, do not \
+                     use this installation"
                 )),
                 Some(_) => {}
                 None => return Err(Error::Closed.into()),
@@ -215,29 +228,29 @@ async fn arrive(session: &Session) -> Result<(), CliError> {
     };
     tokio::select! {
         arrived = arrived => arrived?,
-        stopped = crate::signal() => {
+        stopped = stop_requested() => {
             stopped?;
-            return Err(CliError::Stopped("`waku-chat installations link` with the same home goes on"));
+            return Err(CliError::Stopped(CONTINUES));
         }
     }
     session.published().await?;
     let identity = client.identity().await?;
-    told(session.out, &json!({"state": "done"}), "It is there.")?;
+    session.out.step(&json!({"state": "done"}), "Linking is complete.")?;
     session.out.result(
         &json!({"account": identity.account, "installation": identity.installation}),
         || {
             format!(
-                "This device belongs to your account now.\nAccount      {}\nInstallation {}\n\
-                 Its groups come within minutes, while the other device is up.",
+                "This installation now belongs to your account.\nAccount      {}\nInstallation {}\n\
+                 It is added to the account's groups within minutes, while the other installation runs.",
                 identity.account, identity.installation
             )
         },
     )
 }
 
-/// What the machine is called, as far as it makes a name.
+/// The name of the machine, if it has one that fits.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
-    if name.is_empty() || name.len() > MAX_NAME { NAME.to_owned() } else { name }
+    if name.is_empty() || name.len() > MAX_NAME { DEFAULT_NAME.to_owned() } else { name }
 }
