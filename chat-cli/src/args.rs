@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Make contact links, and manage contacts
     #[command(subcommand)]
     Contact(Contact),
-    /// Answer the requests of others
+    /// List and answer requests, which are invitations from others
     #[command(subcommand)]
     Requests(Requests),
     /// Create groups, and manage them and their members

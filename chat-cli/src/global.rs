@@ -9,6 +9,7 @@ use crate::config::NodeKind;
 
 /// The options that all commands have.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Directory of the account [default: waku-chat in the platform's data directory]
     #[arg(long, global = true, env = "WAKU_CHAT_HOME", value_name = "DIR")]
@@ -20,7 +21,7 @@ pub(crate) struct Global {
     /// Write results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// How long to wait for the connection, for the history, and for publishing, each
+    /// Longest wait for each of these: connecting, fetching history, publishing
     #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// The Waku node to run on: the program's own, or libwaku's. `init` saves the choice in

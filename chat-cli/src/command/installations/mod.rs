@@ -28,13 +28,13 @@ pub(crate) enum Installations {
     List,
     /// Show for each group which installations are in it, and which are still to be added or removed
     Status,
-    /// On a new installation, with a home of its own: show a linking code, and wait to be added
+    /// On a new device: show a linking code, and wait to be added to an account
     LinkingCode(LinkingCode),
-    /// On an installation that has the account: link a new one, which shows a linking code
+    /// On an installation of the account: add a new one, by the linking code that it shows
     Add(Add),
     /// Revoke installations: remove them from the account for good
     Revoke(Revoke),
-    /// Name an installation, for this account's installations only
+    /// Name an installation; only this account's installations see the name
     Name {
         /// Id, name, or end of the id of the installation
         installation: String,

@@ -93,9 +93,9 @@ async fn confirm(
     }
     let names: Vec<_> = ids.iter().map(|id| show::name(id, views)).collect();
     session.out.line(&format!(
-        "{} will no longer read or write anything for this account, in any group. What is stored \
-         there stays there.{}\nA revoked installation can come back only as a new one. \
-         Revoke? (yes/no)",
+        "{} will no longer read or write anything for this account, in any group.\n\
+         What it has stored stays on it.{}\n\
+         A revoked installation can come back only as a new one. Revoke? (yes/no)",
         names.join(", "),
         if own { " THIS INSTALLATION IS AMONG THEM." } else { "" }
     ))?;

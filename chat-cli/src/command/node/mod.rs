@@ -139,16 +139,16 @@ async fn serve(
     };
     let (cluster, shards) = (effective.cluster, &effective.shards);
     let addresses: Vec<String> = node.listen_addresses().iter().map(ToString::to_string).collect();
-    let mut told = json!({
+    let mut started = json!({
         "listening": addresses,
         "peer_id": node.peer_id().to_string(),
         "cluster": cluster,
         "shards": shards,
     });
     if let Some(endpoint) = &endpoint {
-        told["metrics"] = endpoint.address().to_string().into();
+        started["metrics"] = endpoint.address().to_string().into();
     }
-    out.result(&told, || addresses.join("\n"))?;
+    out.result(&started, || addresses.join("\n"))?;
     if let Some(endpoint) = &endpoint {
         out.progress(&format!(
             "Serving http://{0}/health and http://{0}/metrics.",

@@ -24,7 +24,7 @@ pub(super) const DEFAULT_NETWORK: &str = "public";
 
 const AFTER: &str = "\
 A configuration file has a key for each option, with the name of the option (peers and shards for \
---peer and --shard). The command line goes before the file. --print-config shows all options that are in \
+--peer and --shard). The command line takes precedence. --print-config shows all options that are in \
 effect. docs/OPERATORS.md explains how to run a node for others.";
 
 /// The arguments of `node`.
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_has_its_key_and_its_default_is_told() {
+    fn every_option_has_its_key_and_shows_its_default() {
         let table: toml::Table = defaults().to_toml().unwrap().parse().unwrap();
         let node = Line::command();
         let mut keys = 0;
@@ -241,7 +241,7 @@ mod tests {
             let help =
                 node.get_arguments().find(|a| a.get_long() == Some(option)).unwrap().get_help();
             let help = help.unwrap().to_string().replace('\n', " ");
-            let told = help.split_once("[default: ").map(|(_, d)| d.trim_end_matches(']'));
+            let shown = help.split_once("[default: ").map(|(_, d)| d.trim_end_matches(']'));
             let value = match value {
                 toml::Value::String(text) => text.clone(),
                 toml::Value::Array(list) => {
@@ -249,10 +249,10 @@ mod tests {
                 }
                 other => other.to_string(),
             };
-            match told {
+            match shown {
                 // These depend on others.
                 Some(_) if matches!(option, "network" | "health-peers" | "log-level") => {}
-                Some(told) => assert_eq!(told, value, "{option}"),
+                Some(shown) => assert_eq!(shown, value, "{option}"),
                 None => assert!(matches!(option, "announce" | "cluster" | "shard" | "peer")),
             }
         }

@@ -16,7 +16,7 @@ use crate::signals::stop_requested;
 use lines::{Line, Lines, MAX_LINE};
 
 /// The long help, which describes the protocol.
-pub(crate) const HELP: &str = include_str!("help.txt");
+pub(crate) const HELP: &str = include_str!("help.txt").trim_ascii_end();
 
 /// How many waits may be pending at one time.
 const MAX_WAITS: usize = 64;
