@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 use waku_chat::{Client, Event, GroupId};
 
-use super::read::mark_read;
+use super::mark_read::mark_read;
 use crate::error::CliError;
 use crate::global::Global;
 use crate::out::Out;

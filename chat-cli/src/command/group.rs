@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use waku_chat::{CommandError, GroupId};
 
-use super::read::mark_read;
+use super::mark_read::mark_read;
 use crate::error::CliError;
 use crate::find;
 use crate::global::Global;

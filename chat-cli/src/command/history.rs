@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::read::mark_read;
+use super::mark_read::mark_read;
 use crate::error::CliError;
 use crate::find;
 use crate::global::Global;
