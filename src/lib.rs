@@ -33,7 +33,7 @@ pub use chat_core::ids::{
 };
 pub use chat_core::machine::{
     CommandError, ContactView, Counters, Event, GroupView, IdentityView, InstallationView,
-    LinkState, LinkView, MemberView, Membership, MessageView, MissingView, NewcomerState,
+    LinkingState, LinkingView, MemberView, Membership, MessageView, MissingView, NewcomerState,
     NewcomerView, RequestState, RequestView, RevocationView, StepError,
 };
 pub use chat_core::params::{CARD_SIZE, NetworkParams, ParamsError};

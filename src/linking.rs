@@ -127,7 +127,7 @@ impl Linking {
     pub async fn cancel(&self) -> Result<(), Error> {
         let id = self.view().await?.id;
         let (reply, answer) = oneshot::channel();
-        let request = Request::Command(Command::CancelLink { id }, reply);
+        let request = Request::Command(Command::CancelLinking { id }, reply);
         self.requests.send(request).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?.map(drop)
     }

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::{MemoryTransport, Network};
 use waku_chat::{
-    Client, ClientConfig, DatabaseKey, EndCode, Error, Event, LinkState, LinkView, Linking,
+    Client, ClientConfig, DatabaseKey, EndCode, Error, Event, LinkingState, LinkingView, Linking,
     LinkingId, NetworkParams, NewcomerState, NewcomerView, new_phrase,
 };
 
@@ -57,9 +57,9 @@ async fn event<T>(client: &Client, wanted: impl Fn(&Event) -> Option<T>) -> T {
     .await
 }
 
-async fn ready(client: &Client) -> LinkView {
+async fn ready(client: &Client) -> LinkingView {
     event(client, |event| match event {
-        Event::LinkReady { link } => Some(link.clone()),
+        Event::LinkingReady { linking } => Some(link.clone()),
         _ => None,
     })
     .await
@@ -108,11 +108,11 @@ async fn a_tablet_is_linked_and_hears_what_the_phone_does() {
     let mut states = tablet.states();
     let finished = tokio::spawn(tablet.finish());
     let link = phone.confirm_linking(id, string).await.unwrap();
-    assert!(matches!(link.state, LinkState::Granted | LinkState::Admitted), "{link:?}");
+    assert!(matches!(link.state, LinkingState::Granted | LinkingState::Admitted), "{link:?}");
     state(&mut states, |view| view.state == NewcomerState::Linked).await;
     let tablet = within(finished).await.unwrap().unwrap();
     for client in [&phone, &tablet] {
-        event(client, |event| matches!(event, Event::LinkDone { .. }).then_some(())).await;
+        event(client, |event| matches!(event, Event::LinkingDone { .. }).then_some(())).await;
     }
     let account = phone.identity().await.unwrap().account;
     assert_eq!(tablet.identity().await.unwrap().account, account);
@@ -139,7 +139,7 @@ async fn it_goes_on_where_it_was_closed() {
     phone.confirm_linking(id, string.clone()).await.unwrap();
     let tablet = Client::resume_linking(home.config("tablet")).await.unwrap();
     let tablet = within(tablet.finish()).await.unwrap();
-    event(&tablet, |event| matches!(event, Event::LinkDone { .. }).then_some(())).await;
+    event(&tablet, |event| matches!(event, Event::LinkingDone { .. }).then_some(())).await;
     tablet.shutdown().await.unwrap();
     let again = Client::resume_linking(home.config("tablet")).await;
     assert!(matches!(again, Err(Error::AccountExists)));
@@ -167,7 +167,7 @@ async fn a_cancelled_linking_is_told_and_another_can_be_begun() {
     let ended = within(tablet.finish()).await.unwrap_err();
     assert!(cancelled(&ended, false), "{ended}");
     event(&phone, |event| match event {
-        Event::LinkFailed { linking, by_other: true, .. } if *linking == second => Some(()),
+        Event::LinkingFailed { linking, by_other: true, .. } if *linking == second => Some(()),
         _ => None,
     })
     .await;

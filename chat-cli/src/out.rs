@@ -1,4 +1,4 @@
-//! What the program writes: results to standard output, everything else to standard error.
+//! The program's output: results go to standard output, everything else to standard error.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::error::CliError;
 
-/// Where results go once [`keep_for_results`] was called.
+/// The file that results go to, once [`keep_for_results`] was called.
 static RESULTS: OnceLock<File> = OnceLock::new();
 
-/// Keeps standard output for results: what anything else in this process writes to it, as libwaku
-/// does with its log, goes to standard error from now on.
+/// Reserves standard output for results: whatever else in this process writes to it goes to standard
+/// error from now on. libwaku writes its log there.
 #[cfg(unix)]
 pub(crate) fn keep_for_results() -> Result<(), CliError> {
     use std::os::fd::AsFd as _;
@@ -23,13 +23,13 @@ pub(crate) fn keep_for_results() -> Result<(), CliError> {
     if RESULTS.get().is_none() {
         let results = std::io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
         rustix::stdio::dup2_stdout(std::io::stderr()).map_err(|error| failed(error.into()))?;
-        // It was empty, and is filled nowhere else.
+        // It was empty, and nothing else fills it.
         let _ = RESULTS.set(results.into());
     }
     Ok(())
 }
 
-/// Elsewhere standard output is shared with whoever writes to it.
+/// On other systems the rest of the process goes on sharing standard output.
 #[cfg(not(unix))]
 pub(crate) fn keep_for_results() -> Result<(), CliError> {
     Ok(())
@@ -38,7 +38,7 @@ pub(crate) fn keep_for_results() -> Result<(), CliError> {
 /// Writes a line of results.
 fn write(text: &str) -> std::io::Result<()> {
     match RESULTS.get() {
-        // In one piece, so that lines of several tasks do not mix.
+        // In one piece, so that the lines of several tasks do not mix.
         Some(mut results) => results.write_all(format!("{text}\n").as_bytes()),
         None => {
             let mut out = std::io::stdout().lock();
@@ -47,17 +47,17 @@ fn write(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// How to write.
+/// The form that output takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Out {
-    /// Results as JSON, one document a line.
+    /// Write results as JSON, one document per line.
     pub(crate) json: bool,
-    /// No progress.
+    /// Do not show progress.
     pub(crate) quiet: bool,
 }
 
 impl Out {
-    /// A result: `value` for programs, `text` for people (nothing, if that is empty).
+    /// Writes a result: `value` for programs, `text` for people. An empty text writes nothing.
     pub(crate) fn result(
         &self,
         value: &impl Serialize,
@@ -74,7 +74,7 @@ impl Out {
         if text.is_empty() { Ok(()) } else { self.line(&text) }
     }
 
-    /// A line on standard output.
+    /// Writes a line to standard output.
     pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
         match write(text) {
             Ok(()) => Ok(()),
@@ -87,15 +87,25 @@ impl Out {
         }
     }
 
-    /// How far long work has come, for people.
+    /// Writes the progress of a long command: a line of JSON for programs, a text for people.
+    pub(crate) fn step(&self, value: &serde_json::Value, text: &str) -> Result<(), CliError> {
+        if self.json {
+            self.line(&value.to_string())
+        } else {
+            self.progress(text);
+            Ok(())
+        }
+    }
+
+    /// Shows progress, to people only.
     pub(crate) fn progress(&self, text: &str) {
         if !self.quiet && !self.json {
-            // Nobody can be told that telling does not work.
+            // If standard error cannot be written to, there is nowhere to report that.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
-    /// Something that is not as it should be and does not stop the work.
+    /// Warns of something that does not stop the command.
     pub(crate) fn warn(&self, text: &str) {
         let _ = writeln!(std::io::stderr(), "warning: {text}");
     }
@@ -114,7 +124,7 @@ mod tests {
     #[test]
     fn what_others_write_to_standard_output_is_not_among_results() {
         if std::env::var_os(INNER).is_some() {
-            // Ends what the test runner may have begun to write.
+            // Ends a line that the test runner may have begun.
             println!();
             for _ in 0..2 {
                 keep_for_results().unwrap();

@@ -1,4 +1,4 @@
-//! The main job by hand, with one command at a time, over a real relay.
+//! Two people meet and chat, with one command at a time, over a real relay.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -16,7 +16,7 @@ fn two_people_on_different_nodes_meet_and_talk() {
     meet_and_talk(&["--node", "libwaku", "--libwaku", &library]);
 }
 
-/// Alice's account is made with more options than Bob's.
+/// Two people meet and chat. Alice's `init` has the options `alices` in addition.
 fn meet_and_talk(alices: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let (node, address) = relay(dir.path());
@@ -54,7 +54,7 @@ fn meet_and_talk(alices: &[&str]) {
     let shown = run(&alice, &["history", "Big picnic"]);
     assert!(shown.out.contains("you: Who comes?") && shown.out.contains("Bob: I do"));
 
-    // A conversation, and events that are told once.
+    // A conversation, and events that are shown once.
     let mut chat = Running::start(&bob, &["--quiet", "chat", "Big picnic"]);
     chat.until(|line| line.contains("I do"));
     chat.write("/members");
@@ -81,7 +81,7 @@ fn meet_and_talk(alices: &[&str]) {
 }
 
 #[test]
-fn a_short_link_does_where_there_is_a_store() {
+fn a_short_link_is_enough_where_there_is_a_store() {
     let dir = tempfile::tempdir().unwrap();
     let (node, address) = relay(dir.path());
     let (alice, _) = account(dir.path(), "alice", Some(&address));
@@ -93,7 +93,7 @@ fn a_short_link_does_where_there_is_a_store() {
     assert_eq!(added["account"], bob_id.as_str());
     assert_eq!(added["pending"], true);
 
-    // Bob's device is on, and publishes its card within a slot.
+    // Bob's installation runs, and publishes its card within a slot.
     let running = Running::start(&bob, &["rpc"]);
     let mut tries = 0;
     let created = loop {

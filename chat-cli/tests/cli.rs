@@ -64,7 +64,7 @@ fn passphrases_are_checked() {
     assert_eq!((wrong.code, wrong.error()["code"].as_str()), (4, Some("database_wrong_key")));
     assert!(!wrong.err.contains("wrong\""));
 
-    // A file wins over the environment; the editor's line break is no part of it.
+    // A file takes precedence over the environment; a line break at its end is ignored.
     let file = dir.path().join("passphrase");
     std::fs::write(&file, format!("{}\n", common::PASSPHRASE)).unwrap();
     let file = file.to_str().unwrap();
@@ -118,7 +118,7 @@ fn mistakes_have_exit_codes_and_hints() {
         &["send", "group"],
         &["--timeout", "soon", "whoami"],
         &["init", "--network", "/no/such/file"],
-        &["node", "--retention", "2w"],
+        &["node", "--retention", "2mo"],
         &["init", "--peer", "not an address"],
     ] {
         assert_eq!(run(&dir.path().join("u"), usage).code, 2, "{usage:?}");
@@ -130,9 +130,9 @@ fn mistakes_have_exit_codes_and_hints() {
 }
 
 #[test]
-fn a_peer_that_is_not_there_is_told() {
+fn an_absent_peer_is_reported() {
     let dir = tempfile::tempdir().unwrap();
-    // A port that nobody listens on: it was free a moment ago.
+    // A port without a listener: it was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let peer = format!("/ip4/127.0.0.1/tcp/{port}");
     let (home, _) = account(dir.path(), "a", Some(&peer));
@@ -144,7 +144,7 @@ fn a_peer_that_is_not_there_is_told() {
 }
 
 #[test]
-fn a_busy_port_is_told() {
+fn a_busy_port_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
@@ -179,7 +179,7 @@ fn a_node_keeps_its_key_and_ends_with_its_input() {
 }
 
 #[test]
-fn text_of_strangers_does_not_reach_the_terminal_raw() {
+fn other_peoples_text_does_not_reach_the_terminal_raw() {
     let dir = tempfile::tempdir().unwrap();
     let (home, _) = account(dir.path(), "a", None);
     let (_, link) = {
@@ -195,7 +195,7 @@ fn text_of_strangers_does_not_reach_the_terminal_raw() {
         assert!(text.contains("Mallory"));
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
     }
-    // Programs get what was given; JSON escapes control characters by itself.
+    // Programs get the name unchanged; JSON escapes control characters.
     let json = run(&home, &["--json", "contact", "list"]);
     assert!(!json.out.contains('\u{1b}'));
     assert_eq!(json.json()[0]["name"], name);
@@ -237,12 +237,12 @@ fn rpc_survives_nonsense() {
     assert_eq!(rpc.finish().0, 0);
 }
 
-/// A peer that nobody will find, with an id as libwaku needs it.
+/// A peer that does not exist, with an id as libwaku needs it.
 const NOBODY: &str =
     "/ip4/127.0.0.1/tcp/9/p2p/16Uiu2HAkzLwsVcvFyRRGMLWETYYNkp7xeg6PJqzeZfQTvWqfBiWy";
 
 #[test]
-fn a_library_that_is_not_there_is_told_with_all_places() {
+fn a_missing_library_is_reported_with_all_places() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("a");
     let nowhere = dir.path().join("libnowhere.so");
@@ -260,7 +260,7 @@ fn a_library_that_is_not_there_is_told_with_all_places() {
         assert!(message.contains(place) && message.contains(words), "{message}");
         assert!(error["hint"].as_str().unwrap().contains("LIBWAKU_PATH"));
         assert!(!home.exists(), "an account was made without a node that it can run on");
-        // The variable is looked at where nothing else names a library, and then alone.
+        // If no option names a library, the variable is used, and nothing else is searched.
         let by_variable = program(&home)
             .env("LIBWAKU_PATH", place)
             .args(["--json", "demo", "--node", "libwaku"])
@@ -270,12 +270,12 @@ fn a_library_that_is_not_there_is_told_with_all_places() {
         assert_eq!(by_variable.code, 7);
         assert!(by_variable.error()["message"].as_str().unwrap().contains(place));
     }
-    // A library, and not this one: the test itself has none of its functions.
+    // A file that is not libwaku: the program itself has none of its functions.
     let program_itself = env!("CARGO_BIN_EXE_waku-chat");
     let other = run(&home, &["--json", "demo", "--libwaku", program_itself]);
     assert_eq!(other.code, 7, "{}", other.err);
 
-    // Found nowhere: told is each place. The program lies where nothing is beside it.
+    // Found nowhere: each place is reported. Nothing lies beside this copy of the program.
     let alone = dir.path().join("waku-chat");
     std::fs::copy(program_itself, &alone).unwrap();
     let nothing = std::process::Command::new(&alone)
@@ -284,7 +284,7 @@ fn a_library_that_is_not_there_is_told_with_all_places() {
         .output()
         .unwrap();
     let nothing = common::Ran::from(nothing);
-    // Unless this system has a libwaku, which is then what the demo runs on.
+    // Unless this system has a libwaku, which the demo then runs on.
     if nothing.code != 0 {
         let message = nothing.error()["message"].as_str().unwrap().to_owned();
         let beside = dir.path().canonicalize().unwrap();
@@ -308,7 +308,7 @@ fn what_libwaku_cannot_do_is_refused() {
     assert_eq!((refused.code, error["code"].as_str()), (2, Some("peer_without_id")));
     assert!(error["message"].as_str().unwrap().contains(without));
 
-    // The same for an account that was made for the embedded node.
+    // The same for an account that was created for the embedded node.
     let (home, _) = account(dir.path(), "b", Some(without));
     let refused = run(&home, &["--json", "--libwaku", library, "group", "list"]);
     assert_eq!((refused.code, refused.error()["code"].as_str()), (2, Some("peer_without_id")));
@@ -333,7 +333,7 @@ fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
     };
 
     let (embedded, _) = account(dir.path(), "embedded", Some(NOBODY));
-    // As it was when there was no choice.
+    // The default is not written.
     assert!(config(&embedded).get("node").is_none() && config(&embedded).get("libwaku").is_none());
 
     let home = dir.path().join("a");
@@ -352,7 +352,7 @@ fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
             assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
         }
         assert!(ran.out.contains("ready"), "{}", ran.out);
-        ran.err.contains("starting a node of libwaku")
+        ran.err.contains("starting a libwaku node")
     };
     assert!(rpc(&home, &[]));
     assert!(!rpc(&home, &["--node", "embedded"]));

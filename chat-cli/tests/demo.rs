@@ -1,4 +1,4 @@
-//! The demo: it must come to the right end, and leave nothing behind however it ends.
+//! The demo: it must succeed, and leave no process behind, however it ends.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -23,7 +23,7 @@ fn assert_good(summary: &Value, keep: &Path) {
     // One Waku message for each message and each commit, and two for the one invitation.
     let count = |value: &Value| value.as_u64().unwrap();
     let group = count(&summary["messages"]) + count(&summary["commits"]);
-    // Accounts publish their cards of the day when it is their time.
+    // Accounts publish their daily cards at their scheduled times.
     let cards = count(&summary["waku"]["cards"]);
     assert!(cards <= 3);
     assert_eq!(count(&summary["waku"]["messages"]), group + 2 + cards);
@@ -33,7 +33,7 @@ fn assert_good(summary: &Value, keep: &Path) {
 }
 
 #[test]
-fn the_demo_does_the_main_job() {
+fn the_demo_succeeds() {
     let dir = tempfile::tempdir().unwrap();
     let keep = dir.path().join("kept");
     let summary = run(dir.path(), &["--json", "demo", "--keep", keep.to_str().unwrap()]).json();
@@ -45,7 +45,7 @@ fn the_demo_does_the_main_job() {
 }
 
 #[test]
-fn the_demo_does_the_main_job_on_libwaku() {
+fn the_demo_succeeds_on_libwaku() {
     let Some(library) = libwaku() else { return };
     let library = library.as_str();
     let dir = tempfile::tempdir().unwrap();
@@ -58,10 +58,7 @@ fn the_demo_does_the_main_job_on_libwaku() {
     // All four say that their node is one of that library.
     for name in ["relay", "alice", "bob", "carol"] {
         let log = std::fs::read_to_string(keep.join(format!("{name}.log"))).unwrap();
-        assert!(
-            log.contains("starting a node of libwaku") && log.contains(library),
-            "{name}: {log}"
-        );
+        assert!(log.contains("starting a libwaku node") && log.contains(library), "{name}: {log}");
     }
 }
 
@@ -78,7 +75,7 @@ fn a_demo_on_libwaku_that_is_killed_leaves_no_process_behind() {
     assert_nothing_is_left(&["demo", "--libwaku", &library]);
 }
 
-/// Kills a demo once its processes are there, and waits for their end.
+/// Kills a demo once its processes run, and waits for their end.
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn assert_nothing_is_left(args: &[&str]) {
@@ -93,8 +90,8 @@ fn assert_nothing_is_left(args: &[&str]) {
     }
     demo.child.kill().unwrap();
     demo.child.wait().unwrap();
-    // Their standard inputs are closed now, and so they end. Nobody tells of the end of processes
-    // that are not one's own children: it is looked for, with a limit.
+    // Their standard inputs are closed now, which ends them. The end of processes that are not
+    // children of this one is no event, so it is polled for, with a limit.
     let alive = |pid: &u32| {
         std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
             .is_ok_and(|line| line.contains("waku-chat"))

@@ -1,4 +1,4 @@
-//! One account on several devices, by the commands, over a real relay with a Store.
+//! One account on several installations, by commands, over a real relay with a Store.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -10,18 +10,27 @@ use std::process::Stdio;
 use common::{Ran, Running, account, program, relay, run};
 use serde_json::Value;
 
-/// A device that is being linked: what it said last, and the process.
+/// A new installation that is being linked: its home, its process, and its linking code.
 struct New {
     home: PathBuf,
     process: Running,
     code: String,
 }
 
-/// Starts, or starts again, a new device.
-fn new_device(dir: &Path, name: &str, peer: &str) -> New {
+/// Starts a new installation, or starts it again.
+fn new_installation(dir: &Path, name: &str, peer: &str) -> New {
     let home = dir.join(name);
-    let args =
-        ["--json", "installations", "link", "--name", name, "--network", "fast", "--peer", peer];
+    let args = [
+        "--json",
+        "installations",
+        "linking-code",
+        "--name",
+        name,
+        "--network",
+        "fast",
+        "--peer",
+        peer,
+    ];
     let mut process = Running::start(&home, &args);
     let first = process.json();
     let code = first["code"].as_str().unwrap_or_default().to_owned();
@@ -29,7 +38,7 @@ fn new_device(dir: &Path, name: &str, peer: &str) -> New {
 }
 
 impl New {
-    /// Lines until it shows its string.
+    /// Reads lines up to the one with its authentication string.
     fn string(&mut self) -> String {
         loop {
             let line = self.process.json();
@@ -39,7 +48,7 @@ impl New {
         }
     }
 
-    /// Waits for its end: exit code, and the last thing that it said.
+    /// Waits for its end, and returns the exit code and the last line.
     fn end(self) -> (i32, Value) {
         let (code, rest) = self.process.finish();
         let last = rest.lines().last().map(|line| serde_json::from_str(line).unwrap());
@@ -47,7 +56,7 @@ impl New {
     }
 }
 
-/// The device with the account, up to where it asks for the string.
+/// Starts `add` on an installation of the account, up to where it asks for the string.
 fn answering(home: &Path, code: &str, more: &[&str]) -> Running {
     let args = [&["--json", "installations", "add", code], more].concat();
     let mut adding = Running::start(home, &args);
@@ -56,9 +65,9 @@ fn answering(home: &Path, code: &str, more: &[&str]) -> Running {
     adding
 }
 
-/// Links a device from one that has the account, and gives its id.
+/// Links a new installation from one of the account, and returns its home and its id.
 fn link(dir: &Path, from: &Path, name: &str, peer: &str, more: &[&str]) -> (PathBuf, String) {
-    let mut new = new_device(dir, name, peer);
+    let mut new = new_installation(dir, name, peer);
     let mut adding = answering(from, &new.code, more);
     let string = new.string();
     adding.write(&string);
@@ -109,7 +118,7 @@ fn alice_and_bob(dir: &Path, address: &str) -> (PathBuf, PathBuf) {
     (phone, bob)
 }
 
-/// Whoever fetches both from a Store has what was said within one second in the Store's order.
+/// Messages sent within one second come from a Store in the Store's order, so they are sorted.
 fn sorted(mut texts: Vec<(String, bool)>) -> Vec<(String, bool)> {
     texts.sort();
     texts
@@ -132,11 +141,11 @@ fn a_laptop_is_linked_talks_and_is_revoked() {
     };
     let alices = said(&[("Before", true), ("Hello both", false), ("From the laptop", true)]);
     assert_eq!(sorted(texts(&phone, "Picnic")), alices);
-    // What was said before came from the phone, and says so.
+    // Messages from before came from the phone, and are marked so.
     assert_eq!(sorted(texts(&laptop, "Picnic")), alices);
     let history = run(&laptop, &["--json", "history", "Picnic", "--mark-read"]).json();
-    assert!(history["messages"][0]["handed_over_by"].is_string(), "{history}");
-    assert!(history["messages"][1]["handed_over_by"].is_null(), "{history}");
+    assert!(history["messages"][0]["transferred_by"].is_string(), "{history}");
+    assert!(history["messages"][1]["transferred_by"].is_null(), "{history}");
     let bobs = said(&[("Before", false), ("Hello both", true), ("From the laptop", false)]);
     assert_eq!(sorted(texts(&bob, "Picnic")), bobs);
 
@@ -146,10 +155,10 @@ fn a_laptop_is_linked_talks_and_is_revoked() {
     assert_eq!(list[1]["groups"], 1);
     assert_eq!(list[1]["may_revoke"], true);
     let shown = run(&laptop, &["installations", "list"]).out;
-    assert!(shown.contains("laptop  (this one)") && shown.contains("in all 1 groups"), "{shown}");
+    assert!(shown.contains("laptop  (this one)") && shown.contains("in 1 of 1 groups"), "{shown}");
     run(&phone, &["--json", "installations", "name", "laptop", "Old laptop"]).json();
 
-    // A junior device revokes no senior one, and nothing is revoked without a yes.
+    // A junior installation cannot revoke a senior one, and nothing is revoked without a yes.
     let own = list[0]["installation"].as_str().unwrap();
     let senior = run(&laptop, &["--json", "installations", "revoke", own, "--yes"]);
     assert_eq!((senior.code, senior.error()["code"].as_str()), (1, Some("not_senior")));
@@ -177,7 +186,7 @@ fn a_laptop_is_linked_talks_and_is_revoked() {
 }
 
 #[test]
-fn what_goes_wrong_is_told_on_both_sides() {
+fn failures_are_reported_on_both_sides() {
     let dir = tempfile::tempdir().unwrap();
     let (node, address) = relay(dir.path());
     let (phone, _) = account(dir.path(), "phone", Some(&address));
@@ -189,25 +198,25 @@ fn what_goes_wrong_is_told_on_both_sides() {
         ran.error()["code"].as_str().unwrap().to_owned()
     };
 
-    let mut new = new_device(dir.path(), "tablet", &address);
+    let mut new = new_installation(dir.path(), "tablet", &address);
     let mut mistyped = new.code.clone();
     let last = if mistyped.pop() == Some('A') { 'B' } else { 'A' };
     mistyped.push(last);
     assert_eq!(error(add(&mistyped, &[]), 1), "linking_code_mistyped");
     assert_eq!(error(add("hello", &[]), 1), "bad_linking_code");
-    // A slip costs nothing, a wrong string ends it.
+    // A mistyped string costs nothing; a wrong one ends the linking.
     let mut adding = answering(&phone, &new.code, &[]);
     let string = new.string();
     adding.write("12345");
-    assert!(adding.json()["slip"].is_string());
-    // Nine zeros check: a string, and by all odds not this one.
+    assert!(adding.json()["mistyped"].is_string());
+    // Nine zeros are a valid string, and very probably not this one.
     assert!(string.chars().any(|digit| digit.is_ascii_digit() && digit != '0'));
     adding.write("000000000");
     assert_eq!(adding.finish_open().0, 9);
     assert_eq!(new.end().0, 9);
-    // The home is as good as new, and has another code.
+    // The home can be used again, with another linking code.
     let used = {
-        let mut again = new_device(dir.path(), "tablet", &address);
+        let mut again = new_installation(dir.path(), "tablet", &address);
         assert!(!again.code.is_empty());
         let mut adding = answering(&phone, &again.code, &["--no-history"]);
         again.string();
@@ -218,14 +227,17 @@ fn what_goes_wrong_is_told_on_both_sides() {
         code
     };
     assert_eq!(error(add(&used, &[]), 1), "linking_code_used");
-    // While it waits, the home has no account; and one that has an account needs no linking.
-    let waiting = new_device(dir.path(), "watch", &address);
+    // While it waits, the home has no account. A home with an account cannot be linked.
+    let waiting = new_installation(dir.path(), "watch", &address);
     let home = waiting.home.clone();
     drop(waiting);
     assert_eq!(error(run(&home, &["--json", "whoami"]), 6), "linking");
-    assert_eq!(error(run(&phone, &["--json", "installations", "link"]), 6), "account_exists");
+    assert_eq!(
+        error(run(&phone, &["--json", "installations", "linking-code"]), 6),
+        "account_exists"
+    );
     let offline = program(&home)
-        .args(["--json", "--offline", "installations", "link"])
+        .args(["--json", "--offline", "installations", "linking-code"])
         .stderr(Stdio::piped())
         .output()
         .unwrap();
@@ -240,35 +252,35 @@ fn kill(mut process: Running) {
 }
 
 #[test]
-fn killed_on_either_side_it_goes_on() {
+fn linking_continues_after_a_kill_on_either_side() {
     let dir = tempfile::tempdir().unwrap();
     let (node, address) = relay(dir.path());
     let (phone, _) = alice_and_bob(dir.path(), &address);
 
-    // While the code waits, while the string is asked for, and when it was typed.
-    let new = new_device(dir.path(), "tablet", &address);
+    // Killed while the code waits, while the string is asked for, and after it was typed.
+    let new = new_installation(dir.path(), "tablet", &address);
     let code = new.code.clone();
     kill(new.process);
-    let mut new = new_device(dir.path(), "tablet", &address);
+    let mut new = new_installation(dir.path(), "tablet", &address);
     assert_eq!(new.code, code);
     let adding = answering(&phone, &code, &[]);
     let string = new.string();
     kill(new.process);
     kill(adding);
-    let mut adding = answering(&phone, &code, &["--string", &string, "--now"]);
+    let mut adding = answering(&phone, &code, &["--authentication-string", &string, "--now"]);
     let granted = adding.json();
     assert_eq!(granted["state"], "granted", "{granted}");
     kill(adding);
     let home = dir.path().join("tablet");
-    let new = Running::start(&home, &["--json", "installations", "link"]);
+    let new = Running::start(&home, &["--json", "installations", "linking-code"]);
     let adding = Running::start(&phone, &["--json", "installations", "add", &code, "--now"]);
     let (exit, said) = adding.finish_open();
     assert_eq!(exit, 0, "{said}");
     let (exit, said) = new.finish_open();
     assert_eq!(exit, 0, "{said}");
     assert_eq!(texts(&home, "Picnic"), [("Before".to_owned(), true)]);
-    // Once more does no harm.
-    assert_eq!(run(&home, &["--json", "installations", "link"]).code, 0);
+    // Running it once more does no harm.
+    assert_eq!(run(&home, &["--json", "installations", "linking-code"]).code, 0);
     assert_eq!(node.finish().0, 0);
 }
 

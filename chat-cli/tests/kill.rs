@@ -1,7 +1,7 @@
 //! A member's process is killed, ten times, in the middle of a conversation over a real relay:
-//! what was acknowledged is not lost, and nobody reads anything twice.
+//! no acknowledged message is lost, and no message is read twice.
 
-#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+#![allow(clippy::unwrap_used)] // In helpers of tests too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// How long anything may take before the test is called failed.
+/// How long any step may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 const KILLS: u64 = 10;
 
@@ -112,7 +112,7 @@ impl Member {
         }
     }
 
-    /// Waits until a question has the answer that is wanted, asking again at each event.
+    /// Asks a question again at each event, until it has the wanted answer.
     fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         while !done(self) {
             let line = self.process.next(what);
@@ -120,7 +120,7 @@ impl Member {
         }
     }
 
-    /// The process is gone at once, as if the power had failed; then it is started again.
+    /// Kills the process, as if the power had failed, and starts it again.
     fn kill_and_restart(&mut self) {
         self.process.child.kill().unwrap();
         self.process.child.wait().unwrap();
@@ -205,7 +205,7 @@ fn ten_kills_lose_nothing_and_double_nothing() {
         }
     }
 
-    // What the victims had written down before they were killed counts as sent, too.
+    // What the victims had stored before they were killed counts as sent, too.
     for member in &mut members {
         member.call("wait_published", json!({}));
         let written: Vec<String> =

@@ -1,6 +1,6 @@
-//! `recover`: the devices are gone, the phrase is there.
+//! `recover`: all installations are lost, and only the recovery phrase is left.
 
-#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+#![allow(clippy::unwrap_used)] // In helpers of tests too.
 
 mod common;
 
@@ -9,19 +9,19 @@ use std::path::Path;
 use common::*;
 use serde_json::json;
 
-/// The account's card is out once somebody who just got a short link can invite it. Who asks too early
-/// does not ask again for a minute, so each time it is somebody else.
+/// Waits until the account's card is published, which is when an account that just got a short link can
+/// invite it. An account that asked too early asks again only after a minute, so each try has a new one.
 fn publish_the_card(directory: &Path, home: &Path, peer: &str) {
     let link = run(home, &["--json", "--offline", "contact", "link", "--no-card"]).json();
     let link = link["link"].as_str().unwrap();
-    let device = Running::start(home, &["rpc"]);
+    let installation = Running::start(home, &["rpc"]);
     let found = (0..30).any(|at| {
         let (friend, _) = account(directory, &format!("friend {at}"), Some(peer));
         run(&friend, &["--json", "contact", "add", "--name", "a", link]).json();
         run(&friend, &["--json", "group", "create", "Found", "a"]).code == 0
     });
     assert!(found, "the card was not published");
-    device.finish();
+    installation.finish();
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_phrase_brings_the_account_back() {
     let home = directory.join("new");
     let args = ["--json", "recover", "--phrase-file", "-", "--network", "fast", "--peer", &peer];
     let wrong = run_with(&home, &args, "nobody knows these words").error();
-    assert_eq!(wrong["code"], "usage");
+    assert_eq!(wrong["code"], "bad_phrase");
     assert!(!home.join("chat.db").exists());
 
     let found = run_with(&home, &args, phrase).json();
@@ -49,7 +49,7 @@ fn the_phrase_brings_the_account_back() {
         (&json!(true), 1)
     );
     assert_eq!(found["revoked"][0], made["installation"]);
-    // It is an account as any other from here on, and there is nothing left to recover.
+    // From now on it is an account like any other, and there is nothing left to recover.
     assert_eq!(run(&home, &["--json", "whoami"]).json()["recovering"], false);
     assert_eq!(run(&home, &["--json", "recover"]).error()["code"], "account_exists");
 }
@@ -70,7 +70,7 @@ fn where_no_store_has_the_card_it_is_said() {
     let given_up = run(&home, &["--json", "recover", "--give-up"]).json();
     assert_eq!((&given_up["account"], &given_up["recovered"]), (&made["account"], &json!(true)));
     assert_eq!(run(&home, &["--json", "whoami"]).json()["recovering"], false);
-    // Nobody is there to be asked.
+    // There is no peer to ask.
     let args = ["--json", "recover", "--phrase-file", "-", "--network", "fast"];
     let alone = run_with(&directory.join("third"), &args, phrase).error();
     assert_eq!(alone["code"], "not_connected");

@@ -1,7 +1,7 @@
-//! One account on three devices, one on two, one on one, over embedded nodes around a relay: every
-//! message is on every device once, and a phone that is lost reads no more.
+//! Accounts with three, two and one installations, on embedded nodes around a relay: every installation
+//! has every message once, and a lost phone can read no more.
 
-#![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
+#![allow(clippy::unwrap_used)] // In helpers of tests too.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use waku_chat::{
 use waku_node::{Node, NodeConfig, StoreConfig};
 use waku_transport::EmbeddedTransport;
 
-/// Longest wait for anything: far more than it takes, and the test fails instead of hanging.
+/// The longest wait for any step, far more than it takes, so that the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Device {
@@ -25,7 +25,7 @@ struct Device {
     transport: Arc<dyn Transport>,
 }
 
-/// Waits until something is so. Much of what happens in a group is no event.
+/// Waits until something holds, by polling: much of what happens in a group is not an event.
 async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let mut again = tokio::time::interval(Duration::from_millis(50));
     let wait = async {
@@ -80,7 +80,7 @@ async fn account(
     Device { name, client, transport }
 }
 
-/// Links a new device, as its user does with both in hand.
+/// Links a new device, as its user does with both devices at hand.
 async fn link(directory: &Path, name: &'static str, relay: &Node, old: &Device) -> Device {
     let (config, transport) = config(directory, name, relay).await;
     let linking = Client::start_linking(config, name).await.unwrap();
@@ -101,7 +101,7 @@ async fn link(directory: &Path, name: &'static str, relay: &Node, old: &Device) 
     let mut events = client.events(0);
     let done = async {
         while let Some((_, event)) = events.try_next().await.unwrap() {
-            if matches!(event, Event::LinkDone { .. }) {
+            if matches!(event, Event::LinkingDone { .. }) {
                 return;
             }
         }
@@ -118,9 +118,9 @@ async fn befriend(a: &Device, b: &Device) {
     }
 }
 
-/// All these devices follow one state of the group, with so many leaves.
+/// Waits until all these devices follow the same epoch of the group, with this many leaves.
 async fn agree(devices: &[&Device], group: GroupId, installations: usize) {
-    until("one state of the group", || async {
+    until("the same epoch of the group", || async {
         let mut epochs = Vec::new();
         for device in devices {
             match device.client.group(group).await.unwrap() {
@@ -203,7 +203,7 @@ async fn three_accounts_on_six_devices() {
     let left = [&laptop, &tablet, &bob, &bobs_laptop, &carol];
     agree(&left, group, 5).await;
     bob.client.send(group, "without the phone").await.unwrap();
-    // Whoever has the phone tries; what it still gets out counts for nobody.
+    // The finder of the phone tries to send. What still gets out is accepted by no member.
     let tried = phone.client.send(group, "too late").await;
     have(&left, group, [said.clone(), vec!["without the phone".into()]].concat()).await;
     let heard = texts(&phone, group).await;
@@ -213,7 +213,7 @@ async fn three_accounts_on_six_devices() {
     assert!(gone.revoked.is_some_and(|revoked| revoked.by.is_none()));
 
     for device in all {
-        // What the lost one could not publish does not matter.
+        // What the lost phone could not publish does not matter.
         let _ = device.client.shutdown().await;
         device.transport.shutdown().await;
     }

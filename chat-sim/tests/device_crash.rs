@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_core::ids::{GroupId, InstallationId};
-use chat_core::machine::{CommandError, Event, LinkState, NewcomerState};
+use chat_core::machine::{CommandError, Event, LinkingState, NewcomerState};
 use chat_core::params::{LINKING_CODE, NetworkParams};
 use chat_sim::campaign::on_all_cores;
 use chat_sim::crash::{Crash, CrashPoint, Tally};
@@ -178,7 +178,7 @@ impl Story {
     /// Whoever is told that an installation was added, but not let in, revokes it.
     fn clean_up(&mut self) {
         let added = self.world.devices[PHONE].events.values().filter_map(|event| match event {
-            Event::LinkFailed { added, .. } => *added,
+            Event::LinkingFailed { added, .. } => *added,
             _ => None,
         });
         let added: Vec<InstallationId> = added.collect();
@@ -254,7 +254,7 @@ impl Story {
             faults.extend(disagreements(&self.world, group, Some(&members)));
         }
         for link in self.world.machine(PHONE).linkings() {
-            if !matches!(link.state, LinkState::Done | LinkState::Ended { .. }) {
+            if !matches!(link.state, LinkingState::Done | LinkingState::Ended { .. }) {
                 faults.push(format!("a linking is under way still: {link:?}"));
             }
         }

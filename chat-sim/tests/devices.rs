@@ -97,7 +97,7 @@ fn a_new_installation_is_in_every_group_and_gets_every_message_once() {
     }
     let done = |device: &Installation| -> Vec<InstallationId> {
         let done = |event: Event| match event {
-            Event::LinkDone { installation, .. } => Some(installation),
+            Event::LinkingDone { installation, .. } => Some(installation),
             _ => None,
         };
         device.events().into_iter().filter_map(done).collect()
@@ -304,9 +304,9 @@ fn the_history_is_transferred_to_a_new_device() {
     assert_eq!(laptop.history(&friends), wanted, "in the order of the device they came from");
     let messages = laptop.messages(&friends);
     let phone = Some(alice.phone.id());
-    assert!(messages[..said.len()].iter().all(|message| message.handed_over_by == phone));
-    assert_eq!(messages[said.len()].handed_over_by, None);
-    let done = |event: &Event| matches!(event, Event::HandoverReceived { sent: 400, total: 400 });
+    assert!(messages[..said.len()].iter().all(|message| message.transferred_by == phone));
+    assert_eq!(messages[said.len()].transferred_by, None);
+    let done = |event: &Event| matches!(event, Event::HistoryTransferReceived { sent: 400, total: 400 });
     assert!(laptop.count_events(done) > 0);
     // Once more changes nothing.
     alice.phone.attempt(|it| it.transfer_history(to, since)).unwrap();

@@ -2,7 +2,7 @@
 
 use chat_core::identity::linking::LinkingCode;
 use chat_core::ids::LinkingId;
-use chat_core::machine::{Answer, Command, CommandError, LinkView, NewcomerView};
+use chat_core::machine::{Answer, Command, CommandError, LinkingView, NewcomerView};
 use chat_core::params::NetworkParams;
 
 use super::lifecycle::{Client, UNEXPECTED};
@@ -20,14 +20,14 @@ pub fn linking_id(code: &str, network: &NetworkParams) -> Result<LinkingId, Erro
 
 impl Client {
     /// Takes the linking code that a new installation shows, and contacts it.
-    /// [`Event::LinkReady`](crate::Event::LinkReady) tells when its authentication string is to be
+    /// [`Event::LinkingReady`](crate::Event::LinkingReady) tells when its authentication string is to be
     /// typed.
     ///
     /// # Errors
     /// [`CommandError::BadLinkingCode`] says what is wrong with the code; too many linkings are under
     /// way; the account has as many installations as it can have.
-    pub async fn answer_linking(&self, code: &str) -> Result<LinkView, Error> {
-        linking(self.command(Command::AnswerLink { code: code.into() }).await?)
+    pub async fn answer_linking(&self, code: &str) -> Result<LinkingView, Error> {
+        linking(self.command(Command::AnswerLinking { code: code.into() }).await?)
     }
 
     /// Takes the authentication string that the new installation shows. The answer's state says what
@@ -41,23 +41,23 @@ impl Client {
         &self,
         id: LinkingId,
         string: impl Into<String>,
-    ) -> Result<LinkView, Error> {
-        linking(self.command(Command::ConfirmLink { id, string: string.into() }).await?)
+    ) -> Result<LinkingView, Error> {
+        linking(self.command(Command::ConfirmLinking { id, string: string.into() }).await?)
     }
 
     /// Ends a linking before its string was confirmed.
     ///
     /// # Errors
     /// There is no such linking.
-    pub async fn cancel_linking(&self, id: LinkingId) -> Result<LinkView, Error> {
-        linking(self.command(Command::CancelLink { id }).await?)
+    pub async fn cancel_linking(&self, id: LinkingId) -> Result<LinkingView, Error> {
+        linking(self.command(Command::CancelLinking { id }).await?)
     }
 
     /// The linkings that this installation grants, or has granted within a day, oldest first.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn linkings(&self) -> Result<Vec<LinkView>, Error> {
+    pub async fn linkings(&self) -> Result<Vec<LinkingView>, Error> {
         self.query(|machine| Ok(machine.linkings())).await
     }
 
@@ -70,7 +70,7 @@ impl Client {
     }
 }
 
-fn linking(answer: Answer) -> Result<LinkView, Error> {
+fn linking(answer: Answer) -> Result<LinkingView, Error> {
     match answer {
         Answer::Linking(view) => Ok(view),
         _ => Err(UNEXPECTED),

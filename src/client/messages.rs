@@ -53,7 +53,7 @@ impl Client {
 
     /// Sends the messages since a moment to another installation of the account, in the background.
     /// The transfer begins when that installation is in the self group and resumes after an
-    /// interruption; [`Event::HandoverProgress`](crate::Event::HandoverProgress) tells how far it is.
+    /// interruption; [`Event::HistoryTransferProgress`](crate::Event::HistoryTransferProgress) tells how far it is.
     ///
     /// # Errors
     /// The account has no other installation of this id.
@@ -62,6 +62,6 @@ impl Client {
         installation: InstallationId,
         since: Timestamp,
     ) -> Result<(), Error> {
-        self.command(Command::HandOver { installation, since }).await.map(drop)
+        self.command(Command::TransferHistory { installation, since }).await.map(drop)
     }
 }

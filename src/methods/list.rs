@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
 use chat_core::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
 use chat_core::machine::{
-    CommandError, ContactView, Counters, GroupView, IdentityView, InstallationView, LinkView,
+    CommandError, ContactView, Counters, GroupView, IdentityView, InstallationView, LinkingView,
     MemberView, MessageView, MissingView, NewcomerView, RequestView,
 };
 use chat_core::time::Timestamp;
@@ -95,7 +95,7 @@ methods! {
     Query Installations {} -> Vec<InstallationView> { client.installations().await? }
 
     /// The linkings that this installation grants, or has granted within a day.
-    Query Linkings {} -> Vec<LinkView> { client.linkings().await? }
+    Query Linkings {} -> Vec<LinkingView> { client.linkings().await? }
 
     /// How this installation itself was linked; `null` if it was not.
     Query OwnLinking {} -> Option<NewcomerView> { client.own_linking().await? }
@@ -253,7 +253,7 @@ methods! {
     Command AnswerLinking {
         /// The linking code.
         code: String,
-    } -> LinkView { client.answer_linking(&code).await? }
+    } -> LinkingView { client.answer_linking(&code).await? }
 
     /// Takes the authentication string that a new installation shows. Look at the `state` of the
     /// result: a wrong string ends the linking.
@@ -262,13 +262,13 @@ methods! {
         linking: LinkingId,
         /// The authentication string.
         string: String,
-    } -> LinkView { client.confirm_linking(linking, string).await? }
+    } -> LinkingView { client.confirm_linking(linking, string).await? }
 
     /// Ends a linking before its string was confirmed.
     Command CancelLinking {
         /// The linking.
         linking: LinkingId,
-    } -> LinkView { client.cancel_linking(linking).await? }
+    } -> LinkingView { client.cancel_linking(linking).await? }
 
     /// Waits for a connection to the network.
     Wait WaitConnected {

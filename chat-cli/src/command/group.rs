@@ -4,79 +4,146 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use waku_chat::{CommandError, GroupView, MemberView, Membership};
+use waku_chat::{CommandError, GroupId};
 
-use crate::args::{Global, Group};
+use super::mark_read::mark_read;
 use crate::error::CliError;
-use crate::names;
+use crate::find;
+use crate::global::Global;
 use crate::out::Out;
 use crate::session::{Need, Session};
-use crate::text;
+use crate::show::group as show;
+
+/// The commands of `group`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Group {
+    /// Create a group, and invite contacts to it
+    Create {
+        /// Name of the group
+        name: String,
+        /// Contacts to invite
+        #[arg(value_name = "CONTACT")]
+        members: Vec<String>,
+        /// Description of the group
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Invite contacts to a group
+    Add {
+        /// Id, name, or end of the id of the group
+        group: String,
+        /// Contacts to invite
+        #[arg(required = true, value_name = "CONTACT")]
+        members: Vec<String>,
+    },
+    /// Remove members from a group; for admins
+    Remove {
+        /// Id, name, or end of the id of the group
+        group: String,
+        /// Members to remove
+        #[arg(required = true, value_name = "MEMBER")]
+        members: Vec<String>,
+    },
+    /// Leave a group
+    Leave {
+        /// Id, name, or end of the id of the group
+        group: String,
+    },
+    /// Rename a group, for all members
+    Rename {
+        /// Id, name, or end of the id of the group
+        group: String,
+        /// The new name
+        name: String,
+    },
+    /// Set the description of a group, for all members
+    Describe {
+        /// Id, name, or end of the id of the group
+        group: String,
+        /// The new description
+        description: String,
+    },
+    /// Make a member an admin; for admins
+    Promote {
+        /// Id, name, or end of the id of the group
+        group: String,
+        /// Member to promote
+        member: String,
+    },
+    /// Make an admin an ordinary member again; for admins
+    Demote {
+        /// Id, name, or end of the id of the group
+        group: String,
+        /// Admin to demote
+        member: String,
+    },
+    /// Mark a group as read up to its newest message, for the account's other installations
+    MarkRead {
+        /// Id, name, or end of the id of the group
+        group: String,
+    },
+    /// List all groups
+    List,
+    /// List the members of a group
+    Members {
+        /// Id, name, or end of the id of the group
+        group: String,
+    },
+}
 
 /// Runs `group …`.
-pub(crate) async fn group(global: &Global, out: Out, command: Group) -> Result<(), CliError> {
+pub(crate) async fn run(global: &Global, out: Out, command: Group) -> Result<(), CliError> {
     let session = Session::open(global, out, Need::CaughtUp).await?;
-    let done = run(&session, command).await;
+    let done = act(&session, command).await;
     session.finish(done).await
 }
 
-async fn run(session: &Session, command: Group) -> Result<(), CliError> {
+async fn act(session: &Session, command: Group) -> Result<(), CliError> {
     let (client, out) = (&session.client, session.out);
-    let group = match command {
-        Group::List => {
-            let groups = client.groups().await?;
-            if groups.is_empty() {
-                out.progress("No groups yet: `waku-chat group create NAME` makes one.");
-            }
-            return out.result(&groups, || groups.iter().map(show).collect::<Vec<_>>().join("\n"));
-        }
-        Group::Members { group } => {
-            let group = names::group(client, &group).await?;
-            let members = client.members(group.id).await?.unwrap_or_default();
-            return out.result(&members, || {
-                members.iter().map(show_member).collect::<Vec<_>>().join("\n")
-            });
-        }
-        Group::Read { group } => {
-            let group = names::group(client, &group).await?.id;
-            let message = super::messages::mark_read(client, group).await?;
+    let id = async |group: String| Ok::<_, CliError>(find::group(client, &group).await?.id);
+    let changed = match command {
+        Group::List => return list(session).await,
+        Group::Members { group } => return members(session, &group).await,
+        Group::MarkRead { group } => {
+            let group = id(group).await?;
+            let message = mark_read(client, group).await?;
             session.published().await?;
             return out.result(&json!({"group": group, "read": message}), || {
-                "Noted for the other devices.".to_owned()
+                "Marked as read, for the other installations too.".to_owned()
             });
         }
         Group::Create { name, members, description } => {
-            let members = names::contacts(client, &members).await?;
+            let members = find::contacts(client, &members).await?;
             let create = || client.create_group(name.clone(), description.clone(), &members);
             with_cards(session, create).await?.id
         }
         Group::Add { group, members } => {
-            let group = names::group(client, &group).await?.id;
-            let members = names::contacts(client, &members).await?;
+            let group = id(group).await?;
+            let members = find::contacts(client, &members).await?;
             with_cards(session, || client.add_members(group, &members)).await?;
             group
         }
         Group::Remove { group, members } => {
-            let group = names::group(client, &group).await?.id;
+            let group = id(group).await?;
             let mut accounts = Vec::with_capacity(members.len());
             for member in &members {
-                accounts.push(names::member(client, group, member).await?);
+                accounts.push(find::member(client, group, member).await?);
             }
             client.remove_members(group, &accounts).await?;
             group
         }
         Group::Leave { group } => {
-            let group = names::group(client, &group).await?.id;
+            let group = id(group).await?;
             client.leave_group(group).await?;
             group
         }
         Group::Rename { group, name } => {
-            let group = names::group(client, &group).await?.id;
+            let group = id(group).await?;
             client.describe_group(group, Some(name), None).await?;
             group
         }
         Group::Describe { group, description } => {
-            let group = names::group(client, &group).await?.id;
+            let group = id(group).await?;
             client.describe_group(group, None, Some(description)).await?;
             group
         }
@@ -84,17 +151,31 @@ async fn run(session: &Session, command: Group) -> Result<(), CliError> {
         Group::Demote { group, member } => set_admin(session, &group, &member, false).await?,
     };
     session.published().await?;
-    let group = client.group(group).await?;
-    out.result(&json!({"group": group}), || group.as_ref().map_or(String::new(), show))
+    let group = client.group(changed).await?;
+    out.result(&json!({"group": group}), || group.as_ref().map_or(String::new(), show::group))
 }
 
-/// Does what needs the cards of contacts. One that is being looked for is waited for, within the
-/// time-out.
+async fn list(session: &Session) -> Result<(), CliError> {
+    let groups = session.client.groups().await?;
+    if groups.is_empty() {
+        session.out.progress("No groups yet: `waku-chat group create NAME` creates one.");
+    }
+    session.out.result(&groups, || groups.iter().map(show::group).collect::<Vec<_>>().join("\n"))
+}
+
+async fn members(session: &Session, group: &str) -> Result<(), CliError> {
+    let group = find::group(&session.client, group).await?;
+    let members = session.client.members(group.id).await?.unwrap_or_default();
+    session.out.result(&members, || members.iter().map(show::member).collect::<Vec<_>>().join("\n"))
+}
+
+/// Runs a command that needs the cards of contacts. While a card is being looked for, it is tried
+/// again, up to the time-out.
 async fn with_cards<T, F>(session: &Session, act: impl Fn() -> F) -> Result<T, CliError>
 where
     F: Future<Output = Result<T, waku_chat::Error>>,
 {
-    /// Between two tries: a Store answers in about this time.
+    /// The time between two tries: about as long as a Store takes to answer.
     const PAUSE: Duration = Duration::from_millis(200);
     let begun = Instant::now();
     loop {
@@ -102,7 +183,7 @@ where
             Err(waku_chat::Error::Command(CommandError::ContactPending { .. }))
                 if session.is_online() && begun.elapsed() < session.global().timeout =>
             {
-                session.out.progress("looking for the card of a contact…");
+                session.out.progress("Looking for the card of a contact…");
                 tokio::time::sleep(PAUSE).await;
             }
             done => return Ok(done?),
@@ -115,41 +196,9 @@ async fn set_admin(
     group: &str,
     member: &str,
     admin: bool,
-) -> Result<waku_chat::GroupId, CliError> {
-    let group = names::group(&session.client, group).await?.id;
-    let member = names::member(&session.client, group, member).await?;
+) -> Result<GroupId, CliError> {
+    let group = find::group(&session.client, group).await?.id;
+    let member = find::member(&session.client, group, member).await?;
     session.client.set_admin(group, member, admin).await?;
     Ok(group)
-}
-
-fn show(group: &GroupView) -> String {
-    let state = match group.membership {
-        Membership::Active if group.admin => "admin",
-        Membership::Active => "member",
-        Membership::Leaving => "leaving",
-        Membership::Left => "left",
-        Membership::Removed => "removed",
-    };
-    let about = match group.description.as_str() {
-        "" => String::new(),
-        text => format!("\n    {}", text::line(text)),
-    };
-    format!(
-        "{}  “{}”  {} accounts, epoch {}  {state}{about}",
-        group.id,
-        text::line(&group.name),
-        group.accounts,
-        group.epoch,
-    )
-}
-
-/// A member in one line.
-pub(crate) fn show_member(member: &MemberView) -> String {
-    let name = match (&member.name, member.own) {
-        (_, true) => "you".to_owned(),
-        (Some(name), _) => text::line(name),
-        (None, _) => "(no contact)".to_owned(),
-    };
-    let admin = member.admin.map_or(String::new(), |number| format!("  admin {number}"));
-    format!("{}  {name}{admin}", member.account)
 }

@@ -1,13 +1,15 @@
-//! `demo`: the main job in one command.
+//! `demo`: the whole program at work, in one command.
 //!
-//! A relay with a Store and three members, each a process of its own on loopback, on the embedded
-//! node or on libwaku; and an outsider on the relay, always on the embedded node, whose view is
-//! shown beside the members'. Nothing waits for a fixed time: every
-//! step waits for what it brings about, and fails when that does not come.
+//! A relay with a Store and three members, each a process of its own on this machine, on embedded nodes
+//! or on libwaku. An outsider on the relay, always on the embedded node, sees what a relay sees, which is
+//! shown beside what the members see. Nothing waits for a fixed time: every step waits for its effect,
+//! and fails if that does not come.
 
-mod child;
+mod member;
 mod nodes;
 mod observer;
+mod process;
+mod relay;
 mod stage;
 mod story;
 mod summary;
@@ -15,70 +17,91 @@ mod summary;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use child::off;
 use nodes::Nodes;
-pub(crate) use nodes::relay;
+use process::failure;
 
-use crate::args::Global;
-use crate::error::CliError;
-use crate::home;
-use crate::nodes::NodeKind;
+use crate::config::NodeKind;
+use crate::error::{CliError, file};
+use crate::files;
+use crate::global::Global;
 use crate::out::Out;
+use crate::signals::stop_requested;
 
-/// Longest time for all of it.
+/// The longest time that a demo may take.
 const LIMIT: Duration = Duration::from_secs(115);
-/// The same on libwaku: it may take ten seconds to let go of a node, and five times somebody leaves.
+/// The same on libwaku, which may take ten seconds to stop a node, and five nodes are stopped.
 const LIMIT_LIBWAKU: Duration = Duration::from_secs(180);
 
-/// Runs the demo in a temporary directory, or in `keep`, which is then kept.
-pub(crate) async fn demo(global: &Global, out: Out, keep: Option<PathBuf>) -> Result<(), CliError> {
+/// The arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Keep logs and databases in this directory
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// The arguments of `demo-relay`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoRelay {
+    /// File to store messages in
+    #[arg(long, value_name = "FILE")]
+    store: PathBuf,
+}
+
+/// Runs `demo-relay`.
+pub(crate) async fn run_relay(global: &Global, out: Out, args: DemoRelay) -> Result<(), CliError> {
+    relay::run_libwaku(global, out, &args.store).await
+}
+
+/// Runs `demo`, in a temporary directory or in one that is kept.
+pub(crate) async fn run(global: &Global, out: Out, args: Demo) -> Result<(), CliError> {
     let nodes = Nodes::new(global)?;
-    match keep {
+    match args.keep {
         Some(path) => {
-            home::make_directory(&path)?;
-            let path = path.canonicalize().map_err(crate::error::file("cannot use", &path))?;
+            files::make_directory(&path)?;
+            let path = path.canonicalize().map_err(file("cannot use", &path))?;
             if path.join("relay.db").exists() {
                 return Err(CliError::Usage(format!(
                     "{} holds the files of another demo: name another directory",
                     path.display()
                 )));
             }
-            let ran = run(out, &path, &nodes).await;
+            let ran = play(out, &path, &nodes).await;
             out.progress(&format!(
                 "Logs and databases are in {}; the passphrase is {:?}.",
                 path.display(),
-                child::PASSPHRASE
+                process::PASSPHRASE
             ));
             ran
         }
         None => {
             let directory = tempfile::tempdir()
-                .map_err(|source| CliError::System { what: "cannot make a directory", source })?;
-            run(out, directory.path(), &nodes).await
+                .map_err(|source| CliError::System { what: "cannot create a directory", source })?;
+            play(out, directory.path(), &nodes).await
         }
     }
 }
 
-async fn run(out: Out, directory: &Path, nodes: &Nodes) -> Result<(), CliError> {
+async fn play(out: Out, directory: &Path, nodes: &Nodes) -> Result<(), CliError> {
     let limit = match nodes.kind {
         NodeKind::Embedded => LIMIT,
         NodeKind::Libwaku => LIMIT_LIBWAKU,
     };
     let started = Instant::now();
-    // Whichever way this ends, the processes are dropped with the story, and so ended.
+    // However this ends, the processes are dropped with the story, which ends them.
     let summary = tokio::select! {
         told = tokio::time::timeout(limit, story::tell(out, directory, nodes)) => {
-            told.map_err(|_| off(format!("the demo took longer than {} s", limit.as_secs())))??
+            told.map_err(|_| failure(format!("the demo took longer than {} s", limit.as_secs())))??
         }
-        stopped = crate::signal() => {
+        stopped = stop_requested() => {
             stopped?;
-            return Err(off("the demo was interrupted"));
+            return Err(failure("the demo was interrupted"));
         }
     };
     let summary = summary.took(started.elapsed());
     out.result(&summary, || summary.show())?;
     match summary.wrong() {
         0 => Ok(()),
-        wrong => Err(off(format!("{wrong} checks have failed; --keep DIR keeps the logs"))),
+        wrong => Err(failure(format!("{wrong} checks failed; --keep DIR keeps the logs"))),
     }
 }

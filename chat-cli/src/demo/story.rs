@@ -1,4 +1,4 @@
-//! What happens in the demo.
+//! The story that the demo plays.
 
 use std::path::Path;
 
@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use tokio_stream::wrappers::WatchStream;
 use waku_chat::{NetworkParams, Timestamp};
 
-use super::child::{Member, Relay, off, within};
+use super::member::Member;
 use super::nodes::Nodes;
 use super::observer::Observer;
+use super::process::{failure, within};
+use super::relay::Relay;
 use super::stage::Stage;
 use super::summary::{Ledger, Summary};
 use crate::error::CliError;
@@ -21,7 +23,7 @@ const BOB: usize = 1;
 const CAROL: usize = 2;
 const NAMES: [&str; 3] = ["Alice", "Bob", "Carol"];
 
-/// Everybody and everything that takes part.
+/// All who take part, and what is recorded of them.
 struct Cast {
     members: Vec<Member>,
     observer: Observer,
@@ -30,11 +32,11 @@ struct Cast {
     group: String,
 }
 
-/// Plays the whole story, and gives the summary with its checks.
+/// Plays the whole story, and returns the summary with its checks.
 pub(super) async fn tell(out: Out, directory: &Path, nodes: &Nodes) -> Result<Summary, CliError> {
     let network = NetworkParams::fast();
     out.progress(&format!("Nodes: {}.", nodes.show()));
-    out.progress("Starting a relay with a Store, and making three accounts…");
+    out.progress("Starting a relay with a Store, and creating three accounts…");
     let relay = Relay::start(directory, nodes).await?;
     let observer = Observer::start(&relay.address, network.clone()).await?;
     let made = NAMES.map(|name| Member::create(name, directory, &relay.address, nodes));
@@ -66,15 +68,15 @@ impl Cast {
         Ok(())
     }
 
-    /// Links are exchanged, out of band.
+    /// The members exchange contact links, out of band.
     async fn meet(&mut self) -> Result<(), CliError> {
         self.stage.sync(&self.observer, 0).await?;
-        self.stage.scene("Everybody gives everybody a link, outside of Waku")?;
+        self.stage.scene("The members give each other contact links, outside of Waku")?;
         let mut links = Vec::new();
         for member in &mut self.members {
             let link = member.call("contact_link", json!({})).await?;
             let length = link.as_str().map_or(0, str::len);
-            self.stage.say(format!("{} makes a link of {length} characters", member.name));
+            self.stage.say(format!("{} makes a contact link of {length} characters", member.name));
             links.push(link);
         }
         for (n, member) in self.members.iter_mut().enumerate() {
@@ -86,13 +88,13 @@ impl Cast {
         self.stage.sync(&self.observer, 0).await
     }
 
-    /// Alice makes a group with the others, and says what it is about.
+    /// Alice creates a group with the others, and describes it.
     async fn found(&mut self) -> Result<(), CliError> {
         self.stage.scene("Alice creates a group with Bob and Carol")?;
         let invited = [BOB, CAROL].map(|n| self.members[n].account.clone());
         let params = json!({"name": "Weekend", "members": invited});
         let group = self.members[ALICE].call("create_group", params).await?;
-        let id = group["id"].as_str().ok_or_else(|| off("Alice's new group has no id"))?;
+        let id = group["id"].as_str().ok_or_else(|| failure("Alice's new group has no id"))?;
         self.group = id.to_owned();
         self.ledger.invited(invited.len());
         self.stage.say("Alice creates “Weekend” and invites Bob and Carol");
@@ -112,14 +114,14 @@ impl Cast {
             self.members[n].event("the new name", is_it).await?;
         }
         self.agree(&[ALICE, BOB, CAROL]).await?;
-        self.stage.say("All three follow the same state of the group");
+        self.stage.say("All three follow the same epoch of the group");
         self.published().await?;
         // The commits that added the two and named the group.
         const COMMITS: usize = 2;
         self.stage.sync(&self.observer, self.ledger.invitations() + COMMITS).await
     }
 
-    /// Accepts the invitation, unless it comes from a contact and needs none.
+    /// A member accepts the invitation, unless it comes from a contact and needs no answer.
     async fn join(&mut self, n: usize) -> Result<(), CliError> {
         let group = self.group.clone();
         let is_it = |event: &Value| {
@@ -138,7 +140,7 @@ impl Cast {
         Ok(())
     }
 
-    /// Everybody talks, in two slots, so that topics are seen to change.
+    /// The members talk in two slots, so that the topics are seen to change.
     async fn talk(&mut self, network: &NetworkParams) -> Result<(), CliError> {
         const ALL: [usize; 3] = [ALICE, BOB, CAROL];
         self.stage.scene("They talk")?;
@@ -152,7 +154,7 @@ impl Cast {
         self.say(BOB, "Plum it is.", &ALL).await
     }
 
-    /// Carol's process ends; she misses messages and a commit, and catches up.
+    /// Carol's process ends. She misses messages and a commit, and catches up later.
     async fn carol_is_away(&mut self) -> Result<(), CliError> {
         const HERE: [usize; 2] = [ALICE, BOB];
         self.stage.scene("Carol goes offline: her process ends")?;
@@ -177,21 +179,21 @@ impl Cast {
         for line in self.ledger.missed_by(CAROL) {
             let is_it = |event: &Value| {
                 event["type"] == "message_received"
-                    && event["message"]["message"] == line.hash.as_str()
+                    && event["message"]["message"] == line.id.as_str()
             };
             self.members[CAROL].event("what she missed", is_it).await?;
             self.stage.say(format!("Carol reads: {}: {}", NAMES[line.sender], line.text));
-            self.ledger.read(CAROL, &line.hash);
+            self.ledger.read(CAROL, &line.id);
         }
         let is_it = |event: &Value| event["name"] == "Picnic at three";
         self.members[CAROL].event("the new name", is_it).await?;
         self.agree(&[ALICE, BOB, CAROL]).await?;
-        self.stage.say("Carol sees “Picnic at three”, in the state that the others are in");
+        self.stage.say("Carol sees “Picnic at three”, in the same epoch as the others");
         self.stage.sync(&self.observer, 0).await?;
         self.say(CAROL, "Three is fine. I saw it all.", &[ALICE, BOB, CAROL]).await
     }
 
-    /// Bob is removed, and reads no more, not even what a Store has kept.
+    /// Bob is removed, and can read no more, not even what a Store has kept.
     async fn bob_is_removed(&mut self) -> Result<(), CliError> {
         const LEFT: [usize; 2] = [ALICE, CAROL];
         self.stage.scene("Alice removes Bob")?;
@@ -214,14 +216,14 @@ impl Cast {
             code == "not_member",
             format!("answer: {code}"),
         );
-        // He starts again and fetches everything that the Store has, the two messages among it.
+        // He starts again and fetches everything that the Store has, including the two messages.
         self.members[BOB].offline().await?;
         self.members[BOB].online().await?;
-        self.stage.say("Bob starts again and fetches everything: none of it opens for him");
+        self.stage.say("Bob starts again and fetches everything, but cannot open any of it");
         self.stage.sync(&self.observer, 0).await
     }
 
-    /// Looks at everything once more, and ends everybody.
+    /// Records what all members have at the end, and ends their processes.
     async fn close(mut self, network: &NetworkParams) -> Result<Summary, CliError> {
         self.published().await?;
         self.agree(&[ALICE, CAROL]).await?;
@@ -236,32 +238,32 @@ impl Cast {
         try_join_all(self.members.iter_mut().map(Member::offline)).await?;
         let events: Vec<_> = self.members.iter().map(Member::events).collect();
         self.ledger.published(&events);
-        // Now that nobody is left who could publish, the count is final.
+        // Now that no member can publish any more, the count is final.
         self.observer.wait_for(self.ledger.waku_messages()).await?;
         let same = self.observer.agrees_with_store().await?;
-        let notes = self.observer.notes(0);
+        let seen = self.observer.seen(0);
         self.observer.stop().await;
-        Ok(self.ledger.summary(&notes, same, network))
+        Ok(self.ledger.summary(&seen, same, network))
     }
 
-    /// Somebody says something; waits until all the others who are there have read it.
+    /// A member sends a message. Waits until all readers have read it.
     async fn say(&mut self, sender: usize, text: &str, readers: &[usize]) -> Result<(), CliError> {
         let params = json!({"group": self.group, "text": text});
         let sent = self.members[sender].call("send", params).await?;
-        let hash = sent["message"].as_str().ok_or_else(|| off("a message has no hash"))?;
-        self.ledger.sent(sender, text, hash);
+        let id = sent["message"].as_str().ok_or_else(|| failure("a message has no id"))?;
+        self.ledger.sent(sender, text, id);
         for reader in readers.iter().copied().filter(|reader| *reader != sender) {
             let is_it = |event: &Value| {
-                event["type"] == "message_received" && event["message"]["message"] == hash
+                event["type"] == "message_received" && event["message"]["message"] == id
             };
             self.members[reader].event(text, is_it).await?;
-            self.ledger.read(reader, hash);
+            self.ledger.read(reader, id);
         }
         self.stage.say(format!("{}: {text}", NAMES[sender]));
         self.stage.sync(&self.observer, 1).await
     }
 
-    /// Waits until nothing is left to be published.
+    /// Waits until nothing is left to publish.
     async fn published(&mut self) -> Result<(), CliError> {
         for member in self.members.iter_mut().filter(|member| member.pid().is_some()) {
             member.call("wait_published", json!({})).await?;
@@ -269,24 +271,24 @@ impl Cast {
         Ok(())
     }
 
-    /// Waits until some members follow the same state of the group.
+    /// Waits until these members follow the same epoch of the group.
     async fn agree(&mut self, who: &[usize]) -> Result<(), CliError> {
         let news = who.iter().map(|n| WatchStream::new(self.members[*n].news()));
         let mut news: SelectAll<_> = news.collect();
         let names: Vec<_> = who.iter().map(|n| NAMES[*n]).collect();
-        within(format_args!("one state at {}", names.join(", ")), async {
+        within(format_args!("one epoch at {}", names.join(", ")), async {
             loop {
-                let mut states = Vec::new();
+                let mut epochs = Vec::new();
                 for n in who {
                     let params = json!({"group": self.group});
                     let group = self.members[*n].call("group", params).await?;
-                    states.push((group["epoch_id"].clone(), group["name"].clone()));
+                    epochs.push((group["epoch_id"].clone(), group["name"].clone()));
                 }
-                if states.windows(2).all(|pair| pair[0] == pair[1]) {
+                if epochs.windows(2).all(|pair| pair[0] == pair[1]) {
                     return Ok(());
                 }
                 if news.next().await.is_none() {
-                    return Err(off("nobody is left to agree"));
+                    return Err(failure("no process is left to agree"));
                 }
             }
         })
@@ -294,7 +296,7 @@ impl Cast {
     }
 }
 
-/// Waits for the beginning of the next slot: a moment of the protocol, not a guess.
+/// Waits for the beginning of the next slot, which the protocol fixes.
 async fn next_slot(network: &NetworkParams) {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! What must be true at the end of the demo, and whether it is.
+//! What must be true at the end of the demo: the checks, and their summary.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,24 +10,24 @@ use waku_chat::NetworkParams;
 
 use super::nodes::Nodes;
 use super::observer::{Seen, Statistics};
-use crate::text;
+use crate::show::text;
 
-/// Waku messages of one invitation: a doorbell, and the invitation itself.
+/// How many Waku messages an invitation takes: a doorbell, and the invitation itself.
 const PER_INVITATION: usize = 2;
-/// Accounts that one doorbell rings for.
+/// How many accounts one doorbell can invite.
 const PER_DOORBELL: usize = 8;
 
 /// A message that was sent.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
+pub(super) struct Sent {
     pub(super) sender: usize,
     pub(super) text: String,
-    pub(super) hash: String,
-    /// Who is to have it.
+    pub(super) id: String,
+    /// The members who are to have it.
     readers: BTreeSet<usize>,
 }
 
-/// One thing that must be true.
+/// A statement that must be true, and whether it is.
 #[derive(Debug, Serialize)]
 struct Check {
     name: String,
@@ -35,7 +35,7 @@ struct Check {
     detail: String,
 }
 
-/// How a member sees the group at the end.
+/// The group as a member sees it at the end.
 #[derive(Debug, Default, Serialize)]
 struct View {
     name: &'static str,
@@ -43,17 +43,17 @@ struct View {
     epoch_id: String,
     epoch: u64,
     group_name: String,
-    /// Hashes of the messages in its history, in their order.
+    /// The ids of the messages in its history, in their order.
     #[serde(skip)]
     history: Vec<String>,
     messages: usize,
     missing: usize,
 }
 
-/// What has happened, by those who were there.
+/// What has happened, as the members report it.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    said: Vec<Said>,
+    sent: Vec<Sent>,
     views: Vec<View>,
     invitations: usize,
     items: BTreeSet<String>,
@@ -64,7 +64,7 @@ impl Ledger {
     pub(super) fn new(names: &[&'static str]) -> Self {
         let view = |name: &&'static str| View { name, ..View::default() };
         Self {
-            said: Vec::new(),
+            sent: Vec::new(),
             views: names.iter().map(view).collect(),
             invitations: 0,
             items: BTreeSet::new(),
@@ -72,44 +72,44 @@ impl Ledger {
         }
     }
 
-    /// Accounts were invited at once.
+    /// Records that this many accounts were invited together.
     pub(super) fn invited(&mut self, accounts: usize) {
         self.invitations += accounts.div_ceil(PER_DOORBELL);
     }
 
-    /// Waku messages that it took to invite them.
+    /// How many Waku messages the invitations took.
     pub(super) fn invitations(&self) -> usize {
         self.invitations * PER_INVITATION
     }
 
-    /// Somebody has sent a message.
-    pub(super) fn sent(&mut self, sender: usize, text: &str, hash: &str) {
-        self.said.push(Said {
+    /// Records that a member sent a message.
+    pub(super) fn sent(&mut self, sender: usize, text: &str, id: &str) {
+        self.sent.push(Sent {
             sender,
             text: text.to_owned(),
-            hash: hash.to_owned(),
+            id: id.to_owned(),
             readers: BTreeSet::from([sender]),
         });
     }
 
-    /// Somebody has read it.
-    pub(super) fn read(&mut self, reader: usize, hash: &str) {
-        for said in self.said.iter_mut().filter(|said| said.hash == hash) {
-            said.readers.insert(reader);
+    /// Records that a member has read a message.
+    pub(super) fn read(&mut self, reader: usize, id: &str) {
+        for sent in self.sent.iter_mut().filter(|sent| sent.id == id) {
+            sent.readers.insert(reader);
         }
     }
 
-    /// What was said while a member was away.
-    pub(super) fn missed_by(&self, member: usize) -> Vec<Said> {
-        self.said.iter().filter(|said| !said.readers.contains(&member)).cloned().collect()
+    /// The messages that a member has not read yet.
+    pub(super) fn missed_by(&self, member: usize) -> Vec<Sent> {
+        self.sent.iter().filter(|sent| !sent.readers.contains(&member)).cloned().collect()
     }
 
-    /// Something that must be true.
+    /// Records a statement that must be true.
     pub(super) fn check(&mut self, name: impl Into<String>, ok: bool, detail: impl Into<String>) {
         self.checks.push(Check { name: name.into(), ok, detail: detail.into() });
     }
 
-    /// What a member has at the end.
+    /// Records the group as a member sees it at the end.
     pub(super) fn final_view(
         &mut self,
         member: usize,
@@ -130,39 +130,39 @@ impl Ledger {
         view.missing = list(missing);
     }
 
-    /// Which messages and commits have reached the network, by their senders' events.
+    /// Records which messages and commits were published, as their senders' events say.
     pub(super) fn published(&mut self, events: &[Vec<Value>]) {
         let published = events.iter().flatten().filter(|event| event["type"] == "published");
         self.items =
             published.filter_map(|event| event["item"].as_str().map(str::to_owned)).collect();
     }
 
-    /// Waku messages that there must be: one for each message and commit of the group, and those
+    /// How many Waku messages there must be: one for each message and commit of the group, and those
     /// of the invitations.
     pub(super) fn waku_messages(&self) -> usize {
         self.items.len() + self.invitations()
     }
 
-    /// Draws the sum.
+    /// Makes all checks.
     pub(super) fn summary(
         mut self,
-        notes: &[Seen],
+        seen: &[Seen],
         store_agrees: bool,
         network: &NetworkParams,
     ) -> Summary {
         for n in 0..self.views.len() {
             self.check_history(n);
         }
-        self.check_states();
-        self.check_wire(notes, store_agrees, network)
+        self.check_epochs();
+        self.check_wire(seen, store_agrees, network)
     }
 
     fn check_history(&mut self, member: usize) {
         let expected: BTreeSet<&str> = self
-            .said
+            .sent
             .iter()
-            .filter(|said| said.readers.contains(&member))
-            .map(|said| said.hash.as_str())
+            .filter(|sent| sent.readers.contains(&member))
+            .map(|sent| sent.id.as_str())
             .collect();
         let View { name, history, missing, .. } = &self.views[member];
         let had: BTreeSet<&str> = history.iter().map(String::as_str).collect();
@@ -171,23 +171,23 @@ impl Ledger {
         let twice = history.len() - had.len();
         let ok = lost == 0 && extra == 0 && twice == 0 && *missing == 0;
         let detail = format!(
-            "{} of {} messages of the group; {lost} lost, {twice} twice, {extra} that are not \
-             meant for it, {missing} known to be missing",
+            "{} of {} messages of the group; {lost} lost, {twice} twice, {extra} not meant \
+             for it, {missing} known to be missing",
             history.len(),
-            self.said.len(),
+            self.sent.len(),
         );
         self.check(format!("{name} has each of its messages exactly once"), ok, detail);
     }
 
-    fn check_states(&mut self) {
+    fn check_epochs(&mut self) {
         let (members, others): (Vec<_>, Vec<_>) =
             self.views.iter().partition(|view| view.membership == "active");
-        let states: BTreeSet<_> = members.iter().map(|view| view.epoch_id.as_str()).collect();
-        let state = states.first().copied().unwrap_or_default().to_owned();
-        let agreed = members.len() == 2 && states.len() == 1 && !state.is_empty();
+        let epochs: BTreeSet<_> = members.iter().map(|view| view.epoch_id.as_str()).collect();
+        let epoch = epochs.first().copied().unwrap_or_default().to_owned();
+        let agreed = members.len() == 2 && epochs.len() == 1 && !epoch.is_empty();
         let removed = others.len() == 1
             && others.iter().all(|view| {
-                view.name == "Bob" && view.membership == "removed" && view.epoch_id != state
+                view.name == "Bob" && view.membership == "removed" && view.epoch_id != epoch
             });
         let names = |views: &[&View]| {
             let names: Vec<_> =
@@ -196,31 +196,29 @@ impl Ledger {
         };
         let (who, rest) = (names(&members), names(&others));
         let named = members.iter().all(|view| view.group_name == "Picnic at three");
-        self.check("the members follow one and the same state", agreed, format!("{who}: {state}"));
-        self.check("all members see the last name", named, "Picnic at three");
-        self.check("the removed member knows it, and is not in that state", removed, rest);
-        let hashes: BTreeSet<_> = self.said.iter().map(|said| &said.hash).collect();
-        let all =
-            hashes.len() == self.said.len() && hashes.iter().all(|hash| self.items.contains(*hash));
-        let detail = format!("{} messages", self.said.len());
+        self.check("the members follow the same epoch", agreed, format!("{who}: {epoch}"));
+        self.check("all members see the group's last name", named, "Picnic at three");
+        self.check(
+            "the removed member knows of the removal, and is not in that epoch",
+            removed,
+            rest,
+        );
+        let ids: BTreeSet<_> = self.sent.iter().map(|sent| &sent.id).collect();
+        let all = ids.len() == self.sent.len() && ids.iter().all(|id| self.items.contains(*id));
+        let detail = format!("{} messages", self.sent.len());
         self.check("every message that was sent was published", all, detail);
     }
 
-    fn check_wire(
-        mut self,
-        notes: &[Seen],
-        store_agrees: bool,
-        network: &NetworkParams,
-    ) -> Summary {
-        let waku = Statistics::of(notes, network.slot_secs);
-        let messages = self.said.len();
+    fn check_wire(mut self, seen: &[Seen], store_agrees: bool, network: &NetworkParams) -> Summary {
+        let waku = Statistics::of(seen, network.slot_secs);
+        let messages = self.sent.len();
         let commits = self.items.len().saturating_sub(messages);
         self.check(
             "one Waku message for each message and commit of the group",
             waku.messages - waku.cards == self.waku_messages(),
             format!(
                 "{} Waku messages = {messages} messages + {commits} commits + {} for {} invitation \
-                 + {} cards of the day",
+                 + {} daily cards",
                 waku.messages,
                 self.invitations(),
                 self.invitations,
@@ -233,7 +231,7 @@ impl Ledger {
             format!("{} Waku messages", waku.messages),
         );
         self.check(
-            "sizes are those of the classes and no others",
+            "every Waku message has one of the fixed sizes",
             waku.only_classes(),
             format!("{:?}", waku.sizes.keys().collect::<Vec<_>>()),
         );
@@ -259,47 +257,47 @@ impl Ledger {
     }
 }
 
-/// The end of the demo.
+/// The result of the demo.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     ok: bool,
     checks: Vec<Check>,
     members: Vec<View>,
-    /// Messages that were sent to the group.
+    /// How many messages were sent to the group.
     messages: usize,
-    /// Commits that changed it.
+    /// How many commits changed the group.
     commits: usize,
-    /// Invitations, each of up to eight accounts.
+    /// How many invitations were sent, each of up to eight accounts.
     invitations: usize,
-    /// What the outsider counted.
+    /// The outsider's count.
     waku: Statistics,
-    /// What the nodes ran on.
+    /// The nodes that the demo ran on.
     nodes: Option<Nodes>,
     seconds: f64,
 }
 
 impl Summary {
-    /// The same, with what the nodes ran on.
+    /// Adds the nodes that the demo ran on.
     pub(super) fn on(self, nodes: &Nodes) -> Self {
         Self { nodes: Some(nodes.clone()), ..self }
     }
 
-    /// The same, with the time that it took.
+    /// Adds the time that the demo took.
     pub(super) fn took(self, time: Duration) -> Self {
         Self { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..self }
     }
 
-    /// How many checks have failed.
+    /// How many checks failed.
     pub(super) fn wrong(&self) -> usize {
         self.checks.iter().filter(|check| !check.ok).count()
     }
 
-    /// For people.
+    /// The summary, for people.
     pub(super) fn show(&self) -> String {
-        let mut out = String::from("\nSUMMARY, checked:\n");
+        let mut out = String::from("\nSUMMARY of the checks:\n");
         // Writing to a string cannot fail.
         for check in &self.checks {
-            let sign = if check.ok { "ok  " } else { "OFF " };
+            let sign = if check.ok { "ok  " } else { "FAIL" };
             let _ =
                 writeln!(out, "  {sign} {}\n         {}", check.name, text::line(&check.detail));
         }
@@ -330,7 +328,7 @@ impl Summary {
             self.waku.topics,
             self.waku.slots,
             self.seconds,
-            if self.ok { "All is as it should be." } else { "Something is off." },
+            if self.ok { "All checks passed." } else { "Some checks failed." },
         );
         out
     }

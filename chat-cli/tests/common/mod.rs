@@ -10,7 +10,7 @@ use serde_json::Value;
 /// The passphrase of all homes.
 pub const PASSPHRASE: &str = "correct horse";
 
-/// The program, with a home and the passphrase, and nothing else of this process's surroundings.
+/// The program, with a home and the passphrase, and without the environment's other settings.
 pub fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waku-chat"));
     command
@@ -23,7 +23,7 @@ pub fn program(home: &Path) -> Command {
     command
 }
 
-/// What came of a run.
+/// The outcome of a run.
 pub struct Ran {
     pub code: i32,
     pub out: String,
@@ -41,7 +41,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Standard output as JSON, of a run that must have done well.
+    /// Standard output as JSON, of a run that must have succeeded.
     #[track_caller]
     pub fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{}", self.err);
@@ -71,7 +71,7 @@ pub fn run_with(home: &Path, args: &[&str], input: &str) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-/// A process that goes on; it ends with its value.
+/// A running process, which is killed when the value is dropped.
 pub struct Running {
     pub child: Child,
     pub stdin: Option<ChildStdin>,
@@ -96,7 +96,7 @@ impl Running {
         line
     }
 
-    /// Lines until one is what is waited for.
+    /// Reads lines up to the one that passes a test.
     pub fn until(&mut self, test: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.line();
@@ -118,7 +118,7 @@ impl Running {
         stdin.flush().unwrap();
     }
 
-    /// Closes its standard input and waits for its end: exit code, and what it still wrote.
+    /// Closes its standard input, waits for its end, and returns the exit code and the rest of the output.
     pub fn finish(mut self) -> (i32, String) {
         self.stdin = None;
         let mut rest = String::new();
@@ -136,7 +136,7 @@ impl Drop for Running {
     }
 }
 
-/// A relay with a Store on a free port, and its address.
+/// Starts a relay with a Store on a free port, and returns its address too.
 pub fn relay(directory: &Path) -> (Running, String) {
     let store = directory.join("relay.db");
     let args = [
@@ -155,7 +155,7 @@ pub fn relay(directory: &Path) -> (Running, String) {
     (relay, address)
 }
 
-/// A home with an account on the fast network, and the account.
+/// Creates an account on the fast network, and returns its home and its id.
 pub fn account(directory: &Path, name: &str, peer: Option<&str>) -> (PathBuf, String) {
     let home = directory.join(name);
     let mut args = vec!["--json", "init", "--network", "fast"];
@@ -164,8 +164,8 @@ pub fn account(directory: &Path, name: &str, peer: Option<&str>) -> (PathBuf, St
     (home, made["account"].as_str().unwrap().to_owned())
 }
 
-/// The file of a libwaku to test with: what `LIBWAKU_PATH` names, otherwise the drop-in. None if it
-/// cannot be had; then it was said that the running test is skipped.
+/// The file of a libwaku to test with: the one that `LIBWAKU_PATH` names, otherwise the drop-in. `None`
+/// if there is none, after saying that the running test is skipped.
 pub fn libwaku() -> Option<String> {
     let library = waku_sys::testing::library(env!("CARGO_CRATE_NAME"))?;
     Some(library.place().to_owned())

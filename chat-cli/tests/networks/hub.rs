@@ -15,18 +15,18 @@ use waku_transport::libwaku::{Library, LibwakuTransport, NodeConfig, Retention, 
 use crate::member::{free_port, libwaku, libwaku_config};
 use crate::soon;
 
-/// How long the hub keeps messages, in seconds; the test is over long before.
+/// How long the hub keeps messages, in seconds: far longer than the test takes.
 const RETENTION: u64 = 3600;
 
 pub(crate) struct Hub {
-    /// Where members dial it, with its id.
+    /// The address that members dial, with the hub's id.
     pub(crate) address: String,
     node: Kind,
     _log: Option<Log>,
     _directory: TempDir,
 }
 
-/// What a process has written; shown if the test fails.
+/// The output of a process, which is shown if the test fails.
 struct Log(PathBuf);
 
 impl Drop for Log {
@@ -64,7 +64,7 @@ impl Hub {
         Self { address, node: Kind::Embedded(node), _log: None, _directory: directory }
     }
 
-    /// A node of libwaku.
+    /// A libwaku node.
     pub(crate) async fn libwaku(library: &Library) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = NodeConfig {
@@ -93,7 +93,7 @@ impl Hub {
             .arg(format!("--tcp-port={port}"))
             .arg(format!("--cluster-id={}", network.cluster))
             .arg(format!("--shard={}", network.shard()))
-            // It refuses a shard that is not below this.
+            // It refuses shards that are not below this number.
             .arg(format!("--num-shards-in-network={}", network.shards))
             .args(["--relay=true", "--rln-relay=false"])
             .args(["--store=true", "--filter=true", "--lightpush=true"])
@@ -101,10 +101,10 @@ impl Hub {
             .arg(format!("--store-message-retention-policy=time:{RETENTION}"))
             .args(["--discv5-discovery=false", "--dns-discovery=false"])
             .args(["--peer-exchange=false", "--rendezvous=false"])
-            // Otherwise it would listen on a port that others like, too.
+            // Otherwise it would listen on a fixed port that may be in use.
             .args(["--rest=true", "--rest-address=127.0.0.1"])
             .arg(format!("--rest-port={rest_port}"))
-            // All members have one address.
+            // All members have the same address.
             .arg("--ip-colocation-limit=0")
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -127,7 +127,7 @@ impl Hub {
         match self.node {
             Kind::Embedded(node) => soon("the hub stops", node.shutdown()).await,
             Kind::Libwaku(node) => soon("the hub stops", node.shutdown()).await,
-            // It keeps nothing that this test wants to see again.
+            // It stores nothing that this test needs afterwards.
             Kind::Wakunode2(mut child) => child.kill().await.unwrap(),
         }
     }
@@ -138,8 +138,8 @@ fn store(directory: &TempDir) -> String {
     path.join("store.sqlite").to_str().unwrap().to_owned()
 }
 
-/// Connects to a node as soon as there is one, and returns what it says of itself once it relays the
-/// shard and offers Store.
+/// Connects to a node as soon as it listens, and returns its description once it relays the shard and
+/// offers Store.
 async fn introduced(address: Multiaddr) -> PeerInfo {
     let network = NetworkParams::fast();
     let probe = Node::start(waku_node::NodeConfig {
@@ -154,7 +154,7 @@ async fn introduced(address: Multiaddr) -> PeerInfo {
         ..waku_node::NodeConfig::default()
     });
     let probe = probe.await.unwrap();
-    // A node tells only part of what happens to it, so this asks.
+    // A node reports only some changes as events, so this polls.
     let mut again = tokio::time::interval(Duration::from_millis(20));
     loop {
         again.tick().await;

@@ -22,10 +22,10 @@ use member::{Member, On};
 /// The name of these tests.
 const SUITE: &str = env!("CARGO_CRATE_NAME");
 
-/// Longest wait for anything: far more than it takes, and the test fails instead of hanging.
+/// The longest wait for any step, far more than it takes, so that the test fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits for something, but not for ever.
+/// Waits for something, with a time limit.
 pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, wait).await {
         Ok(value) => value,
@@ -33,7 +33,7 @@ pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
     }
 }
 
-/// The libwaku of members: what `LIBWAKU_PATH` names, otherwise the drop-in.
+/// The libwaku of members: the one that `LIBWAKU_PATH` names, otherwise the drop-in.
 fn library() -> Option<Library> {
     testing::library(SUITE)
 }
@@ -62,8 +62,8 @@ async fn around_wakunode2() {
     members_chat(hub, &library).await;
 }
 
-/// A group is made and talked in; a member on each kind of node goes away, misses messages and a
-/// change of the group, and gets them from the hub's Store when it comes back.
+/// Members create a group and chat. On each kind of node, one goes offline, misses messages and a
+/// change of the group, and gets them from the hub's Store when it is online again.
 async fn members_chat(hub: Hub, library: &Library) {
     let home = tempfile::tempdir().unwrap();
     let mut members = Vec::new();
@@ -130,7 +130,7 @@ async fn members_chat(hub: Hub, library: &Library) {
     hub.stop().await;
 }
 
-/// The first member makes a group with the others, who accept.
+/// The first member creates a group with the others, who accept.
 async fn found_group(members: &[Member]) -> GroupId {
     let mut accounts = Vec::new();
     for member in &members[1..] {
@@ -145,7 +145,7 @@ async fn found_group(members: &[Member]) -> GroupId {
     group
 }
 
-/// One says something, and all others who are there read it.
+/// One member sends a message, and all others who are online read it.
 async fn say(members: &[Member], sender: usize, group: GroupId, text: &str) {
     members[sender].client().send(group, text).await.unwrap();
     let there = members.iter().enumerate().filter(|(n, m)| *n != sender && m.is_online());
@@ -154,7 +154,7 @@ async fn say(members: &[Member], sender: usize, group: GroupId, text: &str) {
     }
 }
 
-/// Waits until all show the same state of the group: the id of the epoch, which is a hash of its
+/// Waits until all members see the same group: the epoch id, which is a hash of the epoch's
 /// authenticator, the members, and the name.
 async fn agree(
     members: impl IntoIterator<Item = &Member, IntoIter: Clone>,

@@ -17,7 +17,7 @@ use waku_transport::{EmbeddedTransport, MessageHash, Transport};
 use crate::recorder::Recorder;
 use crate::{PATIENCE, soon};
 
-/// What a member's node is.
+/// The kind of a member's node.
 pub(crate) enum On {
     Embedded,
     Libwaku(Library),
@@ -31,14 +31,14 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Makes an account, which is then connected to the hub.
+    /// Creates an account, and connects it to the hub.
     pub(crate) async fn create(name: &'static str, on: On, hub: &str, home: &Path) -> Self {
         let mut member = Self { name, on, database: home.join(name), online: None };
         member.start(hub, Some(new_phrase().unwrap())).await;
         member
     }
 
-    /// Comes back.
+    /// Goes online again.
     pub(crate) async fn online(&mut self, hub: &str) {
         self.start(hub, None).await;
     }
@@ -59,7 +59,7 @@ impl Member {
         self.online = Some((client, transport));
     }
 
-    /// Goes away, and its node with it.
+    /// Goes offline, and stops its node.
     pub(crate) async fn offline(&mut self) {
         let (client, transport) = self.online.take().unwrap();
         client.shutdown().await.unwrap();
@@ -74,13 +74,13 @@ impl Member {
         &self.online.as_ref().unwrap().0
     }
 
-    /// The Waku messages that it has published since it came.
+    /// The Waku messages that it has published since it went online.
     pub(crate) fn published(&self) -> Vec<MessageHash> {
         let online = self.online.as_ref();
         online.map_or(Vec::new(), |(_, transport)| transport.published.lock().unwrap().clone())
     }
 
-    /// The Waku messages that it was given by a Store since it came.
+    /// The Waku messages that it has got from a Store since it went online.
     pub(crate) fn fetched(&self) -> HashSet<MessageHash> {
         self.online.as_ref().unwrap().1.fetched.lock().unwrap().clone()
     }
@@ -110,7 +110,7 @@ impl Member {
         .await;
     }
 
-    /// Waits until its view of a group is what is waited for.
+    /// Waits until its view of a group passes a test.
     pub(crate) async fn sees(
         &self,
         group: GroupId,
@@ -123,8 +123,8 @@ impl Member {
                 if let Some(view) = view.filter(&test) {
                     return view;
                 }
-                // Every change of a group is an event; those of the past are looked at too.
-                events.try_next().await.unwrap().expect("the stream goes on");
+                // Every change of a group is an event; earlier events count too.
+                events.try_next().await.unwrap().expect("the stream does not end");
             }
         })
         .await
@@ -142,7 +142,7 @@ impl Member {
         soon(&format!("{}: {what}", self.name), async {
             let mut events = self.client().events(0);
             loop {
-                let (_, event) = events.try_next().await.unwrap().expect("the stream goes on");
+                let (_, event) = events.try_next().await.unwrap().expect("the stream does not end");
                 if let Some(found) = test(event) {
                     return found;
                 }
@@ -173,7 +173,7 @@ impl On {
     }
 }
 
-/// A node of libwaku on the network's shard.
+/// A libwaku node on the network's shard.
 pub(crate) async fn libwaku(
     library: &Library,
     config: NodeConfig,
@@ -184,7 +184,7 @@ pub(crate) async fn libwaku(
     LibwakuTransport::new(library, config, shard, peers, options).await.unwrap()
 }
 
-/// Its configuration: a port that is free, and nothing but relay.
+/// The configuration of a libwaku node: a free port, and relay only.
 pub(crate) fn libwaku_config() -> NodeConfig {
     let network = NetworkParams::fast();
     let shard = u16::try_from(network.shard()).unwrap();
@@ -200,7 +200,7 @@ pub(crate) fn libwaku_config() -> NodeConfig {
     }
 }
 
-/// A port that nobody listens on at this moment, for those who cannot find one themselves.
+/// A port that is free at this moment, for nodes that cannot find one themselves.
 pub(crate) fn free_port() -> NonZeroU16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap()

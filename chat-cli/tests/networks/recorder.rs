@@ -1,4 +1,4 @@
-//! A transport that remembers what went through it, and changes nothing.
+//! A transport that records what passes through it, and changes nothing.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -11,9 +11,9 @@ use waku_transport::{
 
 pub(crate) struct Recorder {
     inner: Arc<dyn Transport>,
-    /// What was published, in its order.
+    /// The messages that were published, in order.
     pub(crate) published: Mutex<Vec<MessageHash>>,
-    /// What a Store has answered.
+    /// The messages that a Store has returned.
     pub(crate) fetched: Mutex<HashSet<MessageHash>>,
 }
 

@@ -34,7 +34,7 @@ pub use api::disposition::{Counters, Deferred, Disposition, Refused};
 pub use api::error::{CommandError, OpenError, StepError};
 pub use api::event::Event;
 pub use api::io::{CommandId, Inbound, Input, OutboxId, Output, PublishFailure, QueryId};
-pub use api::linking::{LinkState, LinkView, NewcomerState, NewcomerView};
+pub use api::linking::{LinkingState, LinkingView, NewcomerState, NewcomerView};
 pub use api::view::{
     ContactView, GroupView, IdentityView, InstallationView, MemberView, Membership, MessageView,
     MissingView, RequestState, RequestView, RevocationView,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chat_core::ids::{GroupId, InstallationId, LinkingId};
 use chat_core::machine::{
-    ContactView, Event, GroupView, InstallationView, LinkView, Membership, MessageView,
+    ContactView, Event, GroupView, InstallationView, LinkingView, Membership, MessageView,
     MissingView, NewcomerView, RequestView,
 };
 
@@ -115,7 +115,7 @@ impl Installation {
     }
 
     /// What it shows of the linking of a new installation.
-    pub fn linking(&self, id: &LinkingId) -> Option<LinkView> {
+    pub fn linking(&self, id: &LinkingId) -> Option<LinkingView> {
         self.machine(|machine| machine.linking(id))
     }
 }

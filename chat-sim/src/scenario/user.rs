@@ -1,7 +1,7 @@
 //! What the user of an installation does.
 
 use chat_core::ids::{AccountId, ItemHash, LinkingId};
-use chat_core::machine::{CommandError, ContactView, LinkView};
+use chat_core::machine::{CommandError, ContactView, LinkingView};
 
 use super::handle::{GroupHandle, Installation, Who};
 use crate::world::{Hand, Unanswered};
@@ -148,13 +148,13 @@ impl Installation {
 
     /// Answers the linking code that a new installation shows.
     #[track_caller]
-    pub fn answer_linking(&self, code: &str) -> LinkView {
+    pub fn answer_linking(&self, code: &str) -> LinkingView {
         self.granted(|hand| hand.answer_linking(code))
     }
 
     /// Types the authentication string that a new installation shows.
     #[track_caller]
-    pub fn confirm_linking(&self, id: LinkingId, string: &str) -> LinkView {
+    pub fn confirm_linking(&self, id: LinkingId, string: &str) -> LinkingView {
         self.granted(|hand| hand.confirm_linking(id, string))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_core::machine::{LinkState, Newcomer, NewcomerState, NewcomerView};
+use chat_core::machine::{LinkingState, Newcomer, NewcomerState, NewcomerView};
 
 use super::state::World;
 
@@ -51,10 +51,10 @@ impl World {
         // What is refused shows in the state.
         match (ours, self.code(new), theirs.string) {
             (None, Some(code), _) => drop(self.by(old).at_once().answer_linking(&code)),
-            (Some(LinkState::AwaitsString), _, Some(string)) => {
+            (Some(LinkingState::AwaitsString), _, Some(string)) => {
                 drop(self.by(old).at_once().confirm_linking(theirs.id, &string));
             }
-            (Some(LinkState::Done), ..) => return theirs.state == NewcomerState::Done,
+            (Some(LinkingState::Done), ..) => return theirs.state == NewcomerState::Done,
             _ => {}
         }
         false

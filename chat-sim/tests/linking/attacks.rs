@@ -7,7 +7,7 @@ use chat_core::identity::linking::{
     EndCode, LinkingAnswer, Reveal, Sealed, Step, Transcript, commitment, seal,
 };
 use chat_core::ids::{AccountId, InstallationId};
-use chat_core::machine::{CommandError, Event, LinkState, NewcomerState};
+use chat_core::machine::{CommandError, Event, LinkingState, NewcomerState};
 use chat_core::params::LINKING_CODE;
 use chat_core::wire::envelope::is_class;
 use chat_core::wire::topic::ContentTopic;
@@ -54,7 +54,7 @@ fn an_answer_after_the_account_was_taken_is_told() {
     thief.answer_linking(&code);
     // Nobody types anything into the phone that it would take.
     let typed = string(&tablet);
-    let state = LinkState::Answered;
+    let state = LinkingState::Answered;
     let refusal = phone.refusal(|it| it.confirm_linking(id, &typed));
     assert_eq!(refusal, CommandError::LinkingNotReady { state });
     thief.confirm_linking(id, &typed);
@@ -73,7 +73,7 @@ fn an_answer_after_the_account_was_taken_is_told() {
         write(&scenario, &code, body);
         scenario.deliver();
     }
-    let twice = Event::LinkAnsweredTwice { linking: id, account };
+    let twice = Event::LinkingAnsweredTwice { linking: id, account };
     let told = tablet.events().iter().filter(|event| **event == twice).count();
     assert_eq!(told, 1);
     assert_eq!(state_at(&phone, &id), OVER(EndCode::AnsweredTwice, true));
@@ -100,7 +100,7 @@ fn the_same_answer_again_is_harmless() {
         scenario.publish(sent);
         scenario.deliver();
     }
-    assert_eq!(state_at(&phone, &id), LinkState::Done);
+    assert_eq!(state_at(&phone, &id), LinkingState::Done);
     assert_eq!(installations(&phone), 2);
 }
 
@@ -157,7 +157,7 @@ fn replayed_reordered_cut_and_turned_around_nothing_moves() {
     let string = string(&tablet);
     phone.confirm_linking(id, &string);
     scenario.pass(SECOND);
-    assert_eq!(state_at(&phone, &id), LinkState::Done);
+    assert_eq!(state_at(&phone, &id), LinkingState::Done);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn who_fills_the_meeting_place_stops_a_linking_and_nothing_else() {
     }
     scenario.deliver();
     let id = phone.answer_linking(&code_on(&tablet)).id;
-    assert_eq!(state_at(&phone, &id), LinkState::Answered);
+    assert_eq!(state_at(&phone, &id), LinkingState::Answered);
     scenario.pass(LINKING_CODE);
     assert_eq!(state_at(&phone, &id), OVER(EndCode::Expired, false));
     assert_eq!(shown_by(&tablet).state, ENDED(EndCode::Expired, false));

@@ -1,7 +1,7 @@
 //! Slips, wrong strings and codes, the end of time, and a change of mind.
 
 use chat_core::identity::linking::{EndCode, LinkingCodeError, LinkingStringError};
-use chat_core::machine::{CommandError, Event, LinkState, Newcomer, NewcomerState};
+use chat_core::machine::{CommandError, Event, LinkingState, Newcomer, NewcomerState};
 use chat_core::params::{CARD_SIZE, LINKING_CODE, LINKING_KEEP, NetworkParams};
 use chat_core::store::Store;
 use chat_sim::world::Observed;
@@ -20,13 +20,13 @@ fn a_slip_costs_nothing_and_a_wrong_string_ends_it() {
     swapped.swap(at, at + 1);
     let swapped: String = swapped.into_iter().collect();
     assert_eq!(confirm(&swapped), slip(LinkingStringError::Mistyped));
-    assert_eq!(state_at(&phone, &id), LinkState::AwaitsString);
+    assert_eq!(state_at(&phone, &id), LinkingState::AwaitsString);
 
     let code = scenario.observed();
     let ended = phone.confirm_linking(id, &another(&string));
     assert_eq!(ended.state, OVER(EndCode::WrongString, false));
     assert_eq!(shown_by(&tablet).state, ENDED(EndCode::WrongString, true));
-    let told = |by_other| Event::LinkFailed {
+    let told = |by_other| Event::LinkingFailed {
         linking: id,
         code: EndCode::WrongString,
         by_other,
@@ -151,7 +151,7 @@ fn it_expires_on_both_sides() {
     let installation = linking_at(&phone, &id).installation;
     scenario.pass(LINKING_KEEP);
     assert_eq!(state_at(&phone, &id), OVER(EndCode::Expired, false));
-    let told = Event::LinkFailed {
+    let told = Event::LinkingFailed {
         linking: id,
         code: EndCode::Expired,
         by_other: false,
@@ -194,7 +194,7 @@ fn it_can_be_cancelled_on_either_side() {
     let string = string(&tablet);
     tablet.stop();
     phone.confirm_linking(id, &string);
-    let state = LinkState::Granted;
+    let state = LinkingState::Granted;
     let refusal = phone.refusal(|it| it.cancel_linking(id));
     assert_eq!(refusal, CommandError::LinkingNotReady { state });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_core::machine::{Event, LinkState, LinkView, Machine, Newcomer, NewcomerState, OpenError};
+use chat_core::machine::{Event, LinkingState, LinkingView, Machine, Newcomer, NewcomerState, OpenError};
 use chat_core::params::{LINKING_CODE, LINKING_KEEP};
 use chat_core::store::Store;
 use chat_sim::campaign::on_all_cores;
@@ -22,21 +22,21 @@ fn a_device_is_linked() {
     let code = code_of(&scenario, &code_on(&tablet));
 
     let link = phone.answer_linking(&code_on(&tablet));
-    assert_eq!(link.state, LinkState::Answered);
+    assert_eq!(link.state, LinkingState::Answered);
     let id = link.id;
     // What the user sees before anything is granted.
     let link = linking_at(&phone, &id);
-    assert_eq!(link.state, LinkState::AwaitsString);
+    assert_eq!(link.state, LinkingState::AwaitsString);
     assert_eq!(link.name.as_deref(), Some("Ada's tablet"));
     assert_eq!(link.until, began + LINKING_CODE);
     assert!(!link.added);
-    assert_eq!(last_event(&phone), Event::LinkReady { link });
+    assert_eq!(last_event(&phone), Event::LinkingReady { linking });
     let view = shown_by(&tablet);
     assert_eq!((view.account, view.grantor, view.id), (Some(account), Some(by), id));
     assert_eq!(tablet.newcomer(|it| it.account()), Some(account));
     assert_eq!(tablet.newcomer(|it| it.sas()), view.string);
     assert!(tablet.linking_code().is_none(), "a code is shown once");
-    let shown = Event::LinkStringShown { linking: id, account };
+    let shown = Event::LinkingStringShown { linking: id, account };
     assert_eq!(last_event(&tablet), shown);
     assert_eq!(installations(&phone), 1);
 
@@ -59,9 +59,9 @@ fn a_device_is_linked() {
     for device in [&phone, &tablet] {
         assert_eq!(installations(device), 2);
     }
-    assert_eq!(state_at(&phone, &id), LinkState::Done);
+    assert_eq!(state_at(&phone, &id), LinkingState::Done);
     assert_eq!(shown_by(&tablet).state, NewcomerState::Done);
-    let done = Event::LinkDone { linking: id, installation: new.installation };
+    let done = Event::LinkingDone { linking: id, installation: new.installation };
     assert!(phone.events().contains(&done));
     assert!(tablet.events().contains(&done));
     // Each said what it had to say, once, and nothing is said again.
@@ -136,7 +136,7 @@ fn either_may_be_off_in_the_middle() {
         scenario.pass(SECOND);
         phone.start();
         scenario.pass(20 * 60 * SECOND);
-        assert_eq!(state_at(&phone, &id), LinkState::Done, "tablet off: {tablet_is_off}");
+        assert_eq!(state_at(&phone, &id), LinkingState::Done, "tablet off: {tablet_is_off}");
         assert_eq!(shown_by(&tablet).state, NewcomerState::Done);
     }
 }
@@ -163,14 +163,14 @@ fn without_a_store_what_is_lost_is_said_again() {
     let string = string(&tablet);
     phone.confirm_linking(id, &string);
     scenario.pass(10 * 60 * SECOND);
-    assert_eq!(state_at(&phone, &id), LinkState::Done);
+    assert_eq!(state_at(&phone, &id), LinkingState::Done);
     assert_eq!(shown_by(&tablet).state, NewcomerState::Done);
 }
 
 #[test]
 fn the_view_names_what_is_granted() {
     let (_, phone, tablet, id) = at_the_string();
-    let view: LinkView = linking_at(&phone, &id);
+    let view: LinkingView = linking_at(&phone, &id);
     assert_eq!(view.groups, 0);
     phone.create_group("hikers", &[]);
     assert_eq!(linking_at(&phone, &id).groups, 1);
@@ -218,7 +218,7 @@ fn a_database_belongs_to_an_account_or_to_a_newcomer() {
 fn debug_and_errors_show_no_secret() {
     let (_, phone, tablet) = two();
     let code = code_on(&tablet);
-    let command = chat_core::machine::Command::AnswerLink { code: code.as_str().into() };
+    let command = chat_core::machine::Command::AnswerLinking { code: code.as_str().into() };
     assert!(!format!("{command:?}").contains(&code[20..60]));
     assert!(!tablet.newcomer(|it| format!("{it:?}")).contains(&code[20..60]));
     let error = refused(&phone, &code[..140]);

@@ -7,7 +7,7 @@ use chat_core::identity::linking::{
     seal,
 };
 use chat_core::ids::LinkingId;
-use chat_core::machine::{CommandError, Event, LinkState, LinkView, NewcomerState, NewcomerView};
+use chat_core::machine::{CommandError, Event, LinkingState, LinkingView, NewcomerState, NewcomerView};
 use chat_core::params::NetworkParams;
 use chat_core::time::Slot;
 use chat_core::wire::envelope::{EnvelopeKey, SizeClass, open, seal as seal_envelope};
@@ -24,8 +24,8 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) const ENDED: fn(EndCode, bool) -> NewcomerState =
     |code, by_other| NewcomerState::Ended { code, by_other };
-pub(crate) const OVER: fn(EndCode, bool) -> LinkState =
-    |code, by_other| LinkState::Ended { code, by_other };
+pub(crate) const OVER: fn(EndCode, bool) -> LinkingState =
+    |code, by_other| LinkingState::Ended { code, by_other };
 
 /// With slots of five seconds.
 pub(crate) fn fast() -> Scenario {
@@ -66,7 +66,7 @@ pub(crate) fn at_the_string_in(
 ) -> (Scenario, Installation, Installation, LinkingId) {
     let (scenario, phone, tablet) = two_in(scenario);
     let id = phone.answer_linking(&code_on(&tablet)).id;
-    assert_eq!(state_at(&phone, &id), LinkState::AwaitsString);
+    assert_eq!(state_at(&phone, &id), LinkingState::AwaitsString);
     assert_eq!(shown_by(&tablet).state, NewcomerState::ShowsString);
     (scenario, phone, tablet, id)
 }
@@ -82,11 +82,11 @@ pub(crate) fn shown_by(new: &Installation) -> NewcomerView {
 }
 
 /// What an old device shows of a linking.
-pub(crate) fn linking_at(old: &Installation, id: &LinkingId) -> LinkView {
+pub(crate) fn linking_at(old: &Installation, id: &LinkingId) -> LinkingView {
     old.linking(id).unwrap()
 }
 
-pub(crate) fn state_at(old: &Installation, id: &LinkingId) -> LinkState {
+pub(crate) fn state_at(old: &Installation, id: &LinkingId) -> LinkingState {
     linking_at(old, id).state
 }
 

@@ -1,168 +1,213 @@
-//! `installations add`: the device that has the account, and grants it.
+//! `installations add`: the installation that has the account, and links a new one.
 
 use futures::TryStreamExt as _;
 use serde_json::json;
-use waku_chat::{Client, CommandError, Error, LinkState, LinkView, LinkingId, linking_id};
+use waku_chat::{Client, CommandError, Error, LinkingState, LinkingView, LinkingId, linking_id};
 
-use super::{Wait, days_ago, settle, told};
-use crate::command::chat::read_lines;
+use super::history::days_ago;
+use super::progress::{Pace, settle};
 use crate::error::CliError;
+use crate::input;
 use crate::session::Session;
-use crate::text;
+use crate::show::{count, installation as show, text};
+use crate::signals::stop_requested;
 
-/// Takes in the code of a new device, asks for its string, and makes it an installation.
-pub(super) async fn add(
+/// The arguments of `installations add`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Add {
+    /// The linking code
+    code: String,
+    /// The authentication string that the new installation shows. Without it, the program asks for
+    /// the string, or reads it from standard input
+    #[arg(long, value_name = "DIGITS")]
+    authentication_string: Option<String>,
+    /// Transfer the message history of this many days to the new installation
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    history: u32,
+    /// Transfer no message history
+    #[arg(long, conflicts_with = "history")]
+    no_history: bool,
+    /// Add the installation to all groups at once, so that an observer of the network can tell that
+    /// these groups have a member in common; otherwise it is added over about ten minutes
+    #[arg(long)]
+    now: bool,
+    /// Do not wait until the installation is in all groups; that continues whenever the program runs
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Runs `installations add`: answers the linking code, asks for the authentication string, and adds
+/// the new installation to the account.
+pub(super) async fn run(session: &Session, args: Add) -> Result<(), CliError> {
+    if !session.is_online() {
+        return Err(CliError::Usage("linking needs the network: leave out --offline".to_owned()));
+    }
+    let days = if args.no_history { 0 } else { args.history };
+    let linked = link(session, &args.code, args.authentication_string, days);
+    let view = tokio::select! {
+        view = linked => view?,
+        stopped = stop_requested() => {
+            stopped?;
+            return Err(CliError::Stopped(
+                "`waku-chat installations add` with the same code continues",
+            ));
+        }
+    };
+    let Some(installation) = view.installation else {
+        return Err(CliError::Name("the new installation is gone again".to_owned()));
+    };
+    session
+        .out
+        .step(&json!({"state": "done", "linking": view}), "The new installation is ready.")?;
+    let pace = Pace { now: args.now, no_wait: args.no_wait };
+    let settled = settle(session, &[installation], days > 0, pace).await?;
+    let views = session.client.installations().await?;
+    let shown = views.iter().find(|it| it.installation == installation);
+    session.out.result(&json!({"installation": shown, "done": settled}), || {
+        let shown = shown.map_or(String::new(), |it| show::installation(it, &views));
+        format!("Linked:\n{shown}")
+    })
+}
+
+/// Links the new installation, up to where it is in the account's own group.
+async fn link(
     session: &Session,
     code: &str,
     string: Option<String>,
     days: u32,
-    wait: Wait,
-) -> Result<(), CliError> {
-    if !session.is_online() {
-        return Err(CliError::Usage("a device is linked over the network, not --offline".into()));
+) -> Result<LinkingView, CliError> {
+    let id = answer(session, code).await?;
+    let mut view = until(session, id, |state| !matches!(state, LinkingState::Answered)).await?;
+    if view.state == LinkingState::AwaitsString {
+        view = confirm(session, view, string, days).await?;
     }
-    let work = async {
-        let id = answer(session, code).await?;
-        let mut view = until(session, id, |state| !matches!(state, LinkState::Answered)).await?;
-        if view.state == LinkState::AwaitsString {
-            view = confirm(session, view, string, days).await?;
+    if let (LinkingState::Granted | LinkingState::Admitted | LinkingState::Done, Some(installation)) =
+        (view.state, view.installation)
+    {
+        if days > 0 {
+            session.client.hand_over(installation, days_ago(days)).await?;
         }
-        if let (LinkState::Granted | LinkState::Admitted | LinkState::Done, Some(device)) =
-            (view.state, view.installation)
-        {
-            if days > 0 {
-                session.client.transfer_history(device, days_ago(days)).await?;
-            }
-            told(
-                session.out,
-                &json!({"state": "granted", "linking": view}),
-                "It belongs to your account. Letting it in…",
-            )?;
-            view = until(session, id, |state| matches!(state, LinkState::Done)).await?;
-        }
-        Ok::<_, CliError>(view)
-    };
-    let view = tokio::select! {
-        view = work => view?,
-        stopped = crate::signal() => {
-            stopped?;
-            return Err(CliError::Stopped("`waku-chat installations add` with the same code goes on"));
-        }
-    };
-    let Some(device) = view.installation else {
-        return Err(CliError::Name("the device went as it came".to_owned()));
-    };
-    told(session.out, &json!({"state": "done", "linking": view}), "It is there.")?;
-    let settled = settle(session, &[device], days > 0, wait).await?;
-    let views = session.client.installations().await?;
-    let shown = views.iter().find(|it| it.installation == device);
-    session.out.result(&json!({"installation": shown, "done": settled}), || {
-        let groups = shown.map_or(String::new(), |it| super::list::show(it, &views));
-        format!("Linked:\n{groups}")
-    })
+        session.out.step(
+            &json!({"state": "granted", "linking": view}),
+            "The new installation belongs to your account. Waiting for it…",
+        )?;
+        view = until(session, id, |state| matches!(state, LinkingState::Done)).await?;
+    }
+    Ok(view)
 }
 
-/// Answers the code, or goes on with the linking that was begun with it.
+/// Answers the linking code, or continues the linking that was begun with it.
 async fn answer(session: &Session, code: &str) -> Result<LinkingId, CliError> {
     let network = session.home.config()?.network;
-    match session.client.answer_linking(code.trim()).await {
+    match session.client.answer_link(code.trim()).await {
         Ok(view) => {
-            session.out.progress("waiting for the new device…");
+            session.out.progress("Waiting for the new installation…");
             Ok(view.id)
         }
         Err(used @ Error::Command(CommandError::BadLinkingCode { .. }))
             if used.code() == "linking_code_used" =>
         {
             let id = linking_id(code.trim(), &network)?;
-            // Also one that is done: this may have been stopped before messages were handed over.
+            // Also a linking that is complete: the command may have been stopped before the history
+            // was transferred.
             let open = find(&session.client, id)
                 .await?
-                .is_some_and(|view| !matches!(view.state, LinkState::Ended { .. }));
+                .is_some_and(|view| !matches!(view.state, LinkingState::Ended { .. }));
             if open { Ok(id) } else { Err(used.into()) }
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Shows what is being granted, and takes the string; slips may be mended.
+/// Shows what is about to be granted, and takes the authentication string. A mistyped string can be
+/// corrected.
 async fn confirm(
     session: &Session,
-    view: LinkView,
+    view: LinkingView,
     string: Option<String>,
     days: u32,
-) -> Result<LinkView, CliError> {
+) -> Result<LinkingView, CliError> {
     let (client, out) = (&session.client, session.out);
     let account = client.identity().await?.account;
-    let waits = json!({"state": "awaits_string", "linking": view, "account": account});
     if out.json {
+        let waits = json!({"state": "awaits_string", "linking": view, "account": account});
         out.line(&waits.to_string())?;
     } else {
         let name = text::line(view.name.as_deref().unwrap_or("(no name)"));
         let history = match days {
-            0 => "it gets none of the messages that were sent before".to_owned(),
-            days => format!("it gets the messages of the last {days} days from this device"),
+            0 => "it gets no messages from before".to_owned(),
+            days => format!(
+                "it gets the messages of the last {} from this installation",
+                count(days as usize, "day", "days")
+            ),
         };
         out.line(&format!(
-            "The new device calls itself “{name}”. With the string that it shows it becomes an \
-             installation\nof your account:\n\
-             \x20 - it reads everything that is sent to your {} groups from now on, and to all that come;\n\
+            "The new installation calls itself “{name}”. With its authentication string it joins your\n\
+             account:\n\
+             \x20 - it reads everything sent from now on to your {} and to all later ones;\n\
              \x20 - {history}; it sees your contacts;\n\
-             \x20 - it writes in your name, invites, and can link further devices, until you revoke it.\n\
-             It has to show this account:\n    {account}\n\
-             Type its string of nine digits, or `no`:",
-            view.groups
+             \x20 - it writes and invites in your name, and can link further installations, until you\n\
+             \x20   revoke it.\n\
+             It must show this account:\n    {account}\n\
+             Type its authentication string of nine digits, or `no`:",
+            count(view.groups, "group", "groups")
         ))?;
     }
     if let Some(string) = string {
-        return said(client.confirm_linking(view.id, string).await?);
+        return unless_ended(client.confirm_link(view.id, string).await?);
     }
-    let mut lines = read_lines();
+    let mut lines = input::lines();
     loop {
         tokio::select! {
             line = lines.recv() => match line.as_deref().map(str::trim) {
                 None => return Err(CliError::Usage(
-                    "no string was given: run this again with --string, or at a terminal".into(),
+                    "no authentication string was given: run the command again at a terminal, or \
+                     with --authentication-string"
+                        .to_owned(),
                 )),
                 Some("") => {}
-                Some("no") => return said(client.cancel_linking(view.id).await?),
-                Some(string) => match client.confirm_linking(view.id, string).await {
-                    Err(slip @ Error::Command(CommandError::BadLinkingString { .. })) => {
-                        told(out, &json!({"slip": slip.to_string()}), &format!("{slip}; again:"))?;
+                Some("no") => return unless_ended(client.cancel_link(view.id).await?),
+                Some(string) => match client.confirm_link(view.id, string).await {
+                    Err(mistyped @ Error::Command(CommandError::BadLinkingString { .. })) => {
+                        out.step(
+                            &json!({"mistyped": mistyped.to_string()}),
+                            &format!("{mistyped}; type it again:"),
+                        )?;
                     }
-                    other => return said(other?),
+                    other => return unless_ended(other?),
                 },
             },
-            over = until(session, view.id, |state| !matches!(state, LinkState::AwaitsString)) => {
+            over = until(session, view.id, |state| !matches!(state, LinkingState::AwaitsString)) => {
                 return over;
             }
         }
     }
 }
 
-/// What a linking that goes on looks like; an ended one is an error.
-fn said(view: LinkView) -> Result<LinkView, CliError> {
+/// A linking that has not ended; one that has is an error.
+fn unless_ended(view: LinkingView) -> Result<LinkingView, CliError> {
     match view.state {
-        LinkState::Ended { code, by_other } => Err(Error::LinkingEnded { code, by_other }.into()),
+        LinkingState::Ended { code, by_other } => Err(Error::LinkingEnded { code, by_other }.into()),
         _ => Ok(view),
     }
 }
 
-async fn find(client: &Client, id: LinkingId) -> Result<Option<LinkView>, CliError> {
+async fn find(client: &Client, id: LinkingId) -> Result<Option<LinkingView>, CliError> {
     Ok(client.linkings().await?.into_iter().find(|view| view.id == id))
 }
 
-/// Waits for a state. The linking has an end of its own, so there is none here.
+/// Waits for a state. A linking ends by itself after some time, so this needs no time-out.
 async fn until(
     session: &Session,
     id: LinkingId,
-    wanted: impl Fn(&LinkState) -> bool,
-) -> Result<LinkView, CliError> {
+    wanted: impl Fn(&LinkingState) -> bool,
+) -> Result<LinkingView, CliError> {
     let mut events = session.client.events(0);
     loop {
         let Some(view) = find(&session.client, id).await? else {
             return Err(Error::Command(CommandError::UnknownLinking).into());
         };
-        let view = said(view)?;
+        let view = unless_ended(view)?;
         if wanted(&view.state) {
             return Ok(view);
         }

@@ -1,4 +1,4 @@
-//! Whether a node does what it is configured to do.
+//! The health of a node: whether it does what it is configured to do.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,29 +7,29 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use waku_node::{Multiaddr, Node};
 
-/// How long the trial write to the Store may take: it waits for what is being written.
+/// How long the trial write to the Store may take: it waits for writes that came before it.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
-/// How long its result holds: asking often must not write often.
+/// How long the result of a trial write holds, so that frequent checks do not write often.
 const STORE_FRESH: Duration = Duration::from_secs(1);
-/// How long a loss of messages counts: longer than the usual interval between two looks.
+/// How long a loss of messages is reported: longer than the usual interval between two checks.
 const LOSS_SHOWN: Duration = Duration::from_secs(60);
 
-/// Looks at a node.
+/// Checks a node.
 pub(crate) struct Health {
     node: Node,
     started: Instant,
-    /// The tcp ports that were opened at the start.
+    /// The TCP ports that were opened at the start.
     ports: BTreeSet<u16>,
     needed_peers: usize,
     store: Mutex<Option<(Instant, Option<String>)>>,
-    /// How many messages were lost so far, and when that was seen to have grown.
+    /// How many messages were lost so far, and when that number was last seen to grow.
     losses: std::sync::Mutex<(u64, Option<Instant>)>,
 }
 
-/// What `/health` answers.
+/// The answer of `/health`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Whether all is well.
+    /// Whether there are no problems.
     pub(crate) healthy: bool,
     problems: Vec<Problem>,
     version: &'static str,
@@ -41,7 +41,7 @@ pub(crate) struct Report {
     store: Option<Store>,
 }
 
-/// What is not well.
+/// A part of the node that does not work, and why.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 struct Problem {
     part: &'static str,
@@ -71,14 +71,14 @@ struct Store {
     failed: u64,
 }
 
-/// The tcp ports of addresses.
+/// The TCP ports of addresses.
 fn ports(addresses: &[Multiaddr]) -> BTreeSet<u16> {
     let parts = addresses.iter().map(ToString::to_string);
     parts.filter_map(|a| a.split('/').skip_while(|p| *p != "tcp").nth(1)?.parse().ok()).collect()
 }
 
 impl Health {
-    /// Begins with a node that has just started.
+    /// Checks a node that has just started.
     pub(crate) fn new(node: Node, needed_peers: usize) -> Self {
         let ports = ports(&node.listen_addresses());
         Self {
@@ -96,14 +96,14 @@ impl Health {
         self.node.metrics()
     }
 
-    /// How it stands now.
+    /// Checks the node now.
     pub(crate) async fn report(&self) -> Report {
         let status = self.node.status();
         let listening = self.node.listen_addresses();
         let mut problems = Vec::new();
         let mut problem = |part, reason| problems.push(Problem { part, reason });
         for port in self.ports.difference(&ports(&listening)) {
-            problem("listen", format!("nothing listens on tcp port {port} any more"));
+            problem("listen", format!("nothing listens on TCP port {port} any more"));
         }
         if status.connected_peers < self.needed_peers {
             problem(
@@ -114,15 +114,15 @@ impl Health {
                 ),
             );
         }
-        // Nobody to relay to is a matter of peers; somebody, and none of them in the mesh, is not.
+        // Having no peer on a topic is a matter of peers; having some, and none in the mesh, is not.
         for topic in status.topics.iter().filter(|t| t.topic_peers > 0 && t.mesh_peers == 0) {
             problem("mesh", format!("no peer is in the mesh of {}", topic.pubsub_topic));
         }
         let store = match status.archive {
             Some(archive) => {
-                // A trial is small: on a disk that is nearly full it does well where messages do not.
+                // A trial write is small: on a disk that is nearly full it succeeds where messages fail.
                 let reason = match self.lost(archive.failed) {
-                    true => Some("messages were lost to errors of the database".to_owned()),
+                    true => Some("messages were lost because the database failed".to_owned()),
                     false => self.store_problem().await,
                 };
                 let writable = reason.is_none();
@@ -164,9 +164,9 @@ impl Health {
         }
     }
 
-    /// Whether messages were lost of late.
+    /// Whether messages were lost lately.
     fn lost(&self, failed: u64) -> bool {
-        // Nothing is done under this lock that could leave it half done.
+        // Nothing done under this lock can leave the value half changed.
         let mut losses = self.losses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if failed > losses.0 {
             *losses = (failed, Some(Instant::now()));
@@ -174,9 +174,9 @@ impl Health {
         losses.1.is_some_and(|at| at.elapsed() < LOSS_SHOWN)
     }
 
-    /// Why the Store cannot be written to, if it cannot.
+    /// Why the Store cannot be written to, if so.
     async fn store_problem(&self) -> Option<String> {
-        // Whoever asks meanwhile waits for the one trial.
+        // Checks that come meanwhile wait for this one trial write.
         let mut last = self.store.lock().await;
         if let Some((at, result)) = &*last
             && at.elapsed() < STORE_FRESH

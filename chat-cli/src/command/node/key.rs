@@ -1,17 +1,15 @@
-//! The file of a node's key.
+//! The file with a node's key.
 
 use std::path::Path;
 
 use waku_node::NodeKey;
 use zeroize::Zeroizing;
 
-use super::error::OperatorError;
-use crate::error::CliError;
-use crate::home;
+use crate::error::{CliError, OperatorError};
+use crate::files;
 
-/// The key in a file, as 64 hexadecimal digits; a new one is made if there is no file.
+/// Reads the key in a file of 64 hexadecimal digits. Without a file, makes a new key and its file.
 pub(crate) fn key(path: &Path) -> Result<NodeKey, OperatorError> {
-    use std::fmt::Write as _;
     let bad = |reason: String| OperatorError::Key { path: path.to_owned(), reason };
     let system = |error: CliError| {
         bad(match error {
@@ -19,31 +17,20 @@ pub(crate) fn key(path: &Path) -> Result<NodeKey, OperatorError> {
             other => other.to_string(),
         })
     };
-    // A file that may not be looked at is there: its error comes from reading it.
+    // A file that may not be looked at does exist: reading it reports why.
     if path.try_exists().is_ok_and(|there| !there) {
         let key = NodeKey::generate();
-        let mut text = Zeroizing::new(String::with_capacity(65));
-        for byte in key.expose() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        home::write_private(path, text.as_bytes()).map_err(system)?;
+        let text = Zeroizing::new(hex::encode(key.expose()));
+        files::write_private(path, text.as_bytes()).map_err(system)?;
         return Ok(key);
     }
-    let text = Zeroizing::new(home::read(path).map_err(system)?);
+    let text = Zeroizing::new(files::read(path).map_err(system)?);
     parse_key(text.trim()).ok_or_else(|| bad("a key is 64 hexadecimal digits".to_owned()))
 }
 
 fn parse_key(text: &str) -> Option<NodeKey> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
     let mut secret = Zeroizing::new([0u8; 32]);
-    for (byte, pair) in secret.iter_mut().zip(digits.chunks_exact(2)) {
-        let nibble = |digit: u8| char::from(digit).to_digit(16);
-        *byte = u8::try_from(nibble(pair[0])? * 16 + nibble(pair[1])?).ok()?;
-    }
+    hex::decode_to_slice(text, &mut *secret).ok()?;
     Some(NodeKey::from_bytes(*secret))
 }
 

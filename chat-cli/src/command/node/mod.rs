@@ -1,98 +1,96 @@
-//! `node`: a Waku node for others to use.
+//! `node`: runs a Waku node for others to use.
 //!
-//! 1. `options` puts together what the command line and a file say; `value` has their types.
-//! 2. The node is started from that, with its `key`; `http` serves `health` and metrics beside it.
-//! 3. It runs until one of the `signals`, or the end of standard input, and then ends in order.
+//! 1. `options` combines the options of the command line and of a file; `value` has their types.
+//! 2. The node is started with them and its `key`. `endpoint` serves its `health` and metrics.
+//! 3. It runs until a signal comes, or until standard input ends if asked for, and is then shut down.
 
-mod error;
+mod endpoint;
 mod health;
-mod http;
 mod key;
+mod node_config;
 mod options;
-mod signals;
 mod value;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
 use tracing_subscriber::EnvFilter;
 use waku_node::{ConfigError, EventStream, Node, NodeError, NodeEvent};
 
-pub(crate) use error::OperatorError;
-pub(crate) use options::Node as Args;
+pub(crate) use options::NodeArgs;
 
-use crate::args::Global;
-use crate::error::CliError;
-use crate::home;
+use crate::config::{self, NodeKind};
+use crate::error::{CliError, OperatorError};
+use crate::global::Global;
 use crate::out::Out;
+use crate::signals::Signals;
+use crate::{files, input, log, transport};
+use endpoint::Endpoint;
 use health::Health;
-use http::Endpoint;
-use options::{Effective, Given, Options};
-use signals::Signals;
+use options::{DEFAULT_NETWORK, Effective, Given, Options};
 use value::LogFormat;
 
-/// Where a node listens if nobody says otherwise: on the port that Waku nodes have, for this machine.
-const DEFAULT_LISTEN: &str = "/ip4/127.0.0.1/tcp/60000";
-/// The network that it is for, likewise.
-const DEFAULT_NETWORK: &str = "public";
-
 /// Runs a node until it is told to stop.
-pub(crate) async fn node(global: &Global, out: Out, args: Args) -> Result<(), CliError> {
+pub(crate) async fn run(global: &Global, out: Out, args: NodeArgs) -> Result<(), CliError> {
+    if transport::requested_kind(global)? == Some(NodeKind::Libwaku) {
+        return Err(CliError::Usage(
+            "`waku-chat node` runs this program's own node; for nwaku's, run wakunode2".to_owned(),
+        ));
+    }
     let effective = effective(global, args.options, args.config.as_deref())?;
     if args.print_config {
         return out.result(&effective, || {
-            // What cannot be printed was not read either.
+            // Options that cannot be printed cannot have been read.
             effective.to_toml().unwrap_or_default().trim_end().to_owned()
         });
     }
-    log(&effective)?;
+    start_log(&effective)?;
     let mut signals = Signals::new()?;
     let key = effective.key.on().map(|name| key::key(Path::new(&name.0))).transpose()?;
     let store = effective.store.on().map(|name| PathBuf::from(&name.0));
     if let Some(path) = store.as_deref().filter(|path| !path.exists()) {
-        // SQLite gives its other files the rights of this one.
-        home::write_private(path, &[]).map_err(|error| match error {
+        // SQLite gives its other files the permissions of this one.
+        files::write_private(path, &[]).map_err(|error| match error {
             CliError::File { path, source, .. } => {
                 OperatorError::Store { path, reason: source.to_string() }.into()
             }
             other => other,
         })?;
     }
-    // Opened before the node, so that a taken port is told before anything else is touched.
+    // Opened before the node starts, so that a port in use is reported before anything is touched.
     let listener = match effective.metrics.on() {
         Some(address) => Some(Endpoint::bind(*address).await?),
         None => None,
     };
     let started = tokio::select! {
-        started = Node::start(effective.node(key)) => started,
+        started = Node::start(effective.node_config(key)) => started,
         () = signals.next() => return Ok(()),
     };
     let node = started.map_err(|error| refused(error, &effective))?;
     let events = node.events();
-    let ran = run(out, &effective, &node, events, listener, &mut signals).await;
+    let ran = serve(out, &effective, &node, events, listener, &mut signals).await;
     stop(node, &mut signals, out).await?;
     ran
 }
 
-/// What the command line, the file and defaults come to.
+/// Combines the command line, the file and the defaults.
 fn effective(global: &Global, line: Options, path: Option<&Path>) -> Result<Effective, CliError> {
     let options = match path {
         Some(path) => line.over(Options::read(path)?),
         None => line,
     };
     let name = options.network.clone().unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
-    let network = home::network(&name)?;
-    // `-v` and `RUST_LOG` work here as they do everywhere; an option goes before them.
+    let network = config::network(&name)?;
+    // `-v` and `RUST_LOG` work as for every command; the option `--log-level` goes before them.
     let log = std::env::var("RUST_LOG").unwrap_or_default();
-    let log = if log.is_empty() { crate::log_filter(global) } else { &log };
+    let log = if log.is_empty() { log::verbosity_filter(global) } else { &log };
     let has_peers = options.peers.as_ref().is_some_and(|peers| !peers.is_empty());
     let given = Given { network: &network, network_name: &name, log, has_peers };
     Ok(options.fill(&given))
 }
 
-/// Begins to log as the options say.
-fn log(effective: &Effective) -> Result<(), CliError> {
+/// Starts the log as the options say.
+fn start_log(effective: &Effective) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(&effective.log_level).map_err(|error| {
         CliError::Usage(format!("log-level {:?}: {error}", effective.log_level))
     })?;
@@ -104,7 +102,7 @@ fn log(effective: &Effective) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Why a node was not started.
+/// Names the file that kept a node from starting, if a file did.
 fn refused(error: NodeError, effective: &Effective) -> CliError {
     match (error, effective.store.on(), effective.key.on()) {
         (NodeError::Archive(error), Some(name), _) => {
@@ -118,8 +116,8 @@ fn refused(error: NodeError, effective: &Effective) -> CliError {
     }
 }
 
-/// Says that the node is there, and waits for the reason to end it.
-async fn run(
+/// Reports that the node is running, and waits for the reason to stop it.
+async fn serve(
     out: Out,
     effective: &Effective,
     node: &Node,
@@ -139,21 +137,26 @@ async fn run(
     };
     let (cluster, shards) = (effective.cluster, &effective.shards);
     let addresses: Vec<String> = node.listen_addresses().iter().map(ToString::to_string).collect();
-    let mut told = json!({
+    let mut started = json!({
         "listening": addresses,
         "peer_id": node.peer_id().to_string(),
         "cluster": cluster,
         "shards": shards,
     });
     if let Some(endpoint) = &endpoint {
-        told["metrics"] = endpoint.address().to_string().into();
+        started["metrics"] = endpoint.address().to_string().into();
     }
-    out.result(&told, || addresses.join("\n"))?;
+    out.result(&started, || addresses.join("\n"))?;
     if let Some(endpoint) = &endpoint {
-        out.progress(&format!("health and metrics are on http://{}/", endpoint.address()));
+        out.progress(&format!(
+            "Serving http://{0}/health and http://{0}/metrics.",
+            endpoint.address()
+        ));
     }
-    out.progress(&format!("relaying shards {shards:?} of cluster {cluster}; Ctrl-C ends it"));
-    let closed = stdin_closed();
+    out.progress(&format!(
+        "Relaying shards {shards:?} of cluster {cluster}. Press Ctrl-C to stop."
+    ));
+    let closed = input::closed();
     tokio::pin!(closed);
     loop {
         tokio::select! {
@@ -169,10 +172,10 @@ async fn run(
     }
 }
 
-/// Ends the node: no more connections, what is queued goes to the Store, all is closed. A signal
-/// meanwhile ends the wait for it.
+/// Shuts the node down: connections are closed, and queued messages are written to the Store. Another
+/// signal ends the wait for that.
 async fn stop(node: Node, signals: &mut Signals, out: Out) -> Result<(), CliError> {
-    out.progress("ending; a second signal does so at once");
+    out.progress("Stopping. Press Ctrl-C again to stop at once.");
     ended(node.shutdown(), signals).await
 }
 
@@ -181,13 +184,6 @@ async fn ended(shutdown: impl Future<Output = ()>, signals: &mut Signals) -> Res
         () = shutdown => Ok(()),
         () = signals.next() => Err(OperatorError::Interrupted.into()),
     }
-}
-
-/// Waits for the end of standard input; what comes before it is passed over.
-async fn stdin_closed() {
-    let mut stdin = tokio::io::stdin();
-    let mut buffer = [0; 256];
-    while stdin.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
 }
 
 #[cfg(all(test, unix))]

@@ -1,12 +1,14 @@
-//! Values that options have, as text on the command line and in a file alike.
+//! Values of options, written the same way on the command line and in a file.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use jiff::{SpanRelativeTo, SpanRound, Unit};
 use serde::{Deserialize, Serialize};
 
-/// Something, or nothing on purpose, which the word `off` says.
+/// A value, or the word `off`, which says that there is to be none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     try_from = "String",
@@ -33,7 +35,7 @@ impl<T: FromStr<Err: fmt::Display>> FromStr for Choice<T> {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self::Off),
-            "" => Err("it is empty; off says none".to_owned()),
+            "" => Err("it is empty; write off for none".to_owned()),
             other => other.parse().map(Self::On).map_err(|e: T::Err| e.to_string()),
         }
     }
@@ -48,7 +50,7 @@ impl<T: fmt::Display> fmt::Display for Choice<T> {
     }
 }
 
-/// A file's name. One that is called like a word is written `./off`.
+/// The name of a file. A file named `off` is written `./off`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name(pub(crate) String);
 
@@ -66,81 +68,81 @@ impl fmt::Display for Name {
     }
 }
 
-/// A time like `12h`, in whole seconds.
+/// A time span like `12h` or `1h 30m`, in whole seconds. A day has 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Span(pub(crate) Duration);
 
-const TIMES: [(&str, u64); 4] = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+/// The longest time span, in seconds: 100 years of 365 days.
+const MAX_SPAN: u64 = 3_153_600_000;
 
 impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        crate::args::duration(text).map(Self)
+        let duration = text
+            .parse::<jiff::Span>()
+            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+            .map(Duration::try_from);
+        match duration {
+            Ok(Ok(duration))
+                if duration.subsec_nanos() == 0 && (1..=MAX_SPAN).contains(&duration.as_secs()) =>
+            {
+                Ok(Self(duration))
+            }
+            _ => Err("expected a number and a unit, like 90s, 30m, 12h or 2d".to_owned()),
+        }
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_with_unit(f, self.0.as_secs(), &TIMES)
+        let in_days = SpanRound::new().largest(Unit::Day).days_are_24_hours();
+        match jiff::Span::try_from(self.0).and_then(|span| span.round(in_days)) {
+            Ok(span) => write!(f, "{span:#}"),
+            Err(_) => write!(f, "{}s", self.0.as_secs()),
+        }
     }
 }
 
-/// Bytes, like `512MiB`.
+/// A number of bytes, like `512MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Size(pub(crate) u64);
-
-const SIZES: [(&str, u64); 8] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1000),
-    ("B", 1),
-];
 
 impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a number and a unit, like 500kB, 512MiB or 2GiB".to_owned();
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let (_, factor) = SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        // What SQLite counts with is signed.
-        match number.checked_mul(*factor) {
-            Some(bytes) if bytes > 0 && bytes <= i64::MAX as u64 => Ok(Self(bytes)),
-            _ => Err(wrong()),
+        let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+        match text.parse::<ByteSize>() {
+            // SQLite counts with signed numbers.
+            Ok(ByteSize(bytes)) if has_unit && (1..=i64::MAX as u64).contains(&bytes) => {
+                Ok(Self(bytes))
+            }
+            _ => Err("expected a number and a unit, like 500kB, 512MiB or 2GiB".to_owned()),
         }
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_with_unit(f, self.0, &SIZES)
+        let rounded = format!("{:.0}", ByteSize(self.0).display().iec()).replace(' ', "");
+        // A configuration that is printed must be exact when it is read back.
+        match rounded.parse() {
+            Ok(Self(bytes)) if bytes == self.0 => f.write_str(&rounded),
+            _ => write!(f, "{}B", self.0),
+        }
     }
 }
 
-fn write_with_unit(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) -> fmt::Result {
-    // The last unit is one, so there is always one that fits.
-    match units.iter().find(|(_, factor)| n.is_multiple_of(*factor)) {
-        Some((unit, factor)) => write!(f, "{}{unit}", n / factor),
-        None => write!(f, "{n}"),
-    }
-}
-
-/// How the log is written.
+/// The forms that the log can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// Lines for people
     Text,
-    /// A JSON object a line
+    /// A JSON object per line
     Json,
 }
 
@@ -186,15 +188,39 @@ mod tests {
 
     #[test]
     fn sizes_and_times_have_units() {
-        assert_eq!("512MiB".parse(), Ok(Size(512 << 20)));
-        assert_eq!("3kB".parse(), Ok(Size(3000)));
-        assert_eq!("7B".parse(), Ok(Size(7)));
+        for (text, bytes) in [
+            ("512MiB", 512 << 20),
+            ("3kB", 3000),
+            ("7B", 7),
+            ("1 GiB", 1 << 30),
+            ("1.5GiB", 3 << 29),
+        ] {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
         assert_eq!(Size(1 << 40).to_string(), "1TiB");
         assert_eq!(Size(1025).to_string(), "1025B");
-        assert_eq!(Span(Duration::from_secs(172_800)).to_string(), "2d");
-        assert_eq!(Span(Duration::from_secs(5400)).to_string(), "90m");
-        for bad in ["", "5", "MiB", "0B", "-1B", "1.5GiB", "1 GiB", "1gib", "9999999TiB"] {
+        for bad in ["", "5", "MiB", "0B", "-1B", "1 GiBs", "9999999TiB", "9e9B"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+        for (text, seconds) in [("90s", 90), ("2d", 172_800), ("1h 30m", 5400), ("1w", 604_800)] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        }
+        assert_eq!(Span(Duration::from_secs(172_800)).to_string(), "2d");
+        assert_eq!(Span(Duration::from_secs(5400)).to_string(), "1h 30m");
+        for bad in [
+            "",
+            "s",
+            "0s",
+            "5",
+            "-1h",
+            "1h ago",
+            "1mo",
+            "1ms",
+            "1é",
+            "99999999999999999999d",
+            "40000d",
+        ] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
         assert_eq!("off".parse::<Choice<Name>>(), Ok(Choice::Off));
         assert_eq!("./off".parse(), Ok(Choice::On(Name("./off".into()))));

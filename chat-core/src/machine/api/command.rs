@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::identity::linking::LinkingText;
 use crate::ids::{AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId};
-use crate::machine::api::linking::LinkView;
+use crate::machine::api::linking::LinkingView;
 use crate::machine::api::view::{ContactView, GroupView};
 use crate::time::Timestamp;
 
@@ -136,8 +136,8 @@ pub enum Command {
     /// Ends a recovery whose card is in no Store. Contacts who know the lost installations refuse the
     /// account's card then, until they are given a new link.
     EndRecovery,
-    /// Hands messages over to another installation of the account that was not there when they came.
-    HandOver {
+    /// Transfers message history to another installation of the account that was not there when they came.
+    TransferHistory {
         /// To which.
         installation: InstallationId,
         /// Those that were sent since then.
@@ -148,21 +148,21 @@ pub enum Command {
     HurryInstallations,
     /// Answers the code that a new device shows, so that it can become an installation of the own
     /// account. Answer: [`Answer::Linking`].
-    AnswerLink {
+    AnswerLinking {
         /// The code.
         code: LinkingText,
     },
     /// Types the string that the new device shows: the right one makes it an installation; a wrong
     /// one ends the linking, as the answer says; a slip is refused and costs nothing. Answer:
     /// [`Answer::Linking`].
-    ConfirmLink {
+    ConfirmLinking {
         /// Which.
         id: LinkingId,
         /// The string.
         string: String,
     },
     /// Ends a linking whose string was not typed yet; also for the new device itself.
-    CancelLink {
+    CancelLinking {
         /// Which.
         id: LinkingId,
     },
@@ -205,5 +205,5 @@ pub enum Answer {
         intent: IntentId,
     },
     /// A linking, as it stands now.
-    Linking(LinkView),
+    Linking(LinkingView),
 }

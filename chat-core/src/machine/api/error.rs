@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::linking::{LinkingCodeError, LinkingStringError};
 use crate::ids::{AccountId, GroupId, InstallationId};
-use crate::machine::api::linking::LinkState;
+use crate::machine::api::linking::LinkingState;
 use crate::params::{MAX_DEVICE_NAME, ParamsError};
 use crate::store::StoreError;
 
@@ -224,7 +224,7 @@ pub enum CommandError {
     #[error("this cannot be done with the linking now")]
     LinkingNotReady {
         /// Where it is.
-        state: LinkState,
+        state: LinkingState,
     },
     /// Too many codes are being answered.
     #[error("too many devices are being linked at once: finish or cancel one")]

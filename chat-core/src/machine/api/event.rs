@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::api::linking::LinkView;
+use crate::machine::api::linking::LinkingView;
 use crate::machine::api::view::{MessageView, MissingView, RequestView};
 use crate::identity::linking::EndCode;
 use crate::ids::{AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId};
@@ -183,8 +183,7 @@ pub enum Event {
         message: MessageId,
     },
     /// A history transfer to another installation goes on.
-    #[serde(rename = "history_transfer_progress")]
-    HandoverProgress {
+    HistoryTransferProgress {
         /// The other installation.
         to: InstallationId,
         /// How many messages were sent.
@@ -195,8 +194,7 @@ pub enum Event {
         done: bool,
     },
     /// Messages of a history transfer arrived here.
-    #[serde(rename = "history_transfer_received")]
-    HandoverReceived {
+    HistoryTransferReceived {
         /// How many messages were sent so far.
         sent: u64,
         /// How many messages there are; equal to `sent` when all have arrived.
@@ -224,23 +222,19 @@ pub enum Event {
     },
     /// The new installation whose linking code was answered here shows its authentication string,
     /// which is now to be typed.
-    #[serde(rename = "linking_ready")]
-    LinkReady {
+    LinkingReady {
         /// The linking, with the name that the installation gives itself.
-        #[serde(rename = "linking")]
-        link: LinkView,
+        linking: LinkingView,
     },
     /// A linked installation has joined the self group: the linking is complete.
-    #[serde(rename = "linking_done")]
-    LinkDone {
+    LinkingDone {
         /// The linking.
         linking: LinkingId,
         /// The new installation.
         installation: InstallationId,
     },
     /// A linking ended before it was complete.
-    #[serde(rename = "linking_failed")]
-    LinkFailed {
+    LinkingFailed {
         /// The linking.
         linking: LinkingId,
         /// The reason.
@@ -252,8 +246,7 @@ pub enum Event {
         added: Option<InstallationId>,
     },
     /// On a new installation: an account answered its linking code.
-    #[serde(rename = "linking_answered")]
-    LinkAnswered {
+    LinkingAnswered {
         /// The linking.
         linking: LinkingId,
         /// The account. Show it: anybody who saw the code can answer it with another account.
@@ -263,8 +256,7 @@ pub enum Event {
     },
     /// On a new installation: its authentication string is ready to be shown, and typed on the other
     /// installation.
-    #[serde(rename = "linking_string_shown")]
-    LinkStringShown {
+    LinkingStringShown {
         /// The linking.
         linking: LinkingId,
         /// The account that answered.
@@ -281,8 +273,7 @@ pub enum Event {
     },
     /// On a new installation that already belongs to an account: another answer to its linking code
     /// came. If the account is not the user's, another person saw the code and was faster.
-    #[serde(rename = "linking_answered_twice")]
-    LinkAnsweredTwice {
+    LinkingAnsweredTwice {
         /// The linking.
         linking: LinkingId,
         /// The account that this installation belongs to.
@@ -351,16 +342,16 @@ impl Event {
             | Event::ContactFailed { .. }
             | Event::CardRollback { .. }
             | Event::CardFailed { .. }
-            | Event::HandoverProgress { .. }
-            | Event::HandoverReceived { .. }
+            | Event::HistoryTransferProgress { .. }
+            | Event::HistoryTransferReceived { .. }
             | Event::ClockSkew { .. }
-            | Event::LinkReady { .. }
-            | Event::LinkDone { .. }
-            | Event::LinkFailed { .. }
-            | Event::LinkAnswered { .. }
-            | Event::LinkStringShown { .. }
+            | Event::LinkingReady { .. }
+            | Event::LinkingDone { .. }
+            | Event::LinkingFailed { .. }
+            | Event::LinkingAnswered { .. }
+            | Event::LinkingStringShown { .. }
             | Event::Linked { .. }
-            | Event::LinkAnsweredTwice { .. }
+            | Event::LinkingAnsweredTwice { .. }
             | Event::CaughtUp { .. }
             | Event::CatchUpFailed { .. } => None,
         }

@@ -31,7 +31,7 @@ impl fmt::Display for EndCode {
 /// The state of a linking on the installation that grants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum LinkState {
+pub enum LinkingState {
     /// The linking code was answered; nothing has come from the new installation yet.
     Answered,
     /// The new installation shows its authentication string, which is to be typed here.
@@ -54,11 +54,11 @@ pub enum LinkState {
 
 /// A linking on the installation that grants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LinkView {
+pub struct LinkingView {
     /// The linking's id, the same on the new installation.
     pub id: LinkingId,
     /// The state.
-    pub state: LinkState,
+    pub state: LinkingState,
     /// Until when the authentication string can be typed.
     pub until: Timestamp,
     /// The name that the new installation gives itself.

@@ -185,7 +185,7 @@ impl Machine {
             }
             SyncItem::Message(message) => self.on_transferred(author, *message)?,
             SyncItem::Progress { to, sent, total } if to == self.me.id() => {
-                self.cx.tell(Event::HandoverReceived { sent, total })?;
+                self.cx.tell(Event::HistoryTransferReceived { sent, total })?;
             }
             SyncItem::Progress { .. } => {}
             SyncItem::Unknown(kind) => tracing::debug!(kind, "news of a later version"),

@@ -13,7 +13,7 @@ use crate::machine::group::conversation::Conversation;
 use crate::machine::group::stored::{Delivery, Sent, Stored};
 use crate::store::Stretch;
 use crate::time::Timestamp;
-use crate::wire::sync::{HandedOver, SyncItem};
+use crate::wire::sync::{TransferredMessage, SyncItem};
 
 /// Bytes of messages in one piece: with the rest it fits an envelope of 32 KiB.
 const PIECE: usize = 28 * 1024;
@@ -75,7 +75,7 @@ impl Machine {
             let data = row.data;
             // What was not sent is nothing to anybody else.
             if let Some(Sent { seq, epoch }) = data.sent() {
-                let item = SyncItem::Message(Box::new(HandedOver {
+                let item = SyncItem::Message(Box::new(TransferredMessage {
                     to: transfer.to,
                     group,
                     message: row.message,
@@ -100,7 +100,7 @@ impl Machine {
         let Transfer { to, sent, total, .. } = *transfer;
         items.push(SyncItem::Progress { to, sent, total: if more { total } else { sent } });
         self.sync(items)?;
-        self.cx.tell(Event::HandoverProgress { to, sent, total, done: !more })?;
+        self.cx.tell(Event::HistoryTransferProgress { to, sent, total, done: !more })?;
         Ok(more)
     }
 
@@ -108,7 +108,7 @@ impl Machine {
     pub(in crate::machine) fn on_transferred(
         &mut self,
         from: &Leaf,
-        message: HandedOver,
+        message: TransferredMessage,
     ) -> Result<(), StepError> {
         if message.to != self.me.id() {
             return Ok(());

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::repeated::Repeated;
 use crate::identity::linking::{LinkingCode, LinkingString, Transcript};
 use crate::ids::{InstallationId, LinkingId};
-use crate::machine::api::linking::LinkState;
+use crate::machine::api::linking::LinkingState;
 use crate::params::LINKING_KEEP;
 use crate::time::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::machine) struct GrantRecord {
     pub(in crate::machine) id: LinkingId,
-    pub(in crate::machine) state: LinkState,
+    pub(in crate::machine) state: LinkingState,
     /// Until when the string is to be typed.
     pub(in crate::machine) code_until: Timestamp,
     /// Until when this waits; once it is over, until when it is listed.
@@ -67,7 +67,7 @@ impl GrantRecord {
     }
 
     /// Notes that it is over, and forgets its secrets.
-    pub(in crate::machine) fn close(&mut self, state: LinkState, now: Timestamp) {
+    pub(in crate::machine) fn close(&mut self, state: LinkingState, now: Timestamp) {
         self.state = state;
         self.open = None;
         // At least for as long as the code could be answered again.

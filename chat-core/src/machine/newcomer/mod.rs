@@ -241,7 +241,7 @@ impl Newcomer {
 
     /// Takes one input, as [`Machine::step`] does.
     ///
-    /// Of commands it knows [`Command::CancelLink`] and [`Command::AcknowledgeEvents`].
+    /// Of commands it knows [`Command::CancelLinking`] and [`Command::AcknowledgeEvents`].
     ///
     /// # Errors
     /// [`StepError`]: the database failed.
@@ -284,8 +284,8 @@ impl Newcomer {
                         self.cx.db.delete_events(cursor)?;
                         Ok(Answer::Done)
                     }
-                    Command::CancelLink { id } if id == self.record.id => self.cancel()?,
-                    Command::CancelLink { .. } => Err(CommandError::UnknownLinking),
+                    Command::CancelLinking { id } if id == self.record.id => self.cancel()?,
+                    Command::CancelLinking { .. } => Err(CommandError::UnknownLinking),
                     _ => Err(CommandError::NotLinked),
                 };
                 self.cx.out.push(Output::Answer(id, answer));

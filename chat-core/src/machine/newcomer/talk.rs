@@ -81,7 +81,7 @@ impl Newcomer {
                 self.withdraw()?;
                 self.save()?;
                 if let Some(account) = self.record.account() {
-                    self.cx.tell(Event::LinkStringShown { linking: self.record.id, account })?;
+                    self.cx.tell(Event::LinkingStringShown { linking: self.record.id, account })?;
                 }
                 Ok(linking)
             }
@@ -147,7 +147,7 @@ impl Newcomer {
         self.post_said()?;
         self.save()?;
         let (account, by) = (answer.account, answer.installation);
-        self.cx.tell(Event::LinkAnswered { linking: self.record.id, account, by })
+        self.cx.tell(Event::LinkingAnswered { linking: self.record.id, account, by })
     }
 
     /// Takes in the account: from the end of this step on, this is one of its installations.
@@ -209,7 +209,7 @@ impl Newcomer {
         self.record.close(NewcomerState::Ended { code, by_other });
         self.watched_slot = None;
         self.save()?;
-        self.cx.tell(Event::LinkFailed { linking: self.record.id, code, by_other, added: None })
+        self.cx.tell(Event::LinkingFailed { linking: self.record.id, code, by_other, added: None })
     }
 }
 

@@ -50,15 +50,15 @@ impl Machine {
                 self.revoke_installations(&installations, phrase.map_err(bad)?.as_ref())
             }
             Command::EndRecovery => self.end_recovery(),
-            Command::HandOver { installation, since } => self.transfer_history(installation, since),
+            Command::TransferHistory { installation, since } => self.transfer_history(installation, since),
             Command::HurryInstallations => {
                 self.hurry()?;
                 Ok(Answer::Done)
             }
             Command::MarkRead { group, message } => self.mark_read(group, message),
-            Command::AnswerLink { code } => self.answer_link(code.as_str()),
-            Command::ConfirmLink { id, string } => self.confirm_link(&id, &string),
-            Command::CancelLink { id } => self.cancel_link(&id),
+            Command::AnswerLinking { code } => self.answer_link(code.as_str()),
+            Command::ConfirmLinking { id, string } => self.confirm_link(&id, &string),
+            Command::CancelLinking { id } => self.cancel_link(&id),
             Command::AcknowledgeEvents { .. } => Ok(Answer::Done),
         }
     }

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::item::{HandedOver, RequestAnswer, SyncContact, SyncItem};
+use super::item::{TransferredMessage, RequestAnswer, SyncContact, SyncItem};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, MessageId, RequestId};
 use crate::params::{ENVELOPE_MAX, MAX_NAME, MAX_TEXT};
 use crate::time::Timestamp;
@@ -169,7 +169,7 @@ impl SyncItem {
                 out.to = message.to.0.to_vec();
                 out.id = message.group.0.to_vec();
                 out.value = message.message.0.to_vec();
-                let HandedOver { sender, installation, epoch, .. } = &**message;
+                let TransferredMessage { sender, installation, epoch, .. } = &**message;
                 out.origin = [sender.0, installation.0, epoch.0].concat();
                 out.number = message.seq;
                 out.at = message.sent_at.0;
@@ -248,7 +248,7 @@ impl SyncItem {
                     proto::at_most(6, bytes, MAX_TEXT)?;
                     String::from_utf8(bytes.to_vec()).map_err(|_| SyncError::Utf8)
                 });
-                SyncItem::Message(Box::new(HandedOver {
+                SyncItem::Message(Box::new(TransferredMessage {
                     to: InstallationId(proto::exact(9, &proto.to)?),
                     group: GroupId(proto::exact(2, &proto.id)?),
                     message: MessageId(proto::exact(4, &proto.value)?),
@@ -327,7 +327,7 @@ mod tests {
                 any::<bool>()
             )
                 .prop_map(|(ids, message, seq, sent_at, text, flagged)| {
-                    SyncItem::Message(Box::new(HandedOver {
+                    SyncItem::Message(Box::new(TransferredMessage {
                         to: InstallationId(ids[0]),
                         group: GroupId(ids[1]),
                         message: MessageId(message),

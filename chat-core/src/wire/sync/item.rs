@@ -96,7 +96,7 @@ pub enum SyncItem {
         group: GroupId,
     },
     /// A message of the history, for an installation that was not there.
-    Message(Box<HandedOver>),
+    Message(Box<TransferredMessage>),
     /// How far a transfer of the history has come.
     Progress {
         /// The installation that receives it.
@@ -113,7 +113,7 @@ pub enum SyncItem {
 /// A message that one installation transfers to another. No signature of its author comes with it:
 /// it is as trustworthy as the installation that sends it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HandedOver {
+pub struct TransferredMessage {
     /// The installation that it is for.
     pub to: InstallationId,
     /// The group of the message.

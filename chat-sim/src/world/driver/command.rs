@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_core::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
 use chat_core::machine::{
-    Answer, Command, CommandError, CommandId, ContactView, Input, LinkView, PhraseWords,
+    Answer, Command, CommandError, CommandId, ContactView, Input, LinkingView, PhraseWords,
     RequestState,
 };
 use chat_core::time::Timestamp;
@@ -122,7 +122,7 @@ impl<'w> Hand<'w> {
         })
     }
 
-    fn linking(self, command: Command) -> Reply<LinkView> {
+    fn linking(self, command: Command) -> Reply<LinkingView> {
         self.ask(command).map(|answer| match answer {
             Answer::Linking(view) => view,
             other => unexpected(&other),
@@ -269,22 +269,22 @@ impl<'w> Hand<'w> {
 
     /// Transfers the messages since a moment to another installation of the account.
     pub fn transfer_history(self, installation: InstallationId, since: Timestamp) -> Reply<()> {
-        self.done(Command::HandOver { installation, since })
+        self.done(Command::TransferHistory { installation, since })
     }
 
     /// Answers the linking code that a new installation shows.
-    pub fn answer_linking(self, code: &str) -> Reply<LinkView> {
-        self.linking(Command::AnswerLink { code: code.into() })
+    pub fn answer_linking(self, code: &str) -> Reply<LinkingView> {
+        self.linking(Command::AnswerLinking { code: code.into() })
     }
 
     /// Types the authentication string that a new installation shows.
-    pub fn confirm_linking(self, id: LinkingId, string: &str) -> Reply<LinkView> {
-        self.linking(Command::ConfirmLink { id, string: string.into() })
+    pub fn confirm_linking(self, id: LinkingId, string: &str) -> Reply<LinkingView> {
+        self.linking(Command::ConfirmLinking { id, string: string.into() })
     }
 
     /// Ends a linking whose authentication string was not typed yet.
     pub fn cancel_linking(self, id: LinkingId) -> Reply<()> {
-        self.ask(Command::CancelLink { id }).map(drop)
+        self.ask(Command::CancelLinking { id }).map(drop)
     }
 
     /// Forgets events up to a cursor.

@@ -13,14 +13,14 @@ use crate::TransportError;
 pub(in crate::libwaku) struct ServerLink {
     /// Counts changes of the watched topics.
     requested: AtomicU64,
-    state: watch::Sender<LinkState>,
+    state: watch::Sender<LinkingState>,
     options: EdgeOptions,
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The connection to the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct LinkState {
+struct LinkingState {
     /// Whether there is a connection to a server that offers filter.
     served: bool,
     /// Whether that server offers lightpush as well.

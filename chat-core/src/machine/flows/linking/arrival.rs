@@ -170,7 +170,7 @@ impl Machine {
         }
         self.linkings.save_arrival(&self.cx)?;
         let account = self.me.account;
-        self.cx.tell(Event::LinkAnsweredTwice { linking: id, account })?;
+        self.cx.tell(Event::LinkingAnsweredTwice { linking: id, account })?;
         Ok(Disposition::Linking(id))
     }
 
@@ -200,7 +200,7 @@ impl Machine {
         }
         self.linkings.save_arrival(&self.cx)?;
         let installation = self.me.id();
-        self.cx.tell(Event::LinkDone { linking: id, installation })?;
+        self.cx.tell(Event::LinkingDone { linking: id, installation })?;
         Ok(Disposition::Linking(id))
     }
 
@@ -225,6 +225,6 @@ impl Machine {
         self.linkings.save_arrival(&self.cx)?;
         self.watch.clear();
         let added = Some(self.me.id());
-        self.cx.tell(Event::LinkFailed { linking, code, by_other, added })
+        self.cx.tell(Event::LinkingFailed { linking, code, by_other, added })
     }
 }

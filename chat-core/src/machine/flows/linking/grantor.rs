@@ -17,7 +17,7 @@ use crate::machine::api::disposition::{Disposition, Refused};
 use crate::machine::api::done::{Done, Fail};
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
-use crate::machine::api::linking::{LinkState, LinkView};
+use crate::machine::api::linking::{LinkingState, LinkingView};
 use crate::machine::assembly::Machine;
 use crate::machine::linking::grant::{GrantRecord, Open};
 use crate::machine::linking::rendezvous::{MAX_FAILURES, address};
@@ -35,19 +35,19 @@ fn bad_code(why: LinkingCodeError) -> Fail {
 
 impl Machine {
     /// The linkings that this device grants, or granted within a day, oldest first.
-    pub fn linkings(&self) -> Vec<LinkView> {
+    pub fn linkings(&self) -> Vec<LinkingView> {
         let mut all: Vec<_> = self.linkings.grants.values().collect();
         all.sort_by_key(|grant| (grant.code_until, grant.id));
         all.into_iter().map(|grant| self.link_view(grant)).collect()
     }
 
     /// One of them.
-    pub fn linking(&self, id: &LinkingId) -> Option<LinkView> {
+    pub fn linking(&self, id: &LinkingId) -> Option<LinkingView> {
         self.linkings.grants.get(id).map(|grant| self.link_view(grant))
     }
 
-    fn link_view(&self, grant: &GrantRecord) -> LinkView {
-        LinkView {
+    fn link_view(&self, grant: &GrantRecord) -> LinkingView {
+        LinkingView {
             id: grant.id,
             state: grant.state,
             until: grant.code_until,
@@ -121,7 +121,7 @@ impl Machine {
         let so_far = begin.then(Step::Answer, &answer, &self.cx.network);
         let grant = GrantRecord {
             id,
-            state: LinkState::Answered,
+            state: LinkingState::Answered,
             code_until: code.until(),
             until: code.until(),
             name: None,
@@ -155,7 +155,7 @@ impl Machine {
         let Some(string) = grant.open.as_ref().and_then(|open| open.string) else {
             return Err(CommandError::LinkingNotReady { state: grant.state }.into());
         };
-        if grant.state != LinkState::AwaitsString {
+        if grant.state != LinkingState::AwaitsString {
             return Err(CommandError::LinkingNotReady { state: grant.state }.into());
         }
         let bad = |why: LinkingStringError| CommandError::BadLinkingString { why };
@@ -233,7 +233,7 @@ impl Machine {
             self.cx.now,
         )?;
         let grant = GrantRecord {
-            state: LinkState::Granted,
+            state: LinkingState::Granted,
             until: self.cx.now + LINKING_KEEP,
             added: true,
             open: Some(open),
@@ -263,7 +263,7 @@ impl Machine {
         };
         if open.heard == Some(hash) {
             // It has not heard what it was answered.
-            let replied = matches!(grant.state, LinkState::AwaitsString | LinkState::Admitted);
+            let replied = matches!(grant.state, LinkingState::AwaitsString | LinkingState::Admitted);
             if replied && self.cx.now >= open.said.at && !self.outbox.holds(&open.said.frame) {
                 open.said.again(self.cx.now);
                 self.post_said(&grant)?;
@@ -275,9 +275,9 @@ impl Machine {
             return refused(Refused::Budget);
         }
         let before = match (grant.state, message.step) {
-            (LinkState::Answered, Step::Introduction)
-            | (LinkState::Granted, Step::Arrival)
-            | (LinkState::Admitted, Step::Done) => open.so_far,
+            (LinkingState::Answered, Step::Introduction)
+            | (LinkingState::Granted, Step::Arrival)
+            | (LinkingState::Admitted, Step::Done) => open.so_far,
             (_, Step::EndByNewcomer) => open.code.transcript(&self.cx.network),
             _ => return refused(Refused::Replay),
         };
@@ -338,12 +338,12 @@ impl Machine {
         open.possession = Some(it.possession.to_vec());
         grant.installation = Some(it.installation);
         grant.name = Some(it.name);
-        grant.state = LinkState::AwaitsString;
+        grant.state = LinkingState::AwaitsString;
         self.withdraw_linking(id)?;
         self.post_said(&grant)?;
         let link = self.link_view(&grant);
         self.save_grant(grant)?;
-        self.cx.tell(Event::LinkReady { link })?;
+        self.cx.tell(Event::LinkingReady { linking })?;
         Ok(Disposition::Linking(id))
     }
 
@@ -396,7 +396,7 @@ impl Machine {
         };
         let Some(invitation) = self.self_welcome(&installation)? else {
             return match grant.state {
-                LinkState::Admitted => self.link_done(grant),
+                LinkingState::Admitted => self.link_done(grant),
                 _ => Ok(()),
             };
         };
@@ -411,7 +411,7 @@ impl Machine {
             tracing::warn!(%reason, "an invitation for a new device cannot be sent");
             return self.end_grant(&id, EndCode::Refused, false);
         }
-        grant.state = LinkState::Admitted;
+        grant.state = LinkingState::Admitted;
         self.withdraw_linking(id)?;
         self.post_said(&grant)?;
         self.save_grant(grant)
@@ -420,12 +420,12 @@ impl Machine {
     fn link_done(&mut self, mut grant: GrantRecord) -> Result<(), StepError> {
         let linking = grant.id;
         self.withdraw_linking(linking)?;
-        grant.close(LinkState::Done, self.cx.now);
+        grant.close(LinkingState::Done, self.cx.now);
         let installation = grant.installation;
         self.save_grant(grant)?;
         self.watch.clear();
         match installation {
-            Some(installation) => self.cx.tell(Event::LinkDone { linking, installation }),
+            Some(installation) => self.cx.tell(Event::LinkingDone { linking, installation }),
             None => Ok(()),
         }
     }
@@ -460,10 +460,10 @@ impl Machine {
             }
         }
         let added = grant.installation.filter(|_| grant.added);
-        grant.close(LinkState::Ended { code, by_other }, self.cx.now);
+        grant.close(LinkingState::Ended { code, by_other }, self.cx.now);
         self.save_grant(grant)?;
         self.watch.clear();
-        self.cx.tell(Event::LinkFailed { linking: *id, code, by_other, added })
+        self.cx.tell(Event::LinkingFailed { linking: *id, code, by_other, added })
     }
 
     /// What time brings: what is not answered is said again, and what has lasted too long ends.

@@ -1,42 +1,42 @@
-//! What a node fails with.
+//! The errors of `waku-chat node`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a node does not run, or did not end as it should.
+/// Why a node does not run, or did not end properly.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OperatorError {
-    /// The file of the node's key cannot be used. What is in it is not told.
+    /// The file of the node's key cannot be used. The reason does not show what is in it.
     #[error("cannot use the key file {}: {reason}", path.display())]
     Key {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The file of the Store cannot be used.
+    /// The Store's file cannot be used.
     #[error("cannot use the Store {}: {reason}", path.display())]
     Store {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
     /// The endpoint for health and metrics cannot be opened.
     #[error("cannot serve metrics on {address}: {source}")]
     Metrics {
-        /// Where.
+        /// The address of the endpoint.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A second signal came before the node had ended.
-    #[error("ended at once by a second signal; what was not written to the Store yet is lost")]
+    /// A second signal came before the node had stopped.
+    #[error("stopped at once by a second signal; messages not yet written to the Store are lost")]
     Interrupted,
 }
 
 impl OperatorError {
-    /// The process's exit code.
+    /// The exit code of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Key { .. } | Self::Store { .. } => 8,
@@ -58,13 +58,15 @@ impl OperatorError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Key { .. } => Some(
-                "it must hold 64 hexadecimal digits, be readable by this user, and its directory must be there",
+                "the file must hold 64 hexadecimal digits and be readable by this user, and its \
+                 directory must exist",
             ),
             Self::Store { .. } => Some(
-                "it must be writable by this user, be used by no other node, and its directory must be there",
+                "the file must be writable by this user and used by no other node, and its \
+                 directory must exist",
             ),
             Self::Metrics { .. } => {
-                Some("choose another port with --metrics, 0 for any that is free")
+                Some("choose another port with --metrics, or 0 for any free port")
             }
             Self::Interrupted => None,
         }

@@ -1,8 +1,8 @@
-//! Signals that end a node: the first one gracefully, the second one at once.
+//! The signals that ask the program to stop.
 
 use crate::error::CliError;
 
-/// Signals to this process from now on; none is lost between two waits.
+/// The signals sent to this process since this value was made; none is lost between two waits.
 pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -11,7 +11,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over.
+    /// Handles the signals from now on.
     pub(crate) fn new() -> Result<Self, CliError> {
         #[cfg(unix)]
         {
@@ -26,7 +26,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
@@ -38,4 +38,10 @@ impl Signals {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Waits until the user or the system asks the program to stop.
+pub(crate) async fn stop_requested() -> Result<(), CliError> {
+    Signals::new()?.next().await;
+    Ok(())
 }

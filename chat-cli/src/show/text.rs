@@ -1,9 +1,10 @@
-//! Text of strangers on a terminal: nothing in it may move the cursor, change colours, reorder what
-//! stands beside it, or look like a line that the program wrote.
+//! Other people's text on a terminal: it must not move the cursor, change colours, reorder the text
+//! beside it, or look like a line that the program wrote.
 
 use std::fmt::Write as _;
 
-/// One line: line breaks are shown as `⏎`, everything that a terminal would act on as its number.
+/// A text on one line. Line breaks become `⏎`, and characters that a terminal would act on become
+/// their code points in hexadecimal.
 pub(crate) fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -22,7 +23,8 @@ pub(crate) fn line(text: &str) -> String {
     out
 }
 
-/// Several lines, the further ones set in, so that none passes for one of the program.
+/// A text on several lines. All but the first are indented, so that none looks like a line of the
+/// program's own.
 pub(crate) fn block(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (n, part) in text.lines().enumerate() {
@@ -34,7 +36,8 @@ pub(crate) fn block(text: &str) -> String {
     out
 }
 
-/// Control characters, and those that change direction, break lines or are not seen at all.
+/// Whether a character is a control character, changes the direction of text, breaks lines or is
+/// invisible.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -53,7 +56,7 @@ fn is_unsafe(c: char) -> bool {
         )
 }
 
-/// The beginning and the end of something long, for people.
+/// The first and last characters of a long text, with `…` between them.
 pub(crate) fn shorten(text: &str, head: usize, tail: usize) -> String {
     let count = text.chars().count();
     if count <= head + tail + 1 {

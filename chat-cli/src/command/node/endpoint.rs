@@ -1,7 +1,7 @@
-//! The endpoint for health and metrics: two pages by HTTP, for few and friendly clients.
+//! The endpoint for health and metrics: two pages over HTTP, for a few friendly clients.
 //!
-//! A client that is slow or says nothing is cut off, and holds up nobody: each connection has one
-//! request and a deadline, and of too many the oldest go.
+//! A client that is slow or silent is disconnected, and delays no other: each connection has one
+//! request and a deadline, and when there are too many, the oldest are closed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,43 +17,43 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::error::OperatorError;
 use super::health::Health;
+use crate::error::OperatorError;
 
-/// Connections at once. Prometheus, a supervisor and a person or two need no more.
+/// How many connections may be open at once. Prometheus, a supervisor and a person or two need no more.
 const MAX_CONNECTIONS: usize = 16;
-/// Time for a request to be there.
+/// How long a client may take to send a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for a whole connection.
+/// How long a connection may last.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Bytes of a request's head; hyper takes no less.
+/// The largest head of a request, in bytes; hyper allows no smaller limit.
 const MAX_HEAD: usize = 8 * 1024;
-/// Lines in it.
+/// How many header lines a request may have.
 const MAX_HEADERS: usize = 64;
-/// Pause after the system could not accept a connection, as when there are no descriptors left.
+/// The pause after the system could not accept a connection, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The endpoint; it ends when dropped.
+/// The endpoint, which is closed when dropped.
 pub(crate) struct Endpoint {
     address: SocketAddr,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Endpoint {
-    /// Opens the port, which nobody is answered on yet.
+    /// Opens the port. Nothing is answered on it yet.
     pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, OperatorError> {
         TcpListener::bind(address)
             .await
             .map_err(|source| OperatorError::Metrics { address, source })
     }
 
-    /// Begins to answer.
+    /// Starts answering requests.
     pub(crate) fn serve(listener: TcpListener, health: Health) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { address, task: tokio::spawn(run(listener, Arc::new(health))) })
     }
 
-    /// Where it is.
+    /// The address of the endpoint.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -66,7 +66,7 @@ impl Drop for Endpoint {
 }
 
 async fn run(listener: TcpListener, health: Arc<Health>) {
-    // Dropped with this task, and all connections with it.
+    // Dropped with this task, which closes all connections.
     let mut connections = JoinSet::new();
     let mut order: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -126,7 +126,7 @@ async fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<B
                 }
             }
         }
-        // The content type is how Prometheus knows the version of the format.
+        // The content type tells Prometheus the version of the format.
         "/metrics" => {
             page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", health.metrics())
         }
@@ -135,7 +135,7 @@ async fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<B
 }
 
 fn not_found() -> Response<Full<Bytes>> {
-    page(StatusCode::NOT_FOUND, "text/plain", "there are /health and /metrics\n".to_owned())
+    page(StatusCode::NOT_FOUND, "text/plain", "only /health and /metrics exist\n".to_owned())
 }
 
 fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -1,19 +1,20 @@
-//! A linking code on a terminal.
+//! A linking code as a QR code on a terminal.
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// White on black: not every scanner reads a code whose colours are swapped.
+/// White on black, whatever the terminal's colours: not every scanner reads a code whose colours are
+/// inverted.
 const COLOURS: &str = "\x1b[97;40m";
 const NO_COLOURS: &str = "\x1b[0m";
 
-/// The QR code of a text; none where the text is too long for one. Without `colours`, it is dark on
-/// light where the terminal is light on dark.
-pub(super) fn qr(text: &str, colours: bool) -> Option<String> {
+/// Draws the QR code of a text, or nothing if the text is too long for one. Without `colours`, it is
+/// dark on light only if the terminal is light on dark.
+pub(super) fn draw(text: &str, colours: bool) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let drawn = code
         .render::<Dense1x2>()
-        // Most terminals are light on dark, and blocks are drawn in the foreground's colour.
+        // Most terminals are light on dark, and blocks have the foreground's colour.
         .dark_color(Dense1x2::Light)
         .light_color(Dense1x2::Dark)
         .build();
@@ -32,16 +33,16 @@ mod tests {
     #[test]
     fn a_code_fits_a_terminal() {
         let code = format!("WAKU-CHAT:LINK/1/{}", "A7".repeat(64));
-        let drawn = qr(&code, false).unwrap();
+        let drawn = draw(&code, false).unwrap();
         let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(
             widest <= 60 && drawn.lines().count() <= 30,
             "{widest} by {}",
             drawn.lines().count()
         );
-        let coloured = qr(&code, true).unwrap();
+        let coloured = draw(&code, true).unwrap();
         assert_eq!(coloured.replace(COLOURS, "").replace(NO_COLOURS, ""), drawn);
         assert!(coloured.lines().all(|line| line.ends_with(NO_COLOURS)));
-        assert!(qr(&"x".repeat(10_000), true).is_none());
+        assert!(draw(&"x".repeat(10_000), true).is_none());
     }
 }

@@ -1,23 +1,23 @@
-//! What people call groups, contacts and requests: full ids, names, ends of ids.
+//! Finding what the user means by a full id, a name, or the end of an id.
 
 use std::fmt::Display;
 
 use waku_chat::{AccountId, Client, GroupId, GroupView, InstallationView, Membership, RequestView};
 
 use crate::error::CliError;
-use crate::text;
+use crate::show::text;
 
-/// Characters of an id's end that name it: fewer are too easily mistyped.
-const LEAST: usize = 4;
+/// How many characters of an id's end are needed: fewer are too easily mistyped.
+const MIN_END: usize = 4;
 
-/// Something that can be named.
+/// Something that the user can name.
 struct Named<T> {
     id: T,
     names: Vec<String>,
 }
 
-/// Finds the one thing that is meant: by its id, else by its name, else by the end of its id. None
-/// if there is nothing of the kind.
+/// Finds the one thing that has this id, or else this name, or else an id that ends like this. None
+/// if nothing does.
 fn find<T: Copy + Display>(
     kind: &str,
     wanted: &str,
@@ -29,7 +29,7 @@ fn find<T: Copy + Display>(
     };
     let exact = by(&|thing| thing.id.to_string() == wanted);
     let named = by(&|thing| thing.names.iter().any(|name| name == wanted));
-    let ends = by(&|thing| wanted.len() >= LEAST && thing.id.to_string().ends_with(wanted));
+    let ends = by(&|thing| wanted.len() >= MIN_END && thing.id.to_string().ends_with(wanted));
     for found in [exact, named, ends] {
         match found.as_slice() {
             [] => {}
@@ -37,7 +37,7 @@ fn find<T: Copy + Display>(
             several => {
                 let ids: Vec<_> = several.iter().map(|id| format!("\n  {id}")).collect();
                 return Err(CliError::Name(format!(
-                    "more than one {kind} is called {}; use the id:{}",
+                    "more than one {kind} is called {}; give the id:{}",
                     quoted(wanted),
                     ids.concat()
                 )));
@@ -55,7 +55,7 @@ fn quoted(text: &str) -> String {
     format!("“{}”", text::shorten(text, 60, 20))
 }
 
-/// A group. One that the account is in is meant rather than one that it was in.
+/// Finds a group. A group that the account is in goes before one that it was in.
 pub(crate) async fn group(client: &Client, wanted: &str) -> Result<GroupView, CliError> {
     let mut groups = client.groups().await?;
     let named = |present: bool| -> Vec<_> {
@@ -73,9 +73,9 @@ pub(crate) async fn group(client: &Client, wanted: &str) -> Result<GroupView, Cl
     groups.pop().ok_or_else(|| unknown("group", wanted))
 }
 
-/// A contact.
+/// Finds a contact.
 pub(crate) async fn contact(client: &Client, wanted: &str) -> Result<AccountId, CliError> {
-    // A full id is taken as it is: whether it is a contact, the command says better.
+    // A full id is taken as it is: the command reports better if it is not a contact's.
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }
@@ -88,7 +88,7 @@ pub(crate) async fn contact(client: &Client, wanted: &str) -> Result<AccountId, 
     find("contact", wanted, &contacts)?.ok_or_else(|| unknown("contact", wanted))
 }
 
-/// Several contacts.
+/// Finds several contacts.
 pub(crate) async fn contacts(
     client: &Client,
     wanted: &[String],
@@ -100,7 +100,7 @@ pub(crate) async fn contacts(
     Ok(found)
 }
 
-/// A member of a group.
+/// Finds a member of a group.
 pub(crate) async fn member(
     client: &Client,
     group: GroupId,
@@ -119,7 +119,7 @@ pub(crate) async fn member(
     find("member", wanted, &members)?.ok_or_else(|| unknown("member", wanted))
 }
 
-/// An installation of the account. One that is not revoked is meant rather than one that is.
+/// Finds an installation of the account. An active one goes before a revoked one.
 pub(crate) async fn installation(
     client: &Client,
     wanted: &str,
@@ -141,7 +141,7 @@ pub(crate) async fn installation(
     views.pop().ok_or_else(|| unknown("installation", wanted))
 }
 
-/// A request.
+/// Finds a request.
 pub(crate) async fn request(client: &Client, wanted: &str) -> Result<RequestView, CliError> {
     let mut requests = client.requests().await?;
     let named: Vec<_> = requests
