@@ -29,7 +29,7 @@ mod secret;
 pub use chat_core::identity::linking::EndCode;
 pub use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
 pub use chat_core::ids::{
-    AccountId, EpochId, GroupId, IdError, InstallationId, ItemHash, LinkingId, RequestId,
+    AccountId, EpochId, GroupId, IdError, InstallationId, MessageId, LinkingId, RequestId,
 };
 pub use chat_core::machine::{
     CommandError, ContactView, Counters, Event, GroupView, IdentityView, InstallationView,

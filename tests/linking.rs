@@ -59,7 +59,7 @@ async fn event<T>(client: &Client, wanted: impl Fn(&Event) -> Option<T>) -> T {
 
 async fn ready(client: &Client) -> LinkingView {
     event(client, |event| match event {
-        Event::LinkingReady { linking } => Some(link.clone()),
+        Event::LinkingReady { linking } => Some(linking.clone()),
         _ => None,
     })
     .await

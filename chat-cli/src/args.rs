@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Run a Waku node: a relay, and a Store if asked for
     Node(Box<NodeArgs>),
     /// Serve another program: JSON lines on standard input and output
-    #[command(long_about = crate::command::rpc::HELP)]
+    #[command(long_about = crate::command::rpc::help())]
     Rpc(Rpc),
     /// Watch the program work: three members, a relay, and an outsider who listens in
     Demo(Demo),

@@ -1,6 +1,6 @@
 //! Messages: sending and reading.
 
-use chat_core::ids::{GroupId, InstallationId, ItemHash};
+use chat_core::ids::{GroupId, InstallationId, MessageId};
 use chat_core::machine::{Answer, Command, MessageView, MissingView};
 use chat_core::time::Timestamp;
 
@@ -13,7 +13,7 @@ impl Client {
     ///
     /// # Errors
     /// This account is not a member; the text is too long; the outbox is full.
-    pub async fn send(&self, group: GroupId, text: impl Into<String>) -> Result<ItemHash, Error> {
+    pub async fn send(&self, group: GroupId, text: impl Into<String>) -> Result<MessageId, Error> {
         match self.command(Command::Send { group, text: text.into() }).await? {
             Answer::Sent { message, .. } => Ok(message),
             _ => Err(UNEXPECTED),
@@ -47,7 +47,7 @@ impl Client {
     ///
     /// # Errors
     /// There is no such group, or no such message in it.
-    pub async fn mark_read(&self, group: GroupId, message: ItemHash) -> Result<(), Error> {
+    pub async fn mark_read(&self, group: GroupId, message: MessageId) -> Result<(), Error> {
         self.command(Command::MarkRead { group, message }).await.map(drop)
     }
 

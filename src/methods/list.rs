@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
-use chat_core::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
+use chat_core::ids::{AccountId, GroupId, InstallationId, MessageId, LinkingId, RequestId};
 use chat_core::machine::{
     CommandError, ContactView, Counters, GroupView, IdentityView, InstallationView, LinkingView,
     MemberView, MessageView, MissingView, NewcomerView, RequestView,
@@ -37,7 +37,7 @@ const DAY_SECS: u64 = 24 * 3600;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Sent {
     /// The message's hash, by which events and the history name it.
-    pub message: ItemHash,
+    pub message: MessageId,
 }
 
 methods! {
@@ -213,7 +213,7 @@ methods! {
         /// The group.
         group: GroupId,
         /// The hash of the last message that was read.
-        message: ItemHash,
+        message: MessageId,
     } -> () { client.mark_read(group, message).await? }
 
     /// Names an installation of the account.

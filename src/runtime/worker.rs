@@ -219,7 +219,7 @@ impl<M: StateMachine> Thread<M> {
 /// rest again.
 fn remainder(input: &Input) -> Option<Input> {
     match input {
-        Input::Envelope(_) | Input::Envelopes(_) => Some(Input::Missed),
+        Input::Envelope(_) => Some(Input::Missed),
         Input::HistoryPage { query, .. } => Some(Input::HistoryFailed {
             query: *query,
             reason: "the page could not be stored".to_owned(),

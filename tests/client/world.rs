@@ -8,7 +8,7 @@ use futures::{Stream, TryStreamExt};
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::{EndpointId, Network};
 use waku_chat::{
-    Client, ClientConfig, DatabaseKey, Error, Event, GroupId, ItemHash, NetworkParams, new_phrase,
+    Client, ClientConfig, DatabaseKey, Error, Event, GroupId, MessageId, NetworkParams, new_phrase,
 };
 
 /// Longest wait for anything: far more than it takes, and the test fails instead of hanging.
@@ -48,7 +48,7 @@ pub(crate) async fn until<T>(
 }
 
 /// A message with a text.
-pub(crate) fn text(wanted: &str) -> impl Fn(u64, Event) -> Option<ItemHash> + '_ {
+pub(crate) fn text(wanted: &str) -> impl Fn(u64, Event) -> Option<MessageId> + '_ {
     move |_, event| match event {
         Event::MessageReceived { message } if message.text.as_deref() == Some(wanted) => {
             Some(message.message)

@@ -1,6 +1,6 @@
 //! Marking a group as read.
 
-use waku_chat::{Client, GroupId, ItemHash};
+use waku_chat::{Client, GroupId, MessageId};
 
 use crate::error::CliError;
 
@@ -8,7 +8,7 @@ use crate::error::CliError;
 pub(crate) async fn mark_read(
     client: &Client,
     group: GroupId,
-) -> Result<Option<ItemHash>, CliError> {
+) -> Result<Option<MessageId>, CliError> {
     let newest = client.history(group, None, 1).await?.pop().map(|message| message.message);
     if let Some(message) = newest {
         client.mark_read(group, message).await?;

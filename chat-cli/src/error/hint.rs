@@ -53,7 +53,7 @@ fn of_client(error: &ClientError) -> Option<&'static str> {
             "create an account with `waku-chat init`, or name its directory with --home"
         }
         ClientError::AccountExists => "use it, or name another directory with --home",
-        ClientError::Store(StoreError::WrongKey) => {
+        ClientError::Database(StoreError::WrongKey) => {
             "try again; if the passphrase is lost, only the recovery phrase brings the account back"
         }
         ClientError::Timeout { .. } => {

@@ -126,9 +126,9 @@ impl CliError {
             | CliError::PeerWithoutId(_) => 2,
             CliError::Connect(_) | CliError::NoPeers => 3,
             CliError::Client(ClientError::Timeout { .. } | ClientError::NoStore) => 3,
-            CliError::Client(ClientError::Store(StoreError::WrongKey)) => 4,
+            CliError::Client(ClientError::Database(StoreError::WrongKey)) => 4,
             CliError::HomeBusy(_) => 5,
-            CliError::Client(ClientError::Store(StoreError::Busy)) => 5,
+            CliError::Client(ClientError::Database(StoreError::Busy)) => 5,
             CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
             CliError::Client(
                 ClientError::NoAccount | ClientError::AccountExists | ClientError::Linking,

@@ -85,7 +85,7 @@ async fn link(
         (view.state, view.installation)
     {
         if days > 0 {
-            session.client.hand_over(installation, days_ago(days)).await?;
+            session.client.transfer_history(installation, days_ago(days)).await?;
         }
         session.out.step(
             &json!({"state": "granted", "linking": view}),
@@ -99,7 +99,7 @@ async fn link(
 /// Answers the linking code, or continues the linking that was begun with it.
 async fn answer(session: &Session, code: &str) -> Result<LinkingId, CliError> {
     let network = session.home.config()?.network;
-    match session.client.answer_link(code.trim()).await {
+    match session.client.answer_linking(code.trim()).await {
         Ok(view) => {
             session.out.progress("Waiting for the new installation…");
             Ok(view.id)
@@ -154,7 +154,7 @@ async fn confirm(
         ))?;
     }
     if let Some(string) = string {
-        return unless_ended(client.confirm_link(view.id, string).await?);
+        return unless_ended(client.confirm_linking(view.id, string).await?);
     }
     let mut lines = input::lines();
     loop {
@@ -166,8 +166,8 @@ async fn confirm(
                         .to_owned(),
                 )),
                 Some("") => {}
-                Some("no") => return unless_ended(client.cancel_link(view.id).await?),
-                Some(string) => match client.confirm_link(view.id, string).await {
+                Some("no") => return unless_ended(client.cancel_linking(view.id).await?),
+                Some(string) => match client.confirm_linking(view.id, string).await {
                     Err(mistyped @ Error::Command(CommandError::BadLinkingString { .. })) => {
                         out.step(
                             &json!({"mistyped": mistyped.to_string()}),

@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) async fn transfer(session: &Session, wanted: &str, days: u32) -> Result<(), CliError> {
     let client = &session.client;
     let id = find::installation(client, wanted).await?.installation;
-    client.hand_over(id, days_ago(days)).await?;
+    client.transfer_history(id, days_ago(days)).await?;
     let views = client.installations().await?;
     settle(session, &[id], true, Pace { now: false, no_wait: false }).await?;
     session.out.result(&json!({"history_transferred_to": id}), || {

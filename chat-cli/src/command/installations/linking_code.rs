@@ -124,13 +124,13 @@ async fn join(parts: &Parts<'_>, out: Out, name: Option<String>) -> Result<Clien
             let view = linking.view().await?;
             if matches!(view.state, NewcomerState::Ended { .. }) {
                 linking.close().await?;
-                Client::link(parts.client_config(), name.unwrap_or(view.name)).await?
+                Client::start_linking(parts.client_config(), name.unwrap_or(view.name)).await?
             } else {
                 linking
             }
         }
         Err(Error::NoAccount) => {
-            Client::link(parts.client_config(), name.unwrap_or_else(host_name)).await?
+            Client::start_linking(parts.client_config(), name.unwrap_or_else(host_name)).await?
         }
         // It was linked before it was stopped, or it has an account of its own.
         Err(Error::AccountExists) => {

@@ -246,13 +246,27 @@ impl Newcomer {
     /// # Errors
     /// [`StepError`]: the database failed.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+        self.step_all(now, vec![input])
+    }
+
+    /// Takes several inputs in one transaction, as [`Machine::step_all`] does.
+    ///
+    /// # Errors
+    /// See [`Newcomer::step`].
+    pub fn step_all(
+        &mut self,
+        now: Timestamp,
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Output>, StepError> {
         self.cx.now = now;
         self.cx.out.clear();
         if !self.loaded {
             self.load()?;
         }
         self.cx.db.begin()?;
-        let done = self.dispatch(input).and_then(|()| self.housekeeping());
+        let mut inputs = inputs.into_iter();
+        let done = inputs.try_for_each(|input| self.dispatch(input));
+        let done = done.and_then(|()| self.housekeeping());
         match done.and_then(|()| Ok(self.cx.db.commit()?)) {
             Ok(()) => {
                 if let Some(watched) = self.next_watched.take() {

@@ -341,7 +341,7 @@ impl Machine {
         grant.state = LinkingState::AwaitsString;
         self.withdraw_linking(id)?;
         self.post_said(&grant)?;
-        let link = self.link_view(&grant);
+        let linking = self.link_view(&grant);
         self.save_grant(grant)?;
         self.cx.tell(Event::LinkingReady { linking })?;
         Ok(Disposition::Linking(id))
