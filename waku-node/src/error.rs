@@ -46,7 +46,7 @@ pub enum NodeError {
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     /// The archive's database could not be opened.
-    #[error("store database: {0}")]
+    #[error("cannot open the archive: {0}")]
     Archive(#[from] ArchiveError),
     /// The node cannot subscribe to this topic.
     #[error(transparent)]

@@ -44,6 +44,7 @@ pub(super) fn request(
 
 /// Answers at once. The answer does not depend on a node, so the context does not matter.
 pub(super) fn constant(
+    _ctx: *mut c_void,
     callback: WakuCallBack,
     user_data: *mut c_void,
     make: impl FnOnce() -> Result<String, String>,
@@ -55,13 +56,14 @@ pub(super) fn constant(
     })
 }
 
-/// Defines functions that read their arguments and hand a [`Request`] to a context.
+/// Defines functions of the header that only read their arguments.
 ///
 /// `fn waku_name(first: text, second: c_int) { … }` becomes `waku_name(ctx, first, second, callback,
-/// userData)` of the header. A parameter is of a kind of [`parameter`], or of a type of C. The body
-/// sees the parameters as they were read, and gives a `Result<Request, Refusal>`.
-macro_rules! requests {
-    ($(
+/// userData)`. A parameter is of a kind of [`parameter`], or of a type of C. The body sees the
+/// parameters as they were read, and returns what the function before the semicolon takes: a
+/// [`Request`] for [`request`], or a text for [`constant`].
+macro_rules! functions {
+    ($with:ident; $(
         $(#[$meta:meta])*
         fn $name:ident($($arg:ident: $kind:ident),*) $body:block
     )*) => {$(
@@ -76,7 +78,7 @@ macro_rules! requests {
             callback: $crate::WakuCallBack,
             userData: *mut ::std::ffi::c_void,
         ) -> ::std::ffi::c_int {
-            $crate::abi::call::request(ctx, callback, userData, || {
+            $crate::abi::call::$with(ctx, callback, userData, || {
                 $(let $arg = $crate::abi::call::parameter!(read $kind $arg);)*
                 $body
             })
@@ -106,4 +108,4 @@ macro_rules! parameter {
     (read $c:ident $arg:ident) => { $arg };
 }
 
-pub(super) use {parameter, requests};
+pub(super) use {functions, parameter};

@@ -1,9 +1,11 @@
 //! Discovery of peers, which this node does not do: the functions are there and say so.
 
-use super::call::requests;
+use super::call::functions;
 use crate::requests::Request;
 
-requests! {
+functions! {
+    request;
+
     /// Would look peers up in DNS; not served.
     fn waku_dns_discovery(entTreeUrl: text, nameDnsServer: text, _timeoutMs: c_int) {
         drop((entTreeUrl, nameDnsServer));

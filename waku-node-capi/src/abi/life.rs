@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::panic::catch_unwind;
 
 use super::arguments::required;
-use super::call::{guard, requests};
+use super::call::{functions, guard};
 use crate::callback::{Callback, RET_OK, WakuCallBack};
 use crate::config::Settings;
 use crate::context::Context;
@@ -55,7 +55,9 @@ pub unsafe extern "C" fn waku_destroy(
     })
 }
 
-requests! {
+functions! {
+    request;
+
     /// Starts the node. The answer is empty; starting a node that runs changes nothing.
     fn waku_start() {
         Ok(Request::Start)

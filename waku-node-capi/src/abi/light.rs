@@ -1,10 +1,12 @@
 //! Filter and lightpush, which a node without relay depends on.
 
 use super::arguments::{message, split};
-use super::call::requests;
+use super::call::functions;
 use crate::requests::Request;
 
-requests! {
+functions! {
+    request;
+
     /// Has a peer that serves filter send the messages of content topics, separated by commas; they
     /// arrive as events. The answer is empty.
     fn waku_filter_subscribe(pubSubTopic: text, contentTopics: text) {

@@ -1,11 +1,13 @@
 //! Peers: connecting to them, and what is known of them.
 
 use super::arguments::{millis, peer_id};
-use super::call::requests;
+use super::call::functions;
 use crate::addresses::parse_addresses;
 use crate::requests::Request;
 
-requests! {
+functions! {
+    request;
+
     /// Connects to peers, separated by commas. The answer is empty, or says why no peer was reached.
     fn waku_connect(peerMultiAddr: text, timeoutMs: c_uint) {
         Ok(Request::Connect {

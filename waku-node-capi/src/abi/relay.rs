@@ -1,10 +1,12 @@
 //! Relay: messages, pubsub topics, and the peers of topics.
 
 use super::arguments::message;
-use super::call::requests;
+use super::call::functions;
 use crate::requests::{Among, Request};
 
-requests! {
+functions! {
+    request;
+
     /// Publishes a message. Answers with its hash. The time-out has no effect: nothing is waited for.
     fn waku_relay_publish(pubSubTopic: text, jsonWakuMessage: text, _timeoutMs: c_uint) {
         Ok(Request::Publish { topic: pubSubTopic, message: message(&jsonWakuMessage)? })

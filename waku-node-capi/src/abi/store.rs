@@ -1,10 +1,12 @@
 //! History.
 
 use super::arguments::millis;
-use super::call::requests;
+use super::call::functions;
 use crate::requests::Request;
 
-requests! {
+functions! {
+    request;
+
     /// Asks the Store of a peer for a page of history, after dialling it if need be. Answers with
     /// JSON.
     fn waku_store_query(jsonQuery: text, peerAddr: text, timeoutMs: c_int) {

@@ -82,7 +82,14 @@ fn write_new(path: &Path, key: &NodeKey) -> io::Result<()> {
     let text = Zeroizing::new(HEXLOWER.encode(key.expose()) + "\n");
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&temporary, path)
+    std::fs::rename(&temporary, path)?;
+    // Without this a loss of power may undo the renaming.
+    #[cfg(unix)]
+    if let Some(parent) = path.parent() {
+        let directory = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
