@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// No library could be loaded from any of the places that were tried.
-    #[error("libwaku was not found; tried {}", .looked.join("; "))]
+    #[error("libwaku was not found; looked at {}", .looked.join("; "))]
     NotFound {
         /// Each place, with the system's error.
         looked: Vec<String>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Address, Context, Gate, Owner};
-use super::{Inner, Node, NodeOptions};
+use super::handle::{Inner, Node, NodeOptions};
 use crate::error::CallError;
 use crate::event::{self, EventSender, Events};
 use crate::library::Library;

@@ -23,7 +23,7 @@ use super::arguments::{
     truth,
 };
 use super::context::Call;
-use super::{Node, TURN};
+use super::handle::{Node, TURN};
 use crate::error::CallError;
 use crate::lanes::{Lane, submit};
 use crate::pending::{Answer, Pending};

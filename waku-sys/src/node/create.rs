@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::context::{Address, Context, Owner, refused};
-use super::{Inner, Node, NodeOptions, TURN};
+use super::handle::{Inner, Node, NodeOptions, TURN};
 use crate::bindings::{RET_ERR, RET_OK, WakuCallBack};
 use crate::config::NodeConfig;
 use crate::error::{CallError, NewNodeError};

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use futures::{StreamExt, stream};
 
-use super::{Harness, assert_same, fetch, message, now_ns, publish, soon, stored, topic};
+use super::harness::Harness;
+use super::steps::{assert_same, fetch, message, now_ns, publish, soon, stored, topic};
 use crate::memory::StoreBehaviour;
 use crate::{
     EventLimits, HistoryError, HistoryPage, HistoryQuery, MAX_HISTORY_TOPICS, Message, MessageHash,

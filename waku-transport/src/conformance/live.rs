@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 
-use super::{Harness, assert_same, message, next, next_message, publish, soon, topic, watch};
+use super::harness::Harness;
+use super::steps::{assert_same, message, next, next_message, publish, soon, topic, watch};
 use crate::{
     Event, EventLimits, MAX_MESSAGE_BYTES, Message, PublishError, Transport, TransportError,
 };

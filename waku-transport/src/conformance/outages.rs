@@ -2,9 +2,9 @@
 
 use futures::StreamExt;
 
-use super::{
-    Harness, assert_same, fetch, interruption, message, next_message, publish, soon, stored, topic,
-    watch,
+use super::harness::Harness;
+use super::steps::{
+    assert_same, fetch, interruption, message, next_message, publish, soon, stored, topic, watch,
 };
 use crate::memory::StoreBehaviour;
 use crate::{EventLimits, HistoryError, HistoryQuery, PublishError, Transport, TransportError};

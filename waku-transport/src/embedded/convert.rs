@@ -2,7 +2,8 @@
 
 use waku_node::StoreError;
 
-use crate::{HistoryError, MessageHash, PublishError, ReceivedMessage};
+use crate::error::{HistoryError, PublishError};
+use crate::message::{MessageHash, ReceivedMessage};
 
 /// The node has computed the hash from the message, for relay and for history alike.
 pub(super) fn received(

@@ -6,8 +6,10 @@ use std::time::Duration;
 use waku_node::{Node, PeerId, StoreQuery};
 
 use super::convert::{history_error, received};
+use crate::error::HistoryError;
+use crate::history::{HistoryPage, HistoryQuery};
+use crate::message::MessageHash;
 use crate::sync::lock;
-use crate::{HistoryError, HistoryPage, HistoryQuery, MessageHash};
 
 /// Most Stores that are asked for one page, one after another.
 const MAX_STORES_ASKED: usize = 5;

@@ -11,13 +11,15 @@ use super::options::{EmbeddedOptions, StartError};
 use super::pump::{carriers, pump};
 use super::stores::Stores;
 use crate::clock::system_clock;
+use crate::error::{HistoryError, PublishError, TransportError};
+use crate::event::EventStream;
+use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
+use crate::message::{Message, MessageHash};
+use crate::status::Status;
 use crate::sync::lock;
+use crate::transport::Transport;
 use crate::window::Window;
-use crate::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
-    Status, Transport, TransportError,
-};
 
 /// How long a node remembers the messages that it has published or received.
 const NODE_REMEMBERS: Duration = Duration::from_secs(120);

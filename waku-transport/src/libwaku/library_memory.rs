@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::MessageHash;
+use crate::message::MessageHash;
 use crate::window::Window;
 
 /// How long the library remembers a message and refuses to publish it again.

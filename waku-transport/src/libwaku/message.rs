@@ -2,7 +2,7 @@
 
 use waku_sys::WakuMessage;
 
-use crate::{Message, MessageHash, ReceivedMessage};
+use crate::message::{Message, MessageHash, ReceivedMessage};
 
 /// A message to publish, as the library takes it.
 pub(super) fn to_library(message: Message) -> WakuMessage {

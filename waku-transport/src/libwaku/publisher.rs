@@ -12,9 +12,10 @@ use super::message::to_library;
 use super::mode::Mode;
 use super::node::{CurrentNode, carriers};
 use super::pace::Pacer;
+use crate::error::PublishError;
 use crate::hub::Hub;
+use crate::message::{Message, MessageHash};
 use crate::sync::lock;
-use crate::{Message, MessageHash, PublishError};
 
 /// How long to ask Stores for a message that may have been published before.
 const DUPLICATE_PATIENCE: Duration = Duration::from_secs(2);

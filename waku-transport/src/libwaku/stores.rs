@@ -10,8 +10,10 @@ use waku_sys::{CallError, MAX_PAGE, StoreAnswer, StoreQuery};
 
 use super::message::received;
 use super::node::{CurrentNode, StaticPeer};
+use crate::error::HistoryError;
+use crate::history::{HistoryPage, HistoryQuery};
+use crate::message::MessageHash;
 use crate::sync::lock;
-use crate::{HistoryError, HistoryPage, HistoryQuery, MessageHash};
 
 /// The version of the Store protocol that the library speaks.
 const STORE_PROTOCOL: &str = "/vac/waku/store-query/3.0.0";

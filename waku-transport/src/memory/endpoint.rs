@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::relay::{EndpointId, Relay};
+use crate::error::{HistoryError, PublishError, TransportError};
+use crate::event::EventStream;
+use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
+use crate::message::{Message, MessageHash};
+use crate::status::Status;
 use crate::sync::lock;
-use crate::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
-    Status, Transport, TransportError,
-};
+use crate::transport::Transport;
 
 /// One endpoint of a [`Network`](super::Network). Dropping it is as good as shutting it down.
 pub struct MemoryTransport {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::faults::{Faults, Rng};
 use super::store::{Store, StoreBehaviour};
-use crate::ReceivedMessage;
+use crate::error::{HistoryError, PublishError};
+use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
-use crate::{HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError};
+use crate::message::ReceivedMessage;
+use crate::message::{Message, MessageHash};
 
 /// Names one endpoint of a [`Network`](super::Network): 0 for the first, and so on. No id is used
 /// twice.

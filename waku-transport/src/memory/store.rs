@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use crate::{HistoryError, HistoryPage, HistoryQuery, MessageHash, ReceivedMessage};
+use crate::error::HistoryError;
+use crate::history::{HistoryPage, HistoryQuery};
+use crate::message::{MessageHash, ReceivedMessage};
 
 /// How the Store answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

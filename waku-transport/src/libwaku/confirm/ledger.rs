@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::MessageHash;
 use crate::libwaku::stores::FoundHashes;
+use crate::message::MessageHash;
 
 /// Most messages that wait at once. Further ones are not confirmed.
 const MAX_WAITING: usize = 8192;

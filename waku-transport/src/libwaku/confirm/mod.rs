@@ -22,9 +22,10 @@ use tokio::time::{Instant, timeout};
 use waku_sys::MAX_PAGE;
 
 use super::stores::{Store, Stores};
+use crate::error::HistoryError;
 use crate::hub::Hub;
+use crate::message::MessageHash;
 use crate::sync::lock;
-use crate::{HistoryError, MessageHash};
 use ledger::Ledger;
 use options::PATIENCE;
 

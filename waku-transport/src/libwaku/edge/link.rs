@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::options::EdgeOptions;
-use crate::TransportError;
+use crate::error::TransportError;
 
 /// What a transport shares with the task that keeps its edge node served.
 pub(in crate::libwaku) struct ServerLink {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::MAX_WATCHED_TOPICS;
+use crate::topics::MAX_WATCHED_TOPICS;
 
 /// Most content topics that an edge node watches. Servers keep 1,000 for each peer, and refuse a
 /// request that would exceed them even if it names no new topic.

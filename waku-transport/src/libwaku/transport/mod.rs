@@ -24,11 +24,14 @@ use super::publisher::Publisher;
 use super::pump::EventPump;
 use super::stores::Stores;
 use crate::clock::system_clock;
+use crate::error::{HistoryError, PublishError, TransportError};
+use crate::event::EventStream;
+use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
-use crate::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, MAX_WATCHED_TOPICS, Message, MessageHash,
-    PublishError, Status, Transport, TransportError,
-};
+use crate::message::{Message, MessageHash};
+use crate::status::Status;
+use crate::topics::MAX_WATCHED_TOPICS;
+use crate::transport::Transport;
 
 /// A transport over a node of libwaku. Dropping it stops a node of our own without waiting for the
 /// end, or detaches from a host's node.
