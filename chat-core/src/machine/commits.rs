@@ -8,13 +8,13 @@ use super::error::StepError;
 use super::event::Event;
 use super::logs::is_revoked;
 use crate::convergence::tree::{CommitNode, Membership};
+use crate::group::epoch::EpochInfo;
 use crate::group::error::GroupError;
 use crate::group::mls::read_message;
 use crate::group::policy::{
     self, AddedView, CommitFacts, Effect, LeaveFact, ParentView, RevokeFact,
 };
 use crate::group::stage::{Staged, leaves_after, stage};
-use crate::group::state::StateInfo;
 use crate::identity::leave::LeaveWish;
 use crate::identity::log::Log;
 use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
@@ -31,7 +31,7 @@ pub(super) fn unfollowed(commit: &CommitId) -> EpochId {
 /// What a commit claims and carries, with its warrants verified against the parent's state.
 pub(super) fn facts(
     group: &GroupId,
-    parent: &StateInfo,
+    parent: &EpochInfo,
     author_leaf: u32,
     header: &CommitHeader,
     network: &NetworkId,
@@ -78,7 +78,7 @@ pub(super) fn facts(
 pub(super) fn node(
     id: CommitId,
     epoch: EpochId,
-    parent: &StateInfo,
+    parent: &EpochInfo,
     effect: &Effect,
 ) -> CommitNode {
     let since = |installation: &InstallationId| {
@@ -127,9 +127,9 @@ impl Machine {
         let Some(group) = self.groups.get_mut(&group_id) else {
             return refused(Refused::Mls);
         };
-        let mut parents: Vec<StateInfo> =
+        let mut parents: Vec<EpochInfo> =
             group.ranked().into_iter().filter(|state| state.number == number).cloned().collect();
-        let hinted = |state: &StateInfo| Some(state.epoch.prefix()) == frame.parent;
+        let hinted = |state: &EpochInfo| Some(state.epoch.prefix()) == frame.parent;
         parents.sort_by_key(|state| !hinted(state));
         let oldest = group.states.values().map(|state| state.number).min().unwrap_or(0);
         if number < oldest {
@@ -174,7 +174,7 @@ impl Machine {
         &mut self,
         group_id: GroupId,
         id: CommitId,
-        parent: &StateInfo,
+        parent: &EpochInfo,
         staged: Staged,
         frame: &[u8],
     ) -> Result<Disposition, StepError> {

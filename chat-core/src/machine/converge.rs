@@ -10,9 +10,9 @@ use super::event::Event;
 use super::view::Membership;
 use crate::convergence::follow::switch;
 use crate::convergence::tree::CommitNode;
+use crate::group::epoch::{EpochInfo, Leaf};
 use crate::group::mls::Mls;
 use crate::group::policy::GroupPolicy;
-use crate::group::state::{Leaf, StateInfo};
 use crate::ids::{AccountId, CommitId, GroupId};
 use crate::wire::header::CommitHeader;
 use crate::wire::labels::Label;
@@ -21,7 +21,7 @@ use crate::wire::roots::Root;
 /// A state that a valid commit leads to.
 pub(super) struct NewState {
     pub(super) node: CommitNode,
-    pub(super) parent: StateInfo,
+    pub(super) parent: EpochInfo,
     pub(super) mls: Mls,
     pub(super) leaves: Vec<Leaf>,
     pub(super) policy: GroupPolicy,
@@ -70,7 +70,7 @@ impl Machine {
             seal = seal_id;
             rotated = Some(topic_id);
         }
-        let mut state = StateInfo::new(
+        let mut state = EpochInfo::new(
             node.epoch,
             node.depth,
             Some((parent.epoch, node.id)),
@@ -196,7 +196,7 @@ impl Machine {
             return Ok(());
         };
         let accounts =
-            |state: &StateInfo| state.accounts().into_iter().collect::<BTreeSet<AccountId>>();
+            |state: &EpochInfo| state.accounts().into_iter().collect::<BTreeSet<AccountId>>();
         let (old, new) = (accounts(&before), accounts(&after));
         let group = group_id;
         let added: Vec<AccountId> = new.difference(&old).copied().collect();

@@ -9,7 +9,7 @@ use super::error::StepError;
 use super::group::Group;
 use super::logs::is_revoked;
 use super::messages::Stored;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
 use crate::ids::{EpochId, GroupId, InstallationId};
 

@@ -11,9 +11,9 @@ use super::view::Membership;
 use crate::convergence::choose::choose;
 use crate::convergence::tree::{CommitNode, CommitTree};
 use crate::group::crypto::SharedRng;
+use crate::group::epoch::{EpochInfo, RootLines};
 use crate::group::error::GroupError;
 use crate::group::mls::Mls;
-use crate::group::state::{RootLines, StateInfo};
 use crate::history::{Chain, Gaps, Head, HeadRotation, Tip};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::params::{MAX_WATCHED_STATES, NetworkId};
@@ -79,7 +79,7 @@ struct Numbers {
 pub(super) struct Group {
     pub(super) record: Record,
     pub(super) tree: CommitTree,
-    pub(super) states: BTreeMap<EpochId, StateInfo>,
+    pub(super) states: BTreeMap<EpochId, EpochInfo>,
     pub(super) lines: RootLines,
     pub(super) chains: BTreeMap<InstallationId, Chain>,
     pub(super) gaps: Gaps,
@@ -111,7 +111,7 @@ impl Record {
 
 impl Group {
     /// A group that begins here, in one state.
-    pub(super) fn new(record: Record, state: StateInfo, lines: RootLines, mls: Mls) -> Self {
+    pub(super) fn new(record: Record, state: EpochInfo, lines: RootLines, mls: Mls) -> Self {
         Self {
             tree: CommitTree::new(record.root.0, record.root.1),
             record,
@@ -153,7 +153,7 @@ impl Group {
             }
         }
         let states =
-            store.states::<StateInfo>(&id)?.into_iter().map(|state| (state.epoch, state)).collect();
+            store.states::<EpochInfo>(&id)?.into_iter().map(|state| (state.epoch, state)).collect();
         let mut group = Self {
             tree,
             states,
@@ -230,7 +230,7 @@ impl Group {
     }
 
     /// The state that is followed, or the last one before this device was removed.
-    pub(super) fn current(&self) -> Result<&StateInfo, StepError> {
+    pub(super) fn current(&self) -> Result<&EpochInfo, StepError> {
         self.states
             .get(&self.record.tip)
             .or_else(|| self.states.get(&self.record.last_state))
@@ -325,16 +325,16 @@ impl Group {
     }
 
     /// The states of the branch that is followed, from its tip back.
-    pub(super) fn path(&self) -> Vec<&StateInfo> {
-        let back = |state: &&StateInfo| self.states.get(&state.parent?);
+    pub(super) fn path(&self) -> Vec<&EpochInfo> {
+        let back = |state: &&EpochInfo| self.states.get(&state.parent?);
         std::iter::successors(self.current().ok(), back).collect()
     }
 
     /// The states from which something may come, best first: the one that is followed, the way
     /// back from it, then other branches, the deepest first.
-    pub(super) fn ranked(&self) -> Vec<&StateInfo> {
+    pub(super) fn ranked(&self) -> Vec<&EpochInfo> {
         let mut out = self.path();
-        let mut others: Vec<&StateInfo> = self
+        let mut others: Vec<&EpochInfo> = self
             .states
             .values()
             .filter(|state| !out.iter().any(|known| known.epoch == state.epoch))
@@ -345,7 +345,7 @@ impl Group {
     }
 
     /// The states whose roots are watched: at most so many different pairs of roots, best first.
-    pub(super) fn watched(&self, slot: crate::time::Slot) -> Vec<&StateInfo> {
+    pub(super) fn watched(&self, slot: crate::time::Slot) -> Vec<&EpochInfo> {
         let mut seen = Vec::new();
         let mut out = Vec::new();
         for state in self.ranked() {

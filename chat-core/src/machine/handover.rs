@@ -9,7 +9,7 @@ use super::error::{CommandError, StepError};
 use super::event::Event;
 use super::messages::Stored;
 use super::{Done, Machine};
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::ids::InstallationId;
 use crate::store::{Keyed, Stretch};
 use crate::time::Timestamp;

@@ -7,7 +7,7 @@ use super::disposition::{Deferred, Disposition, Refused};
 use super::error::StepError;
 use super::io::{Inbound, Output};
 use super::topics::{Target, request_roots};
-use crate::group::state::StateInfo;
+use crate::group::epoch::EpochInfo;
 use crate::ids::GroupId;
 use crate::params::{
     HORIZON_AGE, MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP, MAX_UNOPENED_BYTES,
@@ -281,7 +281,7 @@ impl Machine {
     /// Whether a state with this number came at or after a moment.
     fn came_since(&self, group: &GroupId, number: u64, since: Timestamp) -> bool {
         self.groups.get(group).is_some_and(|group| {
-            let came = |state: &&StateInfo| state.number == number && state.created_at >= since;
+            let came = |state: &&EpochInfo| state.number == number && state.created_at >= since;
             group.states.values().find(came).is_some()
         })
     }

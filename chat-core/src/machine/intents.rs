@@ -13,8 +13,8 @@ use super::group::Group;
 use super::outbound::Change;
 use super::view::Membership;
 use super::{Done, Fail, Machine};
+use crate::group::epoch::{EpochInfo, Leaf};
 use crate::group::policy::{ParentView, admins_after};
-use crate::group::state::{Leaf, StateInfo};
 use crate::identity::leave::LeaveWish;
 use crate::ids::{AccountId, CommitId, EpochId, GroupId, InstallationId, IntentId, ItemHash};
 use crate::params::{HORIZON_COMMITS, RETRY_MAX, RETRY_MIN, ROOT_MAX_AGE};
@@ -217,7 +217,7 @@ impl Machine {
     /// What has to change in a state for an intent; none: nothing.
     fn change_for(
         &mut self,
-        state: &StateInfo,
+        state: &EpochInfo,
         group: &GroupId,
         intent: &Intent,
     ) -> Done<Option<Change>> {

@@ -10,10 +10,10 @@ use super::group::{Group, Record};
 use super::people::{PackageRecord, RequestRecord};
 use super::view::{Membership, RequestState};
 use crate::contact::invitation::Invitation;
+use crate::group::epoch::{EpochInfo, LineId, RootLines};
 use crate::group::error::GroupError;
 use crate::group::join::{Joined, join};
 use crate::group::package::OwnPackage;
-use crate::group::state::{LineId, RootLines, StateInfo};
 use crate::ids::{AccountId, GroupId, RequestId};
 use crate::store::Timed;
 use crate::time::{Slot, Timestamp};
@@ -221,7 +221,7 @@ impl Machine {
             .filter(|leaf| known.contains(&leaf.leaf))
             .map(|leaf| leaf.installation)
             .collect();
-        let state = StateInfo::new(
+        let state = EpochInfo::new(
             epoch, number, None, info.slot, leaves, &policy, topics, seal, self.now,
         )?;
         let record = Record {

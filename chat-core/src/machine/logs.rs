@@ -7,7 +7,7 @@ use super::Machine;
 use super::error::StepError;
 use super::event::Event;
 use super::people::Identity;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::identity::credential::Credential;
 use crate::identity::log::{Log, LogState};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId};

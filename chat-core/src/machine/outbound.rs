@@ -22,12 +22,12 @@ use crate::contact::inbox::InboxKey;
 use crate::contact::invitation::Invitation;
 use crate::convergence::choose::would_lose;
 use crate::group::commit::{CommitPlan, build};
+use crate::group::epoch::{EpochInfo, Leaf, LineId, RootLines};
 use crate::group::join_info::{JoinHead, JoinInfo};
 use crate::group::mls::Mls;
 use crate::group::package::{read_package, reference};
 use crate::group::policy::{self, AddedView, GroupPolicy, ParentView, Refusal};
 use crate::group::stage::leaves_after;
-use crate::group::state::{Leaf, LineId, RootLines, StateInfo};
 use crate::history::Head;
 use crate::identity::leave::LeaveWish;
 use crate::identity::phrase::{PhraseError, RecoveryPhrase};
@@ -209,13 +209,13 @@ impl Machine {
     }
 
     /// The state of a group that the application sees and this account is a member of.
-    fn active(&self, id: &GroupId) -> Done<StateInfo> {
+    fn active(&self, id: &GroupId) -> Done<EpochInfo> {
         self.visible(id)?;
         self.current_state(id)
     }
 
     /// The state of a group that this account is a member of.
-    fn current_state(&self, id: &GroupId) -> Done<StateInfo> {
+    fn current_state(&self, id: &GroupId) -> Done<EpochInfo> {
         let group = self.groups.get(id).ok_or(CommandError::UnknownGroup { group: *id })?;
         match group.record.membership {
             Membership::Active => Ok(group.current()?.clone()),
@@ -274,7 +274,7 @@ impl Machine {
             lines.insert(line, Root::new(slot, *root));
         }
         let epoch = mls.epoch_id(&self.network);
-        let state = StateInfo::new(
+        let state = EpochInfo::new(
             epoch,
             mls.epoch(),
             None,
@@ -357,7 +357,7 @@ impl Machine {
     fn next_link(
         &self,
         group_id: &GroupId,
-        state: &StateInfo,
+        state: &EpochInfo,
     ) -> Result<(ChainLink, Vec<Head>), StepError> {
         let group = self.groups.get(group_id).ok_or_else(|| state_error("no such group"))?;
         let mut tips = group.tips();
@@ -548,7 +548,7 @@ impl Machine {
     pub(super) fn make_commit(
         &mut self,
         group_id: GroupId,
-        parent: &StateInfo,
+        parent: &EpochInfo,
         change: Change,
     ) -> Done<((CommitId, EpochId), Option<OwnWelcome>)> {
         let (link, heads) = self.next_link(&group_id, parent)?;
@@ -642,7 +642,7 @@ impl Machine {
         Ok(((built.id, epoch), own_welcome))
     }
 
-    fn own_leaf(&self, state: &StateInfo) -> Done<u32> {
+    fn own_leaf(&self, state: &EpochInfo) -> Done<u32> {
         let leaf = state.leaf_of(&self.me.key.id()).ok_or(CommandError::NotMember)?;
         Ok(leaf.leaf)
     }
@@ -650,7 +650,7 @@ impl Machine {
     fn header(
         &self,
         group_id: &GroupId,
-        parent: &StateInfo,
+        parent: &EpochInfo,
         change: &Change,
         chain: ChainLink,
     ) -> Done<CommitHeader> {
@@ -699,7 +699,7 @@ impl Machine {
     pub(super) fn join_info(
         &self,
         group_id: &GroupId,
-        parent: &StateInfo,
+        parent: &EpochInfo,
         header: &CommitHeader,
         removes: &[Leaf],
     ) -> Done<JoinInfo> {

@@ -251,7 +251,7 @@ impl Machine {
             keys += usize::from(!self.store.mls_rows(epoch)?.is_empty());
         }
         let slot = self.slot();
-        let roots = |state: &&crate::group::state::StateInfo| {
+        let roots = |state: &&crate::group::epoch::EpochInfo| {
             group.lines.roots(state, slot, &self.network).is_ok()
         };
         let watched = group.watched(slot).into_iter().filter(roots).count();

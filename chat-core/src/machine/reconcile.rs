@@ -15,7 +15,7 @@ use super::intents::{Intent, IntentRecord};
 use super::logs::is_revoked;
 use super::own::OwnRecord;
 use super::view::Membership;
-use crate::group::state::StateInfo;
+use crate::group::epoch::EpochInfo;
 use crate::identity::log::Author;
 use crate::ids::{AccountId, GroupId, InstallationId, IntentId};
 use crate::params::{COMMIT_PACE, ENROL_SPREAD, EVICT_SPREAD};
@@ -153,7 +153,7 @@ impl Machine {
 
     /// Whether an account is in a group with revoked installations only, and has others with which it
     /// can be added, by a card that is known.
-    pub(super) fn needs_readmission(&self, state: &StateInfo, account: &AccountId) -> bool {
+    pub(super) fn needs_readmission(&self, state: &EpochInfo, account: &AccountId) -> bool {
         let Some(log) = self.logs.get(account) else { return false };
         let mut leaves = state.leaves_of(account).peekable();
         if leaves.peek().is_none() || leaves.any(|leaf| !is_revoked(log, leaf)) {
