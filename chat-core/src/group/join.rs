@@ -6,13 +6,13 @@ use tls_codec::DeserializeBytes as _;
 
 use super::config::{JOIN_INFO_EXTENSION, join_config};
 use super::crypto::{CIPHERSUITE, Provider, SharedRng};
+use super::epoch::Leaf;
 use super::error::GroupError;
 use super::join_info::JoinInfo;
 use super::mls::Mls;
 use super::package::OwnPackage;
 use super::policy::GroupPolicy;
 use super::rows::Rows;
-use super::state::Leaf;
 use crate::params::NetworkId;
 
 /// A group that was joined.

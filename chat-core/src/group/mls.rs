@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 
 use super::config::{capabilities, create_config, leaf_inbox};
 use super::crypto::{Provider, SharedRng};
+use super::epoch::Leaf;
 use super::error::GroupError;
 use super::pages::RawRows;
 use super::policy::{GroupPolicy, POLICY_EXTENSION};
 use super::rows::Rows;
-use super::state::Leaf;
 use crate::identity::Enrolment;
 use crate::identity::credential::{CREDENTIAL_TYPE, Credential as AccountCredential};
 use crate::identity::installation::InstallationKey;

@@ -4,6 +4,7 @@
 pub mod commit;
 mod config;
 pub mod crypto;
+pub mod epoch;
 pub mod error;
 pub mod join;
 pub mod join_info;
@@ -16,5 +17,4 @@ pub mod pages;
 pub mod policy;
 pub mod rows;
 pub mod stage;
-pub mod state;
 mod storage;

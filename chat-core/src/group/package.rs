@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 
 use super::config::{capabilities, endless, leaf_extensions};
 use super::crypto::{CIPHERSUITE, Provider, SharedRng};
+use super::epoch::Leaf;
 use super::error::GroupError;
 use super::mls::{credential_with_key, verify_leaf};
 use super::pages::RawRows;
 use super::rows::Rows;
-use super::state::Leaf;
 use crate::identity::installation::InstallationKey;
 use crate::params::NetworkId;
 use crate::time::Timestamp;

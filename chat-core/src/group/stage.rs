@@ -7,10 +7,10 @@ use openmls::prelude::{ProcessedMessageContent, Proposal, ProtocolMessage, Sende
 
 use super::config::context_extensions;
 use super::crypto::SharedRng;
+use super::epoch::{EpochInfo, Leaf};
 use super::error::GroupError;
 use super::mls::{Mls, verify_leaf};
 use super::policy::{GroupPolicy, POLICY_EXTENSION};
-use super::state::{Leaf, StateInfo};
 use crate::params::{MAX_PROPOSALS, NetworkId};
 use crate::wire::header::CommitHeader;
 
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Staged {
 /// allowed on any.
 pub fn stage(
     parent: &Mls,
-    info: &StateInfo,
+    info: &EpochInfo,
     rng: &SharedRng,
     network: &NetworkId,
     message: ProtocolMessage,
@@ -116,7 +116,7 @@ pub fn stage(
 
 fn policy_after(
     staged: &StagedCommit,
-    info: &StateInfo,
+    info: &EpochInfo,
 ) -> Result<Option<GroupPolicy>, GroupError> {
     let extensions = staged.group_context().extensions();
     let known = [ExtensionType::RequiredCapabilities, ExtensionType::Unknown(POLICY_EXTENSION)];
@@ -152,7 +152,7 @@ impl Staged {
 /// # Errors
 /// [`GroupError::Leaf`] where an added leaf is not in the tree.
 pub fn leaves_after(
-    before: &StateInfo,
+    before: &EpochInfo,
     removed: &[u32],
     added: &[Leaf],
     after: &Mls,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::net::outbox::Parcel;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
 use crate::ids::{AccountId, GroupId, InstallationId};
 use crate::time::Timestamp;

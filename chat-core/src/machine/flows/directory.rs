@@ -4,7 +4,7 @@
 use openmls::key_packages::KeyPackage;
 
 use crate::group::package::read_package;
-use crate::group::state::{Leaf, StateInfo};
+use crate::group::epoch::{Leaf, EpochInfo};
 use crate::ids::{AccountId, InstallationId};
 use crate::machine::account::installations::OwnInstallation;
 use crate::machine::api::done::Done;
@@ -63,7 +63,7 @@ impl Directory for Known<'_> {
         }
     }
 
-    fn needs_readmission(&self, cx: &Cx, state: &StateInfo, account: &AccountId) -> bool {
+    fn needs_readmission(&self, cx: &Cx, state: &EpochInfo, account: &AccountId) -> bool {
         let Some(log) = self.who.logs.get(account) else { return false };
         let mut leaves = state.leaves_of(account).peekable();
         if leaves.peek().is_none() || leaves.any(|leaf| !is_revoked(log, leaf)) {

@@ -3,7 +3,7 @@
 
 use super::directory::Known;
 use crate::group::policy::GroupPolicy;
-use crate::group::state::StateInfo;
+use crate::group::epoch::EpochInfo;
 use crate::ids::{AccountId, GroupId, MessageId};
 use crate::machine::api::command::Answer;
 use crate::machine::api::done::Done;
@@ -28,7 +28,7 @@ impl Machine {
     }
 
     /// The epoch of a group that the application sees and this account is a member of.
-    fn active(&self, id: &GroupId) -> Done<&StateInfo> {
+    fn active(&self, id: &GroupId) -> Done<&EpochInfo> {
         let group = self.visible(id)?;
         match group.is_active() {
             true => Ok(group.current()?),

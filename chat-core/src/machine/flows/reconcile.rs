@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::directory::Known;
-use crate::group::state::{Leaf, StateInfo};
+use crate::group::epoch::{Leaf, EpochInfo};
 use crate::identity::log::Author;
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId};
 use crate::machine::account::installations::OwnInstallation;
@@ -112,7 +112,7 @@ impl Machine {
     fn plan_readmissions(
         &mut self,
         id: &GroupId,
-        state: &StateInfo,
+        state: &EpochInfo,
         gone: &[(InstallationId, EpochId)],
     ) -> Result<BTreeSet<AccountId>, StepError> {
         let known = Known { who: self.who(), cards: &self.cards };
@@ -136,7 +136,7 @@ impl Machine {
     fn eviction_delay(
         &self,
         id: &GroupId,
-        state: &StateInfo,
+        state: &EpochInfo,
         gone: &[(InstallationId, EpochId)],
         groups: usize,
     ) -> Duration {

@@ -6,7 +6,7 @@ use super::self_group::without_refusal;
 use crate::contact::card::Card;
 use crate::contact::inbox::InboxKey;
 use crate::group::package::read_package;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
 use crate::ids::{GroupId, InstallationId, MessageId};
 use crate::machine::account::installations::OwnInstallation;

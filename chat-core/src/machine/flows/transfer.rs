@@ -1,7 +1,7 @@
 //! Transferring message history to an installation that was not there when the messages came: the
 //! newest first, in pieces of one envelope, through the self group.
 
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::ids::InstallationId;
 use crate::machine::account::transfer::Transfer;
 use crate::machine::api::command::Answer;

@@ -11,7 +11,7 @@ use crate::group::join::Joined;
 use crate::group::join_info::JoinInfo;
 use crate::group::mls::Mls;
 use crate::group::policy::GroupPolicy;
-use crate::group::state::{LineId, RootLines, StateInfo};
+use crate::group::epoch::{LineId, RootLines, EpochInfo};
 use crate::ids::{AccountId, GroupId};
 use crate::machine::account::me::Me;
 use crate::machine::api::error::StepError;
@@ -56,7 +56,7 @@ impl Conversation {
         let epoch = mls.epoch_id(&cx.network);
         let (number, topics) = (mls.epoch(), vec![(slot, topic)]);
         let state =
-            StateInfo::new(epoch, number, None, slot, leaves, policy, topics, seal, cx.now)?;
+            EpochInfo::new(epoch, number, None, slot, leaves, policy, topics, seal, cx.now)?;
         let record = Record::new(id, epoch, number, me.account, inbox.secret(), cx.now, None);
         Ok(Self::new(record, state, lines, mls))
     }
@@ -91,7 +91,7 @@ impl Conversation {
         let (number, slot) = (mls.epoch(), info.slot);
         let (lines, topics, seal) = joined_roots(cx, &mls, info)?;
         let state =
-            StateInfo::new(epoch, number, None, slot, leaves, &policy, topics, seal, cx.now)?;
+            EpochInfo::new(epoch, number, None, slot, leaves, &policy, topics, seal, cx.now)?;
         let (mut intents, mut drafts) = Default::default();
         let earlier = earlier.map(|group| {
             intents = std::mem::take(&mut group.intents);

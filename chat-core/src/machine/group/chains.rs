@@ -1,7 +1,7 @@
 //! Numbers: each numbered item goes into its author's chain, and what its heads claim is noted.
 
 use super::conversation::Conversation;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::history::gaps::Claim;
 use crate::history::{Chain, FIRST_SEQ, GapChange, GapState, Head, Observed, Received};
 use crate::ids::{AccountId, EpochId, ItemHash};

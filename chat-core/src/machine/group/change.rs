@@ -7,7 +7,7 @@ use super::conversation::Conversation;
 use super::directory::Directory;
 use super::intent::Intent;
 use crate::group::policy::{GroupPolicy, ParentView, admins_after};
-use crate::group::state::{Leaf, StateInfo};
+use crate::group::epoch::{Leaf, EpochInfo};
 use crate::identity::leave::LeaveWish;
 use crate::ids::{AccountId, EpochId, InstallationId, ItemHash};
 use crate::machine::api::done::Done;
@@ -121,7 +121,7 @@ impl Conversation {
 }
 
 /// The leaves of memberships that have not ended.
-fn leaves_of(state: &StateInfo, memberships: &[(InstallationId, EpochId)]) -> Vec<Leaf> {
+fn leaves_of(state: &EpochInfo, memberships: &[(InstallationId, EpochId)]) -> Vec<Leaf> {
     let leaf = |(installation, since): &(InstallationId, EpochId)| {
         state.leaf_of(installation).filter(|leaf| leaf.since == Some(*since)).cloned()
     };
@@ -131,7 +131,7 @@ fn leaves_of(state: &StateInfo, memberships: &[(InstallationId, EpochId)]) -> Ve
 fn leave(
     cx: &Cx,
     who: Who<'_>,
-    state: &StateInfo,
+    state: &EpochInfo,
     wish: &[u8],
     hash: ItemHash,
     change: &mut Change,
@@ -169,7 +169,7 @@ fn described(
 }
 
 fn with_admin(
-    state: &StateInfo,
+    state: &EpochInfo,
     who: Who<'_>,
     account: &AccountId,
     admin: bool,
@@ -197,7 +197,7 @@ fn with_admin(
 }
 
 /// An account that is gone is not an admin, and somebody always is: the rules want it in the commit.
-fn replace_admins(state: &StateInfo, change: &mut Change) -> Result<(), StepError> {
+fn replace_admins(state: &EpochInfo, change: &mut Change) -> Result<(), StepError> {
     let members = state.members();
     let before = state.policy()?;
     let parent = ParentView { policy: &before, members: &members, slot: state.slot };

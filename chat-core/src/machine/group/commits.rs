@@ -13,7 +13,7 @@ use crate::group::policy::{
     RevokeFact,
 };
 use crate::group::stage::{Staged, leaves_after, stage};
-use crate::group::state::{Leaf, StateInfo};
+use crate::group::epoch::{Leaf, EpochInfo};
 use crate::identity::leave::LeaveWish;
 use crate::identity::log::Log;
 use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
@@ -30,7 +30,7 @@ use crate::wire::item::{CommitView, commit_id};
 /// A commit of another device that is valid on an epoch that is held.
 pub(in crate::machine) struct OpenedCommit {
     id: CommitId,
-    parent: StateInfo,
+    parent: EpochInfo,
     author: Leaf,
     staged: Staged,
     effect: RuleEffect,
@@ -52,7 +52,7 @@ pub(super) fn unfollowed(commit: &CommitId) -> EpochId {
 /// What a commit claims and carries, with its warrants verified against the parent.
 pub(super) fn facts(
     group: &GroupId,
-    parent: &StateInfo,
+    parent: &EpochInfo,
     author_leaf: u32,
     header: &CommitHeader,
     network: &NetworkId,
@@ -86,7 +86,7 @@ pub(super) fn facts(
 
 fn leave_fact(
     group: &GroupId,
-    parent: &StateInfo,
+    parent: &EpochInfo,
     bytes: &[u8],
     network: &NetworkId,
 ) -> Result<LeaveFact, Refused> {
@@ -99,7 +99,7 @@ fn leave_fact(
 }
 
 fn revoke_facts(
-    parent: &StateInfo,
+    parent: &EpochInfo,
     bytes: &[u8],
     network: &NetworkId,
 ) -> Result<Vec<RevokeFact>, Refused> {
@@ -123,7 +123,7 @@ pub(super) fn added_views<'a>(added: impl IntoIterator<Item = &'a Leaf>) -> Vec<
 pub(super) fn node(
     id: CommitId,
     epoch: EpochId,
-    parent: &StateInfo,
+    parent: &EpochInfo,
     effect: &RuleEffect,
 ) -> CommitNode {
     let since = |installation: &InstallationId| {
@@ -194,10 +194,10 @@ impl Conversation {
         cx: &Cx,
         frame: &Frame,
         number: u64,
-    ) -> Result<Result<(StateInfo, Staged), Option<Refused>>, StepError> {
-        let mut parents: Vec<StateInfo> =
+    ) -> Result<Result<(EpochInfo, Staged), Option<Refused>>, StepError> {
+        let mut parents: Vec<EpochInfo> =
             self.ranked().into_iter().filter(|state| state.number == number).cloned().collect();
-        let hinted = |state: &StateInfo| Some(state.epoch.prefix()) == frame.parent;
+        let hinted = |state: &EpochInfo| Some(state.epoch.prefix()) == frame.parent;
         parents.sort_by_key(|state| !hinted(state));
         let was_hinted = parents.iter().any(hinted);
         for parent in parents {
@@ -230,7 +230,7 @@ impl Conversation {
         cx: &Cx,
         who: Who<'_>,
         id: CommitId,
-        parent: StateInfo,
+        parent: EpochInfo,
         staged: Staged,
         bytes: &[u8],
     ) -> Result<Verdict, StepError> {

@@ -10,7 +10,7 @@ use crate::convergence::follow::switch;
 use crate::convergence::tree::CommitNode;
 use crate::group::mls::Mls;
 use crate::group::policy::GroupPolicy;
-use crate::group::state::{Leaf, LineId, StateInfo};
+use crate::group::epoch::{Leaf, LineId, EpochInfo};
 use crate::ids::{AccountId, CommitId, GroupId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
@@ -25,7 +25,7 @@ use crate::wire::roots::Root;
 /// An epoch that a valid commit leads to.
 pub(super) struct NewEpoch {
     pub(super) node: CommitNode,
-    pub(super) parent: StateInfo,
+    pub(super) parent: EpochInfo,
     pub(super) mls: Mls,
     pub(super) leaves: Vec<Leaf>,
     pub(super) policy: GroupPolicy,
@@ -66,7 +66,7 @@ impl Conversation {
             Some((topic, seal)) => (Some(topic), seal),
             None => (None, parent.seal),
         };
-        let mut state = StateInfo::new(
+        let mut state = EpochInfo::new(
             node.epoch,
             node.depth,
             Some((parent.epoch, node.id)),
@@ -192,13 +192,13 @@ impl Conversation {
 
 /// What is to be told of the difference between two epochs.
 fn changes(
-    before: &StateInfo,
-    after: &StateInfo,
+    before: &EpochInfo,
+    after: &EpochInfo,
     by: AccountId,
     group: GroupId,
 ) -> Result<Vec<Event>, StepError> {
     let mut events = Vec::new();
-    let accounts = |state: &StateInfo| state.accounts().into_iter().collect::<BTreeSet<_>>();
+    let accounts = |state: &EpochInfo| state.accounts().into_iter().collect::<BTreeSet<_>>();
     let (old, new) = (accounts(before), accounts(after));
     let added: Vec<AccountId> = new.difference(&old).copied().collect();
     if !added.is_empty() {

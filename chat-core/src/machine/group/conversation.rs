@@ -14,7 +14,7 @@ use super::state_error;
 use crate::convergence::choose::choose;
 use crate::convergence::tree::{CommitNode, CommitTree};
 use crate::group::mls::Mls;
-use crate::group::state::{LineId, RootLines, StateInfo};
+use crate::group::epoch::{LineId, RootLines, EpochInfo};
 use crate::history::{Chain, Gaps, Tip};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, IntentId};
 use crate::machine::api::error::StepError;
@@ -29,7 +29,7 @@ use crate::wire::roots::{Root, Roots};
 pub(in crate::machine) struct Conversation {
     pub(super) record: Record,
     pub(super) tree: CommitTree,
-    pub(super) epochs: BTreeMap<EpochId, StateInfo>,
+    pub(super) epochs: BTreeMap<EpochId, EpochInfo>,
     pub(super) lines: RootLines,
     pub(super) chains: BTreeMap<InstallationId, Chain>,
     pub(super) gaps: Gaps,
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Conversation {
 
 impl Conversation {
     /// A group that begins here, in one epoch.
-    pub(super) fn new(record: Record, state: StateInfo, lines: RootLines, mls: Mls) -> Self {
+    pub(super) fn new(record: Record, state: EpochInfo, lines: RootLines, mls: Mls) -> Self {
         Self {
             tree: CommitTree::new(record.root.0, record.root.1),
             record,
@@ -96,7 +96,7 @@ impl Conversation {
                 tracing::debug!(%error, "a stored commit is not in the tree");
             }
         }
-        let epochs = db.states::<StateInfo>(&id)?;
+        let epochs = db.states::<EpochInfo>(&id)?;
         let mut group = Self {
             tree,
             epochs: epochs.into_iter().map(|state| (state.epoch, state)).collect(),
@@ -168,7 +168,7 @@ impl Conversation {
     }
 
     /// The epoch that is followed, or the last one before this device was removed.
-    pub(in crate::machine) fn current(&self) -> Result<&StateInfo, StepError> {
+    pub(in crate::machine) fn current(&self) -> Result<&EpochInfo, StepError> {
         self.epochs
             .get(&self.record.tip)
             .or_else(|| self.epochs.get(&self.record.last_epoch))
@@ -181,7 +181,7 @@ impl Conversation {
     }
 
     /// The epochs that are held.
-    pub(in crate::machine) fn epochs(&self) -> impl Iterator<Item = &StateInfo> {
+    pub(in crate::machine) fn epochs(&self) -> impl Iterator<Item = &EpochInfo> {
         self.epochs.values()
     }
 
@@ -202,13 +202,13 @@ impl Conversation {
         line.and_then(|line| self.lines.get(&line)).map_or(slot, Root::slot)
     }
 
-    fn epoch_or_current(&self, epoch: &EpochId) -> Result<&StateInfo, StepError> {
+    fn epoch_or_current(&self, epoch: &EpochId) -> Result<&EpochInfo, StepError> {
         self.epochs.get(epoch).map_or_else(|| self.current(), Ok)
     }
 
     /// The topic roots that are watched in a slot.
     pub(in crate::machine) fn topic_roots(&self, slot: Slot, network: &NetworkId) -> Vec<Root> {
-        let roots = |state: &StateInfo| self.lines.roots(state, slot, network).ok();
+        let roots = |state: &EpochInfo| self.lines.roots(state, slot, network).ok();
         self.watched(slot).into_iter().filter_map(roots).map(|roots| roots.topic).collect()
     }
 
@@ -236,17 +236,17 @@ impl Conversation {
     }
 
     /// The epochs of the branch that is followed, from its tip back.
-    pub(super) fn path(&self) -> Vec<&StateInfo> {
-        let back = |state: &&StateInfo| self.epochs.get(&state.parent?);
+    pub(super) fn path(&self) -> Vec<&EpochInfo> {
+        let back = |state: &&EpochInfo| self.epochs.get(&state.parent?);
         std::iter::successors(self.current().ok(), back).collect()
     }
 
     /// The epochs from which something may come, best first: the one that is followed, the way
     /// back from it, then other branches, the deepest first.
-    pub(super) fn ranked(&self) -> Vec<&StateInfo> {
+    pub(super) fn ranked(&self) -> Vec<&EpochInfo> {
         let mut out = self.path();
         let on_path: BTreeSet<EpochId> = out.iter().map(|state| state.epoch).collect();
-        let mut others: Vec<&StateInfo> =
+        let mut others: Vec<&EpochInfo> =
             self.epochs.values().filter(|state| !on_path.contains(&state.epoch)).collect();
         others.sort_by_key(|state| (std::cmp::Reverse(state.number), state.epoch));
         out.extend(others);
@@ -254,7 +254,7 @@ impl Conversation {
     }
 
     /// The epochs whose roots are watched: at most so many different pairs of roots, best first.
-    fn watched(&self, slot: Slot) -> Vec<&StateInfo> {
+    fn watched(&self, slot: Slot) -> Vec<&EpochInfo> {
         let mut seen = Vec::new();
         let mut out = Vec::new();
         for state in self.ranked() {

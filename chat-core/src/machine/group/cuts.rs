@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conversation::Conversation;
 use super::stored::Stored;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::ids::{EpochId, InstallationId};
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;

@@ -3,7 +3,7 @@
 
 use openmls::key_packages::KeyPackage;
 
-use crate::group::state::{Leaf, StateInfo};
+use crate::group::epoch::{Leaf, EpochInfo};
 use crate::ids::{AccountId, InstallationId};
 use crate::machine::api::done::Done;
 use crate::machine::cx::Cx;
@@ -34,5 +34,5 @@ pub(in crate::machine) trait Directory {
 
     /// Whether an account is in an epoch with revoked installations only, and can be added with
     /// others.
-    fn needs_readmission(&self, cx: &Cx, state: &StateInfo, account: &AccountId) -> bool;
+    fn needs_readmission(&self, cx: &Cx, state: &EpochInfo, account: &AccountId) -> bool;
 }

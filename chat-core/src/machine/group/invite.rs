@@ -12,7 +12,7 @@ use super::state_error;
 use crate::contact::doorbell::{DoorbellContent, InvitationOffer, Purpose, ring};
 use crate::contact::invitation::Invitation;
 use crate::group::join_info::{JoinHead, JoinInfo};
-use crate::group::state::{Leaf, LineId, StateInfo};
+use crate::group::epoch::{Leaf, LineId, EpochInfo};
 use crate::ids::{EpochId, InstallationId};
 use crate::machine::api::done::Done;
 use crate::machine::api::error::StepError;
@@ -47,7 +47,7 @@ impl Conversation {
     pub(in crate::machine) fn join_info(
         &self,
         cx: &Cx,
-        parent: &StateInfo,
+        parent: &EpochInfo,
         header: &CommitHeader,
         removes: &[Leaf],
     ) -> Done<JoinInfo> {
@@ -176,7 +176,7 @@ impl Conversation {
 
 /// The leaves of an epoch by the epoch in which their membership began. Leaves that the commit
 /// removes are left out: they may be another's after it.
-fn memberships(parent: &StateInfo, removes: &[Leaf]) -> Vec<(EpochId, Vec<u32>)> {
+fn memberships(parent: &EpochInfo, removes: &[Leaf]) -> Vec<(EpochId, Vec<u32>)> {
     let mut since: Vec<(EpochId, Vec<u32>)> = Vec::new();
     let stays = |leaf: &&Leaf| removes.iter().all(|gone| gone.leaf != leaf.leaf);
     for leaf in parent.leaves.iter().filter(stays) {

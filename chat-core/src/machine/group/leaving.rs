@@ -7,7 +7,7 @@ use super::conversation::Conversation;
 use super::drafts::DraftBody;
 use super::intent::Intent;
 use super::state_error;
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::identity::leave::LeaveWish;
 use crate::ids::{InstallationId, ItemHash};
 use crate::machine::api::error::StepError;

@@ -6,7 +6,7 @@ use super::open::Verdict;
 use super::stored::{Delivery, Sent, Stored};
 use crate::group::error::GroupError;
 use crate::group::mls::{Mls, Opened, read_message};
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::ids::{EpochId, ItemHash};
 use crate::machine::api::disposition::{Deferred, Disposition, Refused};
 use crate::machine::api::error::StepError;

@@ -17,7 +17,7 @@ use crate::group::commit::{CommitPlan, build};
 use crate::group::package::reference;
 use crate::group::policy::{self, Effect as RuleEffect, ParentView, Refusal};
 use crate::group::stage::leaves_after;
-use crate::group::state::{Leaf, StateInfo};
+use crate::group::epoch::{Leaf, EpochInfo};
 use crate::history::Head;
 use crate::ids::{CommitId, EpochId, IntentId, ItemHash};
 use crate::machine::api::done::{Done, Fail};
@@ -219,7 +219,7 @@ impl Conversation {
     fn header(
         &self,
         cx: &Cx,
-        parent: &StateInfo,
+        parent: &EpochInfo,
         change: &Change,
         intent: IntentId,
         chain: ChainLink,

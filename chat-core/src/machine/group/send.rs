@@ -11,7 +11,7 @@ use super::drafts::{Draft, DraftBody};
 use super::intent::Intent;
 use super::state_error;
 use super::stored::{Delivery, Sent, Stored};
-use crate::group::state::StateInfo;
+use crate::group::epoch::EpochInfo;
 use crate::history::Head;
 use crate::ids::{EpochId, InstallationId, IntentId, ItemHash, MessageId};
 use crate::machine::api::done::Fail;
@@ -201,7 +201,7 @@ impl Conversation {
     }
 
     /// The number, chain and heads of this device's next item, sent in an epoch.
-    pub(super) fn next_link(&self, who: Who<'_>, state: &StateInfo) -> (ChainLink, Vec<Head>) {
+    pub(super) fn next_link(&self, who: Who<'_>, state: &EpochInfo) -> (ChainLink, Vec<Head>) {
         let mut tips = self.tips();
         // A head names a leaf: of those who are gone nothing can be said.
         tips.retain(|installation, _| state.leaf_of(installation).is_some());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::group::state::Leaf;
+use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
 use crate::ids::AccountId;
 use crate::machine::account::me::Me;

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::group::commit::{BuiltCommit, CommitPlan};
 use crate::group::crypto::SharedRng;
-use crate::group::state::StateInfo;
+use crate::group::epoch::EpochInfo;
 use crate::identity::credential::Credential;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::EntrySigner;
@@ -39,7 +39,7 @@ impl Machine {
     ///
     /// # Errors
     /// Where there is no such group.
-    pub fn insider_state(&self, group: &GroupId) -> Result<StateInfo, StepError> {
+    pub fn insider_state(&self, group: &GroupId) -> Result<EpochInfo, StepError> {
         let group = self.groups.get(group).ok_or_else(|| state_error("no such group"))?;
         Ok(group.current()?.clone())
     }
