@@ -395,7 +395,7 @@ int main(int argc, char **argv) {
   char *wrong = text("{\"database\":\"%s/alice.db\",\"passphrase\":\"x\",\"network\":\"fast\"}",
                      directory);
   char *error = NULL;
-  CHECK(waku_chat_attach(wrong, host.context, &alice.chat, &error) == WAKU_CHAT_CODE_DATABASE);
+  CHECK(waku_chat_attach(wrong, host.context, &alice.client, &error) == WAKU_CHAT_CODE_DATABASE);
   CHECK(alice.client == 0 && strstr(error, "\"database_wrong_key\"") != NULL);
   waku_chat_free_string(error);
   free(wrong);

@@ -27,20 +27,23 @@ use super::request::{Batch, Request};
 use super::state_machine::StateMachine;
 use super::worker::now;
 
-/// Publications on their way at once. On libwaku with a Store each waits for its confirmation, some 0.2
-/// to 0.4 seconds: with 16, no more than some 60 messages a second would go out.
+/// Publications under way at once. On libwaku with a Store each waits 0.2 to 0.4 seconds for its
+/// confirmation: with 16, no more than about 60 messages a second would go out.
 const PUBLISHES: usize = 64;
-/// Longest time for one publication, in case a transport never answers.
+/// Longest time for one publication, in case a transport never answers: far longer than a transport
+/// takes on a slow connection.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest time for one page of history, likewise.
+/// Longest time for one page of history, likewise; a page may be several megabytes.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often the shard's recent timestamps are read, for the clock check.
+/// How often the shard's recent timestamps are read for the clock check: a wrong clock is noticed
+/// before it does harm, which takes a slot.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
-/// Shortest pause between two ticks.
+/// Shortest pause between two ticks, so that a machine that always wants to be woken does not take a
+/// whole core.
 const TICK_MIN: Duration = Duration::from_millis(10);
-/// Pause after a tick that failed.
+/// Pause after a tick that failed, for the reason (a full disk, a busy file) to pass.
 const TICK_AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// Longest sleep: a clock that was set, or a machine that slept, is noticed within this.
+/// Longest sleep: within this it is noticed that the clock was set or the computer was asleep.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// A place in the machine's queue, and the turn to use it.

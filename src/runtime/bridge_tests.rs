@@ -171,7 +171,7 @@ async fn pages_are_fetched_one_at_a_time_and_given_up_with_the_connection() {
     let mut rig = rig();
     rig.happen.send(Event::Connected { peers: 1 }).unwrap();
     assert!(matches!(rig.next().await, Input::Connection { connected: true }));
-    // A second peer is no news.
+    // A second peer changes nothing.
     rig.happen.send(Event::Connected { peers: 2 }).unwrap();
     rig.fetch(1).await;
     rig.fetch(2).await;
