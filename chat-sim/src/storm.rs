@@ -106,7 +106,7 @@ impl<'w> Storm<'w> {
         self.world.below(self.count as u64) as usize
     }
 
-    /// Gives a command, which may be refused: things change under those who ask.
+    /// Gives a command, which may be refused: things change while it is given.
     fn ask(&mut self, device: usize, command: impl FnOnce(Hand<'_>) -> Result<(), Unanswered>) {
         if !self.world.is_up(device) {
             return;
@@ -164,7 +164,7 @@ impl<'w> Storm<'w> {
         }
     }
 
-    /// Somebody invites a stranger, who accepts once the invitation has come.
+    /// A member invites a stranger, who accepts once the invitation has come.
     fn invite(&mut self) -> Option<usize> {
         let members = self.members();
         let by = *members.get(self.world.below(members.len() as u64) as usize)?;

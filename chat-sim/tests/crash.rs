@@ -67,7 +67,7 @@ impl Conversation {
                 self.world.start(device);
             }
         }
-        // Who comes back to a group is asked first, also by a contact.
+        // A member who comes back to a group is asked first, also where a contact invites.
         accept_requests(&mut self.world);
     }
 
@@ -75,7 +75,7 @@ impl Conversation {
         self.world.machine(device).group(&self.group?).unwrap()
     }
 
-    /// Gives a command until what it is for is there. Whoever gets no answer looks, and asks again.
+    /// Gives a command until what it is for is there. A user who gets no answer looks, and asks again.
     /// What was answered must be there at once, and after any number of deaths.
     fn achieve<T>(
         &mut self,

@@ -150,7 +150,7 @@ impl Story {
         self.settle();
     }
 
-    /// The tablet shows a code, and somebody sees to it that it is linked.
+    /// The tablet shows a code, and a user sees to it that it is linked.
     fn link(&mut self) {
         for second in 0..PATIENCE {
             if self.world.attend(PHONE, TABLET) {
@@ -175,7 +175,7 @@ impl Story {
         self.settle();
     }
 
-    /// Whoever is told that an installation was added, but not let in, revokes it.
+    /// A user who is told that an installation was added, but not let in, revokes it.
     fn clean_up(&mut self) {
         let added = self.world.devices[PHONE].events.values().filter_map(|event| match event {
             Event::LinkFailed { added, .. } => *added,
@@ -348,8 +348,8 @@ fn crash(seed: u64, lengths: &[[Tally; DEVICES]]) -> Vec<String> {
         it.run();
         it.finish();
         if it.deaths == 0 {
-            // Which database is a file changes the dice, and so the length; or no step from there on
-            // writes as much.
+            // The choice of the database that is a file changes the dice, and so the length; or no
+            // step from there on writes as much.
             match &mut point {
                 CrashPoint::InTransaction { step, writes } => {
                     (*step, *writes) = (*step * 3 / 4, *writes / 2)

@@ -137,7 +137,7 @@ impl Scenario {
     }
 
     /// Lets time pass until nothing is under way and nothing was published for [`SILENCE`], cards
-    /// aside: for tests that look at what does not come. Whoever waits for something that comes uses
+    /// aside: for tests that look at what does not come. A test that waits for something that comes uses
     /// [`Scenario::settle_until`].
     ///
     /// # Panics
@@ -186,7 +186,7 @@ impl Scenario {
         self.deliver();
     }
 
-    /// Makes the network whole again. What was missed comes from the Store, once somebody asks.
+    /// Makes the network whole again. What was missed comes from the Store, once a device asks for it.
     pub fn heal(&self) {
         self.world().heal();
     }

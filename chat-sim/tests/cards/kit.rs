@@ -57,7 +57,7 @@ pub(crate) fn is_usable(world: &World, device: usize, of: usize) -> bool {
     contact(world, device, of).usable_until.is_some_and(|until| until > world.now())
 }
 
-/// What somebody with the link of a device's account knows.
+/// The secret in the contact link of a device's account.
 pub(crate) fn secret(world: &mut World, device: usize) -> CardSecret {
     let text = link(world, device, true);
     ContactLink::parse(&text, &world.params.id(), world.now()).unwrap().secret
@@ -109,7 +109,7 @@ pub(crate) fn card_sized(world: &World) -> usize {
     world.network.observed.iter().filter(|message| message.payload.len() == CARD_SIZE).count()
 }
 
-/// A frame on the topic of a card, sealed as a card is, by somebody who has the link.
+/// A frame on the topic of a card, sealed as a card is, by an outsider who has the link.
 pub(crate) fn forge(
     world: &mut World,
     secret: &CardSecret,
@@ -129,7 +129,7 @@ pub(crate) fn forge(
     }
 }
 
-/// Publishes a card, by somebody who has the link.
+/// Publishes a card, by an outsider who has the link.
 pub(crate) fn publish(world: &mut World, secret: &CardSecret, card: &[u8]) {
     let frame = Frame::new(FrameKind::Card, card.to_vec()).encode();
     let message = forge(world, secret, &frame, SizeClass::Card);
