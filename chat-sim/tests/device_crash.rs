@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -12,11 +10,10 @@ use std::time::Duration;
 use chat_core::ids::{GroupId, InstallationId};
 use chat_core::machine::{CommandError, Event, LinkState, NewcomerState};
 use chat_core::params::{LINKING_CODE, NetworkParams};
-use chat_sim::campaign::on_all_cores;
+use chat_sim::campaign::{on_all_cores, seeds};
 use chat_sim::crash::{Crash, CrashPoint, Tally};
 use chat_sim::ledger::{Ledger, disagreements};
 use chat_sim::world::{Unanswered, World};
-use common::seeds;
 
 /// Crash points, if `WAKU_CHAT_SEEDS` does not say how many: what takes less than a minute.
 const SEEDS: u64 = 40;
@@ -28,6 +25,9 @@ const IMPATIENT: u64 = 4;
 const LONG_DOWN: u64 = 6;
 /// Seconds in which a linking ends in any case, deaths included.
 const PATIENCE: u64 = 180;
+
+/// What was under way has come then: more than two slots.
+const SETTLED: Duration = Duration::from_secs(12);
 
 const PHONE: usize = 0;
 const FRIEND: usize = 1;
@@ -59,16 +59,16 @@ impl Story {
         let accounts = [FRIEND, PHONE].map(|device| world.account(device));
         let mut groups: Vec<GroupId> = [(PHONE, "Hikers"), (FRIEND, "Sailors"), (PHONE, "Cooks")]
             .into_iter()
-            .map(|(by, name)| common::create(&mut world, by, name, vec![accounts[by]]))
+            .map(|(by, name)| world.by(by).create_group(name, vec![accounts[by]]).unwrap())
             .collect();
-        common::settle(&mut world);
+        world.run_for(SETTLED);
         match on_disk == LAPTOP {
             true => world.add_installation_in(PHONE, dir),
             false => world.add_installation(PHONE),
         };
-        common::settle(&mut world);
-        groups.push(common::create(&mut world, LAPTOP, "Readers", vec![accounts[0]]));
-        common::settle(&mut world);
+        world.run_for(SETTLED);
+        groups.push(world.by(LAPTOP).create_group("Readers", vec![accounts[0]]).unwrap());
+        world.run_for(SETTLED);
         match on_disk == TABLET {
             true => world.add_newcomer_in("tablet", dir),
             false => world.add_newcomer("tablet"),

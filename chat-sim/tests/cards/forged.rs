@@ -14,7 +14,6 @@ use chat_core::wire::envelope::SizeClass;
 use chat_core::wire::frame::{Frame, FrameKind};
 use chat_sim::world::{Unanswered, World};
 
-use crate::common::*;
 use crate::kit::*;
 
 /// An account whose keys are all in the test's hands.
