@@ -46,6 +46,16 @@ impl fmt::Display for Failure {
     }
 }
 
+/// How many seeds a test goes through: what the environment's `WAKU_CHAT_SEEDS` says, or `default`.
+///
+/// # Panics
+/// Where `WAKU_CHAT_SEEDS` is not a number.
+#[allow(clippy::expect_used)]
+pub fn seeds(default: u64) -> u64 {
+    let asked = std::env::var("WAKU_CHAT_SEEDS").ok();
+    asked.map_or(default, |text| text.parse().expect("WAKU_CHAT_SEEDS is a number"))
+}
+
 /// Runs storms of this weather, one for each seed, on all cores. `tell` hears of each failure as
 /// soon as it is known, in no particular order; all of them are given at the end, by seed.
 pub fn storms(

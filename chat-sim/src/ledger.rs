@@ -8,12 +8,12 @@ use chat_core::machine::{CommandError, Event, GroupView, Membership, MessageView
 
 use crate::world::{Unanswered, World};
 
-/// A text that somebody gave to the machine.
+/// A text that a user gave to a machine.
 #[derive(Debug, Clone)]
 struct Said {
     by: usize,
     group: GroupId,
-    /// The members of the state that it was sent in.
+    /// The members of the epoch that it was sent in.
     readers: BTreeSet<InstallationId>,
     /// What the user was answered; none: the process died before.
     acknowledged: Option<ItemHash>,
@@ -23,7 +23,7 @@ struct Said {
 #[derive(Debug, Default)]
 pub struct Ledger(BTreeMap<String, Said>);
 
-/// The state of a group that a device follows, and its members, who know it.
+/// The members of the epoch of a group that a device follows.
 fn members(world: &World, device: usize, group: &GroupId) -> BTreeSet<InstallationId> {
     let members = world.machine(device).members(group).ok().flatten().unwrap_or_default();
     members.into_iter().flat_map(|member| member.installations).collect()
@@ -143,7 +143,7 @@ fn told(world: &World, at: usize) -> Vec<String> {
     faults
 }
 
-/// Where the members of a group do not agree on its state, its name or who is in it; or where others
+/// Where the members of a group do not agree on its epoch, its name or who is in it; or where others
 /// are members than `expected`.
 pub fn disagreements(world: &World, group: &GroupId, expected: Option<&[usize]>) -> Vec<String> {
     let mut faults = Vec::new();

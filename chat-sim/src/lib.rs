@@ -23,8 +23,9 @@
 //! assert_eq!(carol.phone.view(&hikers).name, "walkers");
 //! hikers.assert_read(&[&alice, &bob, &carol], &["where are you?"]);
 //!
-//! // Only an admin removes members, and who is removed reads no more.
-//! let refusal = bob.phone.refusal(|bob| bob.remove_members(hikers.id(), vec![]));
+//! // Only an admin removes members, and a removed member reads no more.
+//! let out = vec![carol.phone.account_id()];
+//! let refusal = bob.phone.refusal(|user| user.remove_members(hikers.id(), out));
 //! assert_eq!(refusal, CommandError::NotAdmin);
 //! alice.phone.remove(&hikers, &[&carol]);
 //! scenario.settle_until(|| !carol.phone.is_member(&hikers));

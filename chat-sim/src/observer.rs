@@ -1,5 +1,5 @@
-//! Somebody outside who listens to the relay: sees topics, payloads, sizes and times, and looks for
-//! anything that tells one message from another, or ties it to somebody.
+//! An outsider who listens to the relay: it sees topics, payloads, sizes and times, and looks for
+//! anything that tells one message from another, or ties it to an account.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
+mod works;
 
 #[path = "bad_input/kit.rs"]
 mod kit;

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
 
-mod common;
 #[path = "cards/kit.rs"]
 mod kit;
 

@@ -3,19 +3,16 @@
 
 #![allow(clippy::unwrap_used)] // What helpers of a test unwrap, the test would.
 
-mod common;
-
 use std::path::Path;
 use std::time::Duration;
 
 use chat_core::ids::GroupId;
 use chat_core::machine::{GroupView, Membership};
 use chat_core::params::NetworkParams;
-use chat_sim::campaign::on_all_cores;
+use chat_sim::campaign::{on_all_cores, seeds};
 use chat_sim::crash::{Crash, CrashPoint, Tally};
 use chat_sim::ledger::{Ledger, disagreements};
 use chat_sim::world::{Hand, Unanswered, World};
-use common::{accept_requests, seeds};
 
 /// Crash points, if `WAKU_CHAT_SEEDS` does not say how many.
 const SEEDS: u64 = 100;
@@ -67,15 +64,15 @@ impl Conversation {
                 self.world.start(device);
             }
         }
-        // Who comes back to a group is asked first, also by a contact.
-        accept_requests(&mut self.world);
+        // A member who comes back to a group is asked first, also where a contact invites.
+        self.world.accept_requests();
     }
 
     fn view(&self, device: usize) -> Option<GroupView> {
         self.world.machine(device).group(&self.group?).unwrap()
     }
 
-    /// Gives a command until what it is for is there. Whoever gets no answer looks, and asks again.
+    /// Gives a command until what it is for is there. A user who gets no answer looks, and asks again.
     /// What was answered must be there at once, and after any number of deaths.
     fn achieve<T>(
         &mut self,
@@ -296,7 +293,9 @@ fn a_death_loses_and_repeats_nothing() {
 fn a_key_that_is_used_twice_is_seen() {
     let dir = directory();
     let mut it = Conversation::new(1, 0, dir.path());
-    let group = common::group(&mut it.world, "hikers");
+    let members = (1..DEVICES).map(|device| it.world.account(device)).collect();
+    let group = it.world.by(0).create_group("hikers", members).unwrap();
+    it.settle();
     assert_eq!(it.ledger.say(&mut it.world, 0, group), None);
     it.settle();
     it.world.kill(0);

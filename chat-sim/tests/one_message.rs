@@ -95,8 +95,8 @@ fn a_message_with_eight_heads_is_512_bytes() {
     let (members, group) = (&it.members, &it.group);
     members[0].send(group, "before");
     it.scenario.settle();
-    for by in 1..9 {
-        members[by].send(group, &format!("by {by}"));
+    for by in &members[1..9] {
+        by.send(group, &format!("by {}", by.name()));
     }
     it.scenario.settle();
     let text = "x".repeat(100);

@@ -1,4 +1,4 @@
-//! A stolen device against its account: it has its keys and knows what it knew, and keeps to no rule.
+//! A stolen device against its account: it has its keys, knows what it knew, and keeps to no rule.
 //! Alice's phone added her laptop and her tablet; the laptop is the stolen one. The helper has another
 //! account, and helps the thief where the test says so.
 

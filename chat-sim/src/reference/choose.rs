@@ -9,21 +9,21 @@ use chat_core::wire::labels::{self, Label};
 pub struct Commit {
     /// Its id.
     pub id: CommitId,
-    /// The state that it leads to.
-    pub state: EpochId,
-    /// The state that it was made on.
+    /// The epoch that it leads to.
+    pub epoch: EpochId,
+    /// The epoch that it was made on.
     pub parent: EpochId,
-    /// Who made it.
+    /// The installation that made it.
     pub author: InstallationId,
-    /// Where its membership began.
+    /// The epoch in which the membership of its author began.
     pub since: EpochId,
-    /// Whose installation that is.
+    /// The account of its author.
     pub account: AccountId,
-    /// Admin number of the account in the parent's state.
+    /// Admin number of the account in the parent's epoch.
     pub admin: Option<u32>,
     /// Seniority of the author.
     pub seniority: u32,
-    /// Installations that it removes, each with the state in which that membership began.
+    /// Installations that it removes, each with the epoch in which that membership began.
     pub removes: Vec<(InstallationId, EpochId)>,
     /// Accounts that it demotes.
     pub demotes: Vec<AccountId>,
@@ -34,13 +34,13 @@ pub struct Commit {
 /// What the rule says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The state to follow.
+    /// The epoch to follow.
     pub tip: EpochId,
-    /// What does not count, in no particular order.
+    /// The commits that do not count, in no particular order.
     pub struck: Vec<CommitId>,
 }
 
-/// The state that all members follow, of a group that is known from `root` on.
+/// The epoch that all members follow, of a group that is known from `root` on.
 pub fn choose(root: EpochId, commits: &[Commit], network: &NetworkId) -> Outcome {
     let all = Known { commits };
     let mut struck: Vec<CommitId> = Vec::new();
@@ -70,11 +70,11 @@ pub fn choose(root: EpochId, commits: &[Commit], network: &NetworkId) -> Outcome
         }
     }
 
-    // Live states, and of these the live tips: those on which nothing live was made.
+    // Live epochs, and of these the live tips: those on which nothing live was made.
     let live: Vec<&Commit> = commits.iter().filter(|c| !struck.contains(&c.id)).collect();
     let mut best: Option<&Commit> = None;
     for candidate in &live {
-        if live.iter().any(|c| c.parent == candidate.state) {
+        if live.iter().any(|c| c.parent == candidate.epoch) {
             continue;
         }
         best = match best {
@@ -84,7 +84,7 @@ pub fn choose(root: EpochId, commits: &[Commit], network: &NetworkId) -> Outcome
     }
     struck.sort();
     struck.dedup();
-    Outcome { tip: best.map_or(root, |c| c.state), struck }
+    Outcome { tip: best.map_or(root, |c| c.epoch), struck }
 }
 
 fn takes_away(commit: &Commit) -> bool {
@@ -118,10 +118,10 @@ impl Known<'_> {
     /// A commit and those before it, back to the root.
     fn line(&self, commit: &Commit) -> Vec<CommitId> {
         let mut line = vec![commit.id];
-        let mut state = commit.parent;
-        while let Some(before) = self.commits.iter().find(|c| c.state == state) {
+        let mut epoch = commit.parent;
+        while let Some(before) = self.commits.iter().find(|c| c.epoch == epoch) {
             line.push(before.id);
-            state = before.parent;
+            epoch = before.parent;
         }
         line
     }

@@ -1,5 +1,5 @@
-//! The state of an installation log, a second time: of the whole set, which nothing was ever left
-//! out of.
+//! What an installation log says, a second time: by the whole set of its entries, of which nothing
+//! was ever left out.
 
 use chat_core::identity::{Author, Entry, EntryBody};
 use chat_core::ids::{EntryHash, InstallationId};

@@ -8,6 +8,7 @@ use chat_core::time::Timestamp;
 use chat_core::wire::envelope::{EnvelopeKey, SizeClass, open, seal};
 use chat_core::wire::roots::Roots;
 use chat_core::wire::topic::ContentTopic;
+use rand_core::Rng as _;
 
 use super::handle::{GroupHandle, Installation, Who};
 use super::stage::Scenario;
@@ -46,6 +47,13 @@ impl Scenario {
             seen_at: now,
             by: NOBODY,
         }
+    }
+
+    /// Bytes by chance.
+    pub fn bytes(&self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.world().rng().fill_bytes(&mut bytes);
+        bytes
     }
 
     /// Publishes a message. What became of it at an installation, before that asks the Store for

@@ -1,12 +1,12 @@
 //! The stage: a network, the people on it, and the time that passes.
 
+use std::cell::RefMut;
 use std::time::Duration;
 
 use chat_core::identity::RecoveryPhrase;
 use chat_core::params::NetworkParams;
 use chat_core::store::Store;
 use chat_core::time::Timestamp;
-use std::cell::RefMut;
 
 use super::handle::{Installation, Person, Shared, Who};
 use crate::world::{Observed, World};
@@ -107,11 +107,6 @@ impl Scenario {
         Installation::new(&self.shared, at, name)
     }
 
-    /// The installation with a number in the world.
-    pub fn installation(&self, device: usize) -> Installation {
-        Installation::new(&self.shared, device, &format!("device {device}"))
-    }
-
     /// Lets time pass.
     pub fn pass(&self, time: Duration) {
         self.world().run_for(time);
@@ -137,7 +132,7 @@ impl Scenario {
     }
 
     /// Lets time pass until nothing is under way and nothing was published for [`SILENCE`], cards
-    /// aside: for tests that look at what does not come. Whoever waits for something that comes uses
+    /// aside: for tests that look at what does not come. A test that waits for something that comes uses
     /// [`Scenario::settle_until`].
     ///
     /// # Panics
@@ -186,7 +181,7 @@ impl Scenario {
         self.deliver();
     }
 
-    /// Makes the network whole again. What was missed comes from the Store, once somebody asks.
+    /// Makes the network whole again. What was missed comes from the Store, once a device asks for it.
     pub fn heal(&self) {
         self.world().heal();
     }
@@ -239,5 +234,49 @@ impl std::fmt::Display for Scenario {
             writeln!(f, "; {} failures", device.failures.len())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_settles_as_soon_as_the_condition_holds() {
+        let scenario = Scenario::new(1);
+        let [alice, bob] = scenario.friends(["alice", "bob"]);
+        let pair = alice.phone.create_group("pair", &[&bob]);
+        let began = scenario.now();
+        scenario.settle_until(|| pair.is_agreed(&[&alice, &bob]));
+        assert!(scenario.now().since(began) < PATIENCE / 2);
+        alice.phone.send(&pair, "hello");
+        scenario.settle_until(|| bob.phone.reads(&pair, "hello"));
+        assert!(!pair.is_read(&[&alice, &bob], &["hello", "you"]));
+        pair.assert_read(&[&alice, &bob], &["hello"]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "it does not come to that in 300s:\n  device 0: offline, partition 0"
+    )]
+    fn what_never_holds_ends_with_where_everybody_is() {
+        let scenario = Scenario::new(2);
+        let alice = scenario.person("alice");
+        alice.phone.offline();
+        scenario.settle_until(|| alice.phone.outbox() > 1000);
+    }
+
+    #[test]
+    fn those_who_are_parted_do_not_hear_one_another_until_it_is_healed() {
+        let scenario = Scenario::new(3);
+        let [alice, bob] = scenario.friends(["alice", "bob"]);
+        let pair = alice.phone.create_group("pair", &[&bob]);
+        scenario.settle_until(|| pair.is_agreed(&[&alice, &bob]));
+        scenario.partition(&[&bob]);
+        alice.phone.send(&pair, "hello");
+        scenario.settle();
+        assert!(!bob.phone.reads(&pair, "hello"));
+        scenario.heal_and_reconnect();
+        scenario.settle_until(|| bob.phone.reads(&pair, "hello"));
     }
 }

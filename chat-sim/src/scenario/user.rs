@@ -13,7 +13,8 @@ fn accounts(who: &[&dyn Who]) -> Vec<AccountId> {
 /// What its user does. Each command ends the test where it is refused; some milliseconds pass after
 /// it.
 impl Installation {
-    /// Gives a command that may be refused, by the user's hand.
+    /// Gives a command that may be refused, by the user's hand. What the command needs of other
+    /// handles has to be asked of them before.
     ///
     /// # Errors
     /// Where it is not granted.

@@ -197,3 +197,84 @@ impl Network {
         (page.into_iter().cloned().collect(), cursor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    const TOPIC: &str = "/waku-chat/1/aaaaaaaaaaaaaaaaaaaaaaaaaa/proto";
+
+    /// Three devices that are online and watch one topic.
+    fn network() -> (Network, ChaCha20Rng) {
+        let mut network = Network::new();
+        for _ in 0..3 {
+            let watched = BTreeSet::from([TOPIC.to_string()]);
+            network.ports.push(Port { online: true, partition: 0, watched });
+        }
+        (network, ChaCha20Rng::seed_from_u64(1))
+    }
+
+    fn message(by: usize, secs: u64) -> Observed {
+        let seen_at = Timestamp::from_secs(secs);
+        let timestamp_ns = i64::try_from(secs).unwrap() * 1_000_000_000;
+        Observed { topic: TOPIC.into(), payload: vec![1], timestamp_ns, seen_at, by }
+    }
+
+    fn heard(network: &mut Network, rng: &mut ChaCha20Rng, message: Observed) -> Vec<usize> {
+        network.publish(message, rng).into_iter().map(|delivery| delivery.to).collect()
+    }
+
+    #[test]
+    fn those_who_watch_hear_and_the_sender_only_with_echo() {
+        let (mut network, mut rng) = network();
+        assert_eq!(heard(&mut network, &mut rng, message(0, 1)), [1, 2]);
+        network.echo = true;
+        assert_eq!(heard(&mut network, &mut rng, message(0, 2)), [0, 1, 2]);
+        network.ports[1].online = false;
+        network.ports[2].watched.clear();
+        assert_eq!(heard(&mut network, &mut rng, message(0, 3)), [0]);
+    }
+
+    #[test]
+    fn what_is_lost_or_censored_is_in_the_store_all_the_same() {
+        let (mut network, mut rng) = network();
+        network.censor = Some(Box::new(|message, to| message.by == 0 && to == 2));
+        assert_eq!(heard(&mut network, &mut rng, message(0, 1)), [1]);
+        network.faults.drop = 1000;
+        assert_eq!(heard(&mut network, &mut rng, message(1, 2)), Vec::<usize>::new());
+        network.faults = Faults { duplicate: 1000, ..Faults::default() };
+        assert_eq!(heard(&mut network, &mut rng, message(1, 3)), [0, 0, 2, 2]);
+        assert_eq!(network.observed.len(), 3);
+    }
+
+    fn all(network: &mut Network, device: usize, limit: u32, cursor: Option<[u8; 32]>) -> Page {
+        let (start, end) = (Timestamp(0), Timestamp::from_secs(100));
+        network.page(device, &Query { topics: Vec::new(), start, end, cursor, limit })
+    }
+
+    #[test]
+    fn the_store_of_a_partition_learns_of_the_other_once_they_meet() {
+        let (mut network, mut rng) = network();
+        network.ports[2].partition = 1;
+        assert_eq!(heard(&mut network, &mut rng, message(0, 1)), [1]);
+        assert_eq!(all(&mut network, 2, 10, None).0, []);
+        assert_eq!(all(&mut network, 1, 10, None).0.len(), 1);
+        network.ports[2].partition = 0;
+        assert_eq!(all(&mut network, 2, 10, None).0.len(), 1);
+    }
+
+    #[test]
+    fn pages_follow_on_one_another() {
+        let (mut network, mut rng) = network();
+        for secs in [3, 1, 2] {
+            network.publish(message(0, secs), &mut rng);
+        }
+        let (first, cursor) = all(&mut network, 1, 2, None);
+        let (second, end) = all(&mut network, 1, 2, cursor);
+        let times: Vec<i64> =
+            first.iter().chain(&second).map(|it| it.timestamp_ns / 1_000_000_000).collect();
+        assert_eq!((times, end), (vec![1, 2, 3], None));
+    }
+}

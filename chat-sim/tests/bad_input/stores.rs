@@ -5,16 +5,17 @@ use std::time::Duration;
 use chat_core::ids::GroupId;
 use chat_core::machine::{Disposition, Event, QueryId};
 use chat_core::time::Timestamp;
+use chat_sim::scenario::{Scenario, noise};
 use chat_sim::world::{ByHand, HistoryQuery, Observed, Told};
 
-use crate::common::*;
-use crate::kit::*;
-
-/// Device 1 of a group of two, offline so far.
+/// A member of a group of two, offline so far.
 fn by_hand(seed: u64) -> (ByHand, GroupId) {
-    let mut world = world(2, seed);
-    let group = group(&mut world, "hikers");
-    (ByHand::from_world(&mut world, 1), group)
+    let scenario = Scenario::new(seed);
+    let [alice, bob] = scenario.friends(["alice", "bob"]);
+    let hikers = alice.phone.create_group("hikers", &[&bob]);
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob]));
+    let bob = ByHand::from_world(&mut scenario.world(), bob.phone.number());
+    (bob, hikers.id())
 }
 
 /// It goes on: it sends what it is told to.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chat_core::contact::schedule::card_topic;
 
-use crate::common::*;
 use crate::kit::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whoever has the link can publish on the topic of a card. What does not come from the account neither
+//! Everybody who has the link can publish on the topic of a card. What does not come from the account neither
 //! stands in the way of the true card nor takes its place.
 
 use std::time::Duration;
@@ -14,7 +14,6 @@ use chat_core::wire::envelope::SizeClass;
 use chat_core::wire::frame::{Frame, FrameKind};
 use chat_sim::world::{Unanswered, World};
 
-use crate::common::*;
 use crate::kit::*;
 
 /// An account whose keys are all in the test's hands.
@@ -91,7 +90,7 @@ fn junk_on_the_topic_neither_blocks_nor_replaces_the_true_card() {
         run_to(&mut world, Timestamp::from_secs(next * 86_400));
     }
     assert!(yesterdays.content().counter < next);
-    // Everything that somebody with the link can put there, before the true one.
+    // Everything that can be put there with the link, before the true one.
     let card_frame = |bytes: &[u8]| Frame::new(FrameKind::Card, bytes.to_vec()).encode();
     let mut junk = vec![
         forge(&mut world, &secret, b"no frame", SizeClass::Card),

@@ -13,8 +13,6 @@ use chat_core::wire::frame::{Frame, FrameKind};
 use chat_core::wire::roots::card_roots;
 use chat_sim::world::{Observed, Unanswered, World};
 
-use crate::common::*;
-
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Slots of an hour, so that weeks pass quickly; no connection of the devices is lost.
@@ -57,7 +55,7 @@ pub(crate) fn is_usable(world: &World, device: usize, of: usize) -> bool {
     contact(world, device, of).usable_until.is_some_and(|until| until > world.now())
 }
 
-/// What somebody with the link of a device's account knows.
+/// The secret in the contact link of a device's account.
 pub(crate) fn secret(world: &mut World, device: usize) -> CardSecret {
     let text = link(world, device, true);
     ContactLink::parse(&text, &world.params.id(), world.now()).unwrap().secret
@@ -109,7 +107,7 @@ pub(crate) fn card_sized(world: &World) -> usize {
     world.network.observed.iter().filter(|message| message.payload.len() == CARD_SIZE).count()
 }
 
-/// A frame on the topic of a card, sealed as a card is, by somebody who has the link.
+/// A frame on the topic of a card, sealed as a card is, by an outsider who has the link.
 pub(crate) fn forge(
     world: &mut World,
     secret: &CardSecret,
@@ -129,7 +127,7 @@ pub(crate) fn forge(
     }
 }
 
-/// Publishes a card, by somebody who has the link.
+/// Publishes a card, by an outsider who has the link.
 pub(crate) fn publish(world: &mut World, secret: &CardSecret, card: &[u8]) {
     let frame = Frame::new(FrameKind::Card, card.to_vec()).encode();
     let message = forge(world, secret, &frame, SizeClass::Card);
@@ -171,7 +169,7 @@ pub(crate) fn assert_talk(world: &mut World, by: usize, member: usize) {
     }
     let group = answer.unwrap();
     world.run_for(Duration::from_secs(120));
-    accept_requests(world);
+    world.accept_requests();
     world.run_for(Duration::from_secs(120));
     say(world, by, group, "hello");
     say(world, member, group, "hello you");
@@ -182,4 +180,29 @@ pub(crate) fn assert_talk(world: &mut World, by: usize, member: usize) {
         assert_eq!(found, ["hello", "hello you"], "device {device}");
     }
     assert_no_failures(world);
+}
+
+pub(crate) fn say(world: &mut World, by: usize, group: GroupId, text: &str) {
+    world.by(by).send(group, text).unwrap();
+}
+
+/// The texts that a device has of a group, in its order.
+pub(crate) fn texts(world: &World, device: usize, group: GroupId) -> Vec<String> {
+    world
+        .machine(device)
+        .history(&group, None, 10_000)
+        .unwrap()
+        .into_iter()
+        .filter_map(|message| message.text)
+        .collect()
+}
+
+pub(crate) fn events(world: &World, device: usize) -> Vec<&Event> {
+    world.devices[device].events.values().collect()
+}
+
+pub(crate) fn assert_no_failures(world: &World) {
+    for (at, device) in world.devices.iter().enumerate() {
+        assert!(device.failures.is_empty(), "device {at}: {:?}", device.failures);
+    }
 }

@@ -10,7 +10,6 @@ use chat_core::time::Timestamp;
 use chat_sim::observer::Observer;
 use chat_sim::world::World;
 
-use crate::common::*;
 use crate::kit::*;
 
 #[test]
@@ -204,7 +203,7 @@ fn wire(seed: u64) -> (World, Observer) {
     let group = world.by(0).create_described_group(name, about, members).unwrap();
     for _ in 0..3 {
         world.run_for(HOUR * 9);
-        accept_requests(&mut world);
+        world.accept_requests();
         world.run_for(HOUR);
         for by in 0..3 {
             say(&mut world, by, group, &format!("a rather secret text of {by}"));

@@ -81,7 +81,7 @@ pub(crate) fn refer(nodes: &[CommitNode]) -> Outcome {
         .iter()
         .map(|n| Commit {
             id: n.id,
-            state: n.epoch,
+            epoch: n.epoch,
             parent: n.parent,
             author: n.author,
             account: n.author_account,

@@ -19,10 +19,10 @@ use crate::scene::*;
 
 #[test]
 fn a_second_answer_ends_it() {
-    // Another device of somebody's, before the string and while it is shown.
+    // By a thief's own phone, before the string is shown and while it is.
     for shown in [false, true] {
         let (scenario, phone, tablet) = two();
-        let thief = scenario.person("somebody").phone;
+        let thief = scenario.person("thief").phone;
         let code = code_on(&tablet);
         if !shown {
             let (by, at) = (tablet.number(), phone.number());
@@ -46,7 +46,7 @@ fn a_second_answer_ends_it() {
 fn an_answer_after_the_account_was_taken_is_told() {
     // The thief controls the network: what the phone says is lost until it is too late.
     let (scenario, phone, tablet) = two();
-    let thief = scenario.person("somebody").phone;
+    let thief = scenario.person("thief").phone;
     let code = code_on(&tablet);
     let silenced = phone.number();
     scenario.lose(move |message, _| message.by == silenced);
@@ -66,7 +66,7 @@ fn an_answer_after_the_account_was_taken_is_told() {
     // As soon as one word of the phone's comes through, both users are told.
     scenario.lose_nothing();
     scenario.pass(60 * SECOND);
-    // Once, however many answers somebody makes.
+    // Once, however many answers come.
     let code = code_of(&scenario, &code);
     for _ in 0..3 {
         let (_, body) = foreign_answer(&scenario, &code);
@@ -189,7 +189,7 @@ fn a_man_in_the_middle_is_seen() {
     // she knows all that passes on both sides.
     let (scenario, phone, tablet) = two();
     let (false_phone, false_tablet) =
-        (scenario.person("somebody").phone, scenario.newcomer("Ada's tablet"));
+        (scenario.person("thief").phone, scenario.newcomer("Ada's tablet"));
     scenario.deliver();
     let left = phone.answer_linking(&code_on(&false_tablet)).id;
     false_phone.answer_linking(&code_on(&tablet));
@@ -212,7 +212,7 @@ fn strings_are_as_good_as_random() {
     // The same seeds and times: the same string. So the test can tell.
     assert_eq!(strings.len(), 1);
     let scenario = fast();
-    let phone = scenario.person("somebody").phone;
+    let phone = scenario.person("thief").phone;
     let mut strings = BTreeSet::new();
     for n in 0..4 {
         let tablet = scenario.newcomer(&format!("device {n}"));

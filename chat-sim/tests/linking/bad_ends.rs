@@ -90,7 +90,7 @@ fn codes_that_cannot_be_used_are_told_apart() {
 #[test]
 fn nobody_answers_more_than_a_few_codes_at_once() {
     let scenario = fast();
-    let phone = scenario.person("somebody").phone;
+    let phone = scenario.person("Ada").phone;
     let codes: Vec<String> = (0..5)
         .map(|n| {
             let at = scenario.newcomer(&format!("device {n}"));

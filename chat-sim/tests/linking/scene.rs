@@ -140,7 +140,7 @@ pub(crate) fn code_of(scenario: &Scenario, text: &str) -> LinkingCode {
     LinkingCode::parse(text, &scenario.world().params.id()).unwrap()
 }
 
-/// What somebody who knows the code reads of an envelope.
+/// What can be read of an envelope with the code.
 pub(crate) fn frame_of(
     scenario: &Scenario,
     code: &LinkingCode,
@@ -155,7 +155,7 @@ pub(crate) fn frame_of(
     Frame::decode(&open(&key, &topic, &message.payload).ok()?).ok()
 }
 
-/// Puts a body at the meeting place, as somebody who knows the code can.
+/// Puts a body at the meeting place, which takes nothing but the code.
 pub(crate) fn write(scenario: &Scenario, code: &LinkingCode, body: Vec<u8>) {
     let message = {
         let mut world = scenario.world();
@@ -178,7 +178,7 @@ pub(crate) fn write(scenario: &Scenario, code: &LinkingCode, body: Vec<u8>) {
     scenario.publish(message);
 }
 
-/// An answer to a code by somebody else than the phone.
+/// An answer to a code that does not come from the phone.
 pub(crate) fn foreign_answer(scenario: &Scenario, code: &LinkingCode) -> (LinkingKey, Vec<u8>) {
     let network = scenario.world().params.id();
     let mut rng = ChaCha20Rng::from_seed(scenario.world().seed());

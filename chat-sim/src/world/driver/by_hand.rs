@@ -74,7 +74,7 @@ pub struct ByHand {
     pub now: Timestamp,
     /// How much time a step takes.
     pub step_time: Duration,
-    /// What it told since somebody took it from here.
+    /// What it told since it was last taken from here.
     pub told: Told,
     /// Why the step of the last command failed, if it did.
     pub failure: Option<StepError>,
