@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use chat_core::database::DatabaseError;
 use chat_core::identity::linking::EndCode;
 use chat_core::machine::{CommandError, OpenError, StepError};
 use chat_core::params::ParamsError;
-use chat_core::store::StoreError;
 
 /// Why a call of the client failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum Error {
     Params(#[from] ParamsError),
     /// The database cannot be used.
     #[error(transparent)]
-    Database(#[from] StoreError),
+    Database(#[from] DatabaseError),
     /// The command was refused, and nothing was changed.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -90,11 +90,11 @@ impl Error {
             },
             Error::OtherNetwork => "other_network",
             Error::Params(_) => "params",
-            Error::Database(StoreError::Full) => "database_full",
-            Error::Database(StoreError::Busy) => "database_busy",
-            Error::Database(StoreError::Corrupt) => "database_corrupt",
-            Error::Database(StoreError::WrongKey) => "database_wrong_key",
-            Error::Database(StoreError::TooNew { .. }) => "database_too_new",
+            Error::Database(DatabaseError::Full) => "database_full",
+            Error::Database(DatabaseError::Busy) => "database_busy",
+            Error::Database(DatabaseError::Corrupt) => "database_corrupt",
+            Error::Database(DatabaseError::WrongKey) => "database_wrong_key",
+            Error::Database(DatabaseError::TooNew { .. }) => "database_too_new",
             Error::Database(_) => "database",
             Error::Command(error) => error.code(),
             Error::Step(error) => error.code(),
@@ -109,7 +109,7 @@ impl Error {
     /// Whether the same call may succeed later without anything being repaired.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Database(error) => matches!(error, StoreError::Busy | StoreError::Full),
+            Error::Database(error) => matches!(error, DatabaseError::Busy | DatabaseError::Full),
             Error::Command(error) => error.is_retryable(),
             Error::Step(error) => error.is_retryable(),
             Error::Timeout { .. } | Error::NoStore => true,
@@ -121,7 +121,7 @@ impl Error {
 impl From<StepError> for Error {
     fn from(error: StepError) -> Self {
         match error {
-            StepError::Store(error) => Error::Database(error),
+            StepError::Database(error) => Error::Database(error),
             other => Error::Step(other),
         }
     }

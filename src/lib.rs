@@ -26,10 +26,11 @@ mod random;
 mod runtime;
 mod secret;
 
+pub use chat_core::database::{DatabaseError, DatabaseKey};
 pub use chat_core::identity::linking::EndCode;
 pub use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
 pub use chat_core::ids::{
-    AccountId, EpochId, GroupId, IdError, InstallationId, MessageId, LinkingId, RequestId,
+    AccountId, EpochId, GroupId, IdError, InstallationId, LinkingId, MessageId, RequestId,
 };
 pub use chat_core::machine::{
     CommandError, ContactView, Counters, Event, GroupView, IdentityView, InstallationView,
@@ -37,7 +38,6 @@ pub use chat_core::machine::{
     NewcomerView, RequestState, RequestView, RevocationView, StepError,
 };
 pub use chat_core::params::{CARD_SIZE, NetworkParams, ParamsError};
-pub use chat_core::store::{DatabaseKey, StoreError};
 pub use chat_core::time::Timestamp;
 pub use waku_transport as transport;
 

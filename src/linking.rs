@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chat_core::database::Database;
 use chat_core::machine::{Command, Newcomer, NewcomerState, NewcomerView};
-use chat_core::store::Store;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle as TaskHandle;
@@ -66,7 +66,7 @@ impl Linking {
         let ClientConfig { database, key, network, transport } = config;
         let (seed, salt) = (random::<32>()?, random::<16>()?);
         let open = move || {
-            let store = Store::open(&database, &key, *salt)?;
+            let store = Database::open(&database, &key, *salt)?;
             drop(key);
             let now = runtime::now();
             Ok(match name {

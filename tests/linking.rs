@@ -9,8 +9,8 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::{MemoryTransport, Network};
 use waku_chat::{
-    Client, ClientConfig, DatabaseKey, EndCode, Error, Event, LinkingState, LinkingView, Linking,
-    LinkingId, NetworkParams, NewcomerState, NewcomerView, new_phrase,
+    Client, ClientConfig, DatabaseKey, EndCode, Error, Event, Linking, LinkingId, LinkingState,
+    LinkingView, NetworkParams, NewcomerState, NewcomerView, new_phrase,
 };
 
 /// Longest wait for anything: far more than it takes, and the test fails instead of hanging.

@@ -6,12 +6,12 @@
 
 pub mod contact;
 pub mod convergence;
+pub mod database;
 pub mod group;
 pub mod history;
 pub mod identity;
 pub mod ids;
 pub mod machine;
 pub mod params;
-pub mod store;
 pub mod time;
 pub mod wire;

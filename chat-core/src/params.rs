@@ -199,7 +199,7 @@ pub const MAX_DEVICE_NAME: usize = 64;
 /// Codes that a device answers at one time, so that no one fills its memory through its user.
 pub const MAX_LINKINGS: usize = 4;
 
-/// Difference between the local clock and those of others above which the user is warned: Store
+/// Difference between the local clock and those of others above which the user is warned: Database
 /// drops what is more than 20 s off, and topics stop to match soon after.
 pub const CLOCK_WARNING: Duration = Duration::from_secs(20);
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chat_core::store::{DatabaseKey, Store, StoreError};
+use chat_core::database::{Database, DatabaseError, DatabaseKey};
 
 /// A device's database in a directory, one copy for each process that was killed.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Home {
 impl Home {
     /// Makes the directory, with a new database in it.
     #[allow(clippy::expect_used)]
-    pub(crate) fn found(dir: &Path, key: [u8; 32], salt: [u8; 32]) -> (Self, Store) {
+    pub(crate) fn found(dir: &Path, key: [u8; 32], salt: [u8; 32]) -> (Self, Database) {
         let home = Self { dir: dir.to_path_buf(), key, process: 0 };
         std::fs::create_dir_all(home.current()).expect("a directory can be made");
         let store = home.open(salt).expect("a new database can be made");
@@ -27,10 +27,10 @@ impl Home {
     }
 
     /// Opens the database of the present process.
-    pub(crate) fn open(&self, salt: [u8; 32]) -> Result<Store, StoreError> {
+    pub(crate) fn open(&self, salt: [u8; 32]) -> Result<Database, DatabaseError> {
         let mut short = [0; 16];
         short.copy_from_slice(&salt[..16]);
-        Store::open(&self.current().join("chat.db"), &DatabaseKey::raw(self.key), short)
+        Database::open(&self.current().join("chat.db"), &DatabaseKey::raw(self.key), short)
     }
 
     /// Copies the files as they lie there, while the process that wrote them still has them open:

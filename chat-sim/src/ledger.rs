@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_core::ids::{EpochId, GroupId, InstallationId, ItemHash};
+use chat_core::ids::{EpochId, GroupId, InstallationId, MessageId};
 use chat_core::machine::{CommandError, Event, GroupView, Membership, MessageView};
 
 use crate::world::{Unanswered, World};
@@ -16,7 +16,7 @@ struct Said {
     /// The members of the epoch that it was sent in.
     readers: BTreeSet<InstallationId>,
     /// What the user was answered; none: the process died before.
-    acknowledged: Option<ItemHash>,
+    acknowledged: Option<MessageId>,
 }
 
 /// Everything that was said; each text is there once.
@@ -76,7 +76,7 @@ impl Ledger {
     fn faults_of(&self, world: &World, group: &GroupId, at: usize, faults: &mut Vec<String>) {
         #[allow(clippy::expect_used)]
         let own = world.machine(at).identity().expect("the identity can be read").installation;
-        let mut here: BTreeMap<String, Vec<ItemHash>> = BTreeMap::new();
+        let mut here: BTreeMap<String, Vec<MessageId>> = BTreeMap::new();
         for message in history(world, at, group) {
             here.entry(message.text.unwrap_or_default()).or_default().push(message.message);
         }
@@ -125,7 +125,7 @@ fn told(world: &World, at: usize) -> Vec<String> {
         faults.push(format!("device {at} was not told some of its events"));
     }
     let own = world.machine(at).identity().map(|own| own.installation).ok();
-    let mut told: BTreeMap<ItemHash, usize> = BTreeMap::new();
+    let mut told: BTreeMap<MessageId, usize> = BTreeMap::new();
     for event in events.values() {
         if let Event::MessageReceived { message } = event {
             *told.entry(message.message).or_default() += 1;

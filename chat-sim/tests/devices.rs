@@ -306,7 +306,8 @@ fn the_history_is_transferred_to_a_new_device() {
     let phone = Some(alice.phone.id());
     assert!(messages[..said.len()].iter().all(|message| message.transferred_by == phone));
     assert_eq!(messages[said.len()].transferred_by, None);
-    let done = |event: &Event| matches!(event, Event::HistoryTransferReceived { sent: 400, total: 400 });
+    let done =
+        |event: &Event| matches!(event, Event::HistoryTransferReceived { sent: 400, total: 400 });
     assert!(laptop.count_events(done) > 0);
     // Once more changes nothing.
     alice.phone.attempt(|it| it.transfer_history(to, since)).unwrap();

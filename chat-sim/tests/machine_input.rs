@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chat_core::database::{Database, DatabaseError, DatabaseKey};
 use chat_core::identity::RecoveryPhrase;
 use chat_core::machine::{Machine, OpenError};
 use chat_core::params::NetworkParams;
-use chat_core::store::{DatabaseKey, Store, StoreError};
 use chat_core::time::Timestamp;
 use chat_sim::fuzz::Harness;
 use chat_sim::world::ByHand;
@@ -54,11 +54,11 @@ fn key() -> DatabaseKey {
     DatabaseKey::raw([7; 32])
 }
 
-fn open(path: &Path, key: &DatabaseKey) -> Result<Store, StoreError> {
-    Store::open(path, key, [3; 16])
+fn open(path: &Path, key: &DatabaseKey) -> Result<Database, DatabaseError> {
+    Database::open(path, key, [3; 16])
 }
 
-fn create(store: Store) -> Machine {
+fn create(store: Database) -> Machine {
     let phrase = RecoveryPhrase::generate(&mut ChaCha20Rng::from_seed([1; 32]));
     Machine::create(store, NetworkParams::fast(), [2; 32], NOW, &phrase).unwrap()
 }
@@ -98,7 +98,7 @@ fn a_wrong_key_or_passphrase_is_told_and_changes_nothing() {
         DatabaseKey::passphrase(""),
         DatabaseKey::raw([7; 32]),
     ] {
-        assert!(matches!(open(&home.path(), &wrong), Err(StoreError::WrongKey)));
+        assert!(matches!(open(&home.path(), &wrong), Err(DatabaseError::WrongKey)));
     }
     assert_eq!(fs::read(home.path()).unwrap(), before);
     assert_eq!(load(&home.path(), &right).unwrap(), 6);
@@ -106,7 +106,7 @@ fn a_wrong_key_or_passphrase_is_told_and_changes_nothing() {
     let raw = Home::new();
     filled(&raw.path(), &key());
     for wrong in [DatabaseKey::raw([8; 32]), DatabaseKey::passphrase("correct horse")] {
-        assert!(matches!(open(&raw.path(), &wrong), Err(StoreError::WrongKey)));
+        assert!(matches!(open(&raw.path(), &wrong), Err(DatabaseError::WrongKey)));
     }
 }
 
@@ -122,7 +122,7 @@ fn files_that_are_no_database_are_told() {
         fs::write(home.path(), &content).unwrap();
         for key in [key(), DatabaseKey::passphrase("p")] {
             let found = open(&home.path(), &key);
-            let told = matches!(found, Err(StoreError::WrongKey | StoreError::Corrupt));
+            let told = matches!(found, Err(DatabaseError::WrongKey | DatabaseError::Corrupt));
             assert!(told, "{what}: {found:?}");
         }
         assert_eq!(fs::read(home.path()).unwrap(), content, "{what} is left alone");
@@ -139,7 +139,7 @@ fn an_empty_file_has_no_account_and_gets_none_by_itself() {
     let journal = other.0.path().join("waku-chat.db-wal");
     fs::write(other.path(), b"").unwrap();
     fs::write(&journal, vec![1; 5000]).unwrap();
-    assert!(matches!(open(&other.path(), &key()), Err(StoreError::Corrupt)));
+    assert!(matches!(open(&other.path(), &key()), Err(DatabaseError::Corrupt)));
     assert_eq!(fs::read(journal).unwrap().len(), 5000);
 }
 
@@ -148,23 +148,23 @@ fn what_is_no_file_and_what_may_not_be_written_is_told() {
     let home = Home::new();
     for key in [key(), DatabaseKey::passphrase("p")] {
         let found = open(home.0.path(), &key);
-        assert!(matches!(found, Err(StoreError::File { .. })), "a directory: {found:?}");
+        assert!(matches!(found, Err(DatabaseError::File { .. })), "a directory: {found:?}");
         let found = open(&home.0.path().join("no/such/place.db"), &key);
-        assert!(matches!(found, Err(StoreError::File { .. })), "nowhere: {found:?}");
+        assert!(matches!(found, Err(DatabaseError::File { .. })), "nowhere: {found:?}");
     }
     filled(&home.path(), &key());
     let mut permissions = fs::metadata(home.path()).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(home.path(), permissions).unwrap();
     let found = open(&home.path(), &key());
-    assert!(matches!(found, Err(StoreError::File { .. })), "read-only: {found:?}");
+    assert!(matches!(found, Err(DatabaseError::File { .. })), "read-only: {found:?}");
 }
 
 #[test]
 fn a_second_process_is_kept_out_until_the_first_has_ended() {
     let home = Home::new();
     let first = create(open(&home.path(), &key()).unwrap());
-    assert!(matches!(open(&home.path(), &key()), Err(StoreError::Busy)));
+    assert!(matches!(open(&home.path(), &key()), Err(DatabaseError::Busy)));
     drop(first);
     assert_eq!(load(&home.path(), &key()).unwrap(), 0);
 }
@@ -179,7 +179,7 @@ fn a_version_of_the_future_and_another_network_are_told() {
     connection.pragma_update(None, "user_version", 1_000_000).unwrap();
     drop(connection);
     let found = open(&home.path(), &key());
-    assert!(matches!(found, Err(StoreError::TooNew { found: 1_000_000, .. })), "{found:?}");
+    assert!(matches!(found, Err(DatabaseError::TooNew { found: 1_000_000, .. })), "{found:?}");
 
     let home = Home::new();
     filled(&home.path(), &key());
@@ -198,7 +198,7 @@ fn a_version_of_the_future_and_another_network_are_told() {
 fn assert_told(path: &Path, what: &str) {
     let store = match open(path, &key()) {
         Ok(store) => store,
-        Err(StoreError::WrongKey | StoreError::Corrupt | StoreError::Sqlite(_)) => return,
+        Err(DatabaseError::WrongKey | DatabaseError::Corrupt | DatabaseError::Sqlite(_)) => return,
         Err(other) => panic!("{what}: {other:?}"),
     };
     match Machine::open(store, NetworkParams::fast(), [4; 32], NOW) {

@@ -55,7 +55,7 @@ fn describe(by: &Person, group: &GroupHandle, text: &str) {
 
 /// Rows of a table at a device.
 fn rows(device: &Installation, table: &str) -> u64 {
-    device.machine(|machine| machine.store().rows()).unwrap()[table]
+    device.machine(|machine| machine.database().rows()).unwrap()[table]
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chat_core::database::DatabaseKey;
 use chat_core::params::NetworkParams;
-use chat_core::store::DatabaseKey;
 use waku_transport::Transport;
 
 /// What a client is opened with.

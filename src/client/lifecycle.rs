@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chat_core::database::Database;
 use chat_core::identity::phrase::RecoveryPhrase;
 use chat_core::machine::{Answer, Command, Counters, IdentityView, Machine, StepError};
 use chat_core::params::NetworkParams;
-use chat_core::store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle as TaskHandle;
 use waku_transport::Transport;
@@ -88,13 +88,13 @@ impl Client {
 
     async fn start(
         config: ClientConfig,
-        open: impl FnOnce(Store, NetworkParams, [u8; 32]) -> Result<Machine, Error> + Send + 'static,
+        open: impl FnOnce(Database, NetworkParams, [u8; 32]) -> Result<Machine, Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let ClientConfig { database, key, network, transport } = config;
         let seed = random::<32>()?;
         let salt = random::<16>()?;
         let open = move || {
-            let store = Store::open(&database, &key, *salt)?;
+            let store = Database::open(&database, &key, *salt)?;
             drop(key);
             open(store, network, *seed)
         };

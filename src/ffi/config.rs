@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+use chat_core::database::DatabaseKey;
 use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
 use chat_core::params::{NetworkParams, ParamsError};
-use chat_core::store::DatabaseKey;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Unexpected, Visitor};

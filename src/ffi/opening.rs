@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_core::database::DatabaseError;
 use chat_core::identity::phrase::RecoveryPhrase;
-use chat_core::store::StoreError;
 use waku_transport::libwaku::EventInlet;
 
 use super::code::Failure;
@@ -88,7 +88,7 @@ fn prepare(database: &Path) -> Result<bool, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(source) => {
             let path = database.to_owned();
-            Err(Error::Database(StoreError::File { path, source }).into())
+            Err(Error::Database(DatabaseError::File { path, source }).into())
         }
     }
 }

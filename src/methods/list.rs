@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
-use chat_core::ids::{AccountId, GroupId, InstallationId, MessageId, LinkingId, RequestId};
+use chat_core::ids::{AccountId, GroupId, InstallationId, LinkingId, MessageId, RequestId};
 use chat_core::machine::{
     CommandError, ContactView, Counters, GroupView, IdentityView, InstallationView, LinkingView,
     MemberView, MessageView, MissingView, NewcomerView, RequestView,

@@ -55,9 +55,7 @@ fn size(input: &Input) -> usize {
     let of = |message: &Inbound| message.payload.len() + message.topic.len();
     match input {
         Input::Envelope(message) => of(message),
-        Input::HistoryPage { messages, .. } => {
-            messages.iter().map(of).sum()
-        }
+        Input::HistoryPage { messages, .. } => messages.iter().map(of).sum(),
         _ => 0,
     }
 }

@@ -17,8 +17,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use waku_transport::{
-    Event, HistoryError, HistoryQuery, ReceivedMessage as Received, Message, MessageHash, PublishError,
-    Transport,
+    Event, HistoryError, HistoryQuery, Message, MessageHash, PublishError,
+    ReceivedMessage as Received, Transport,
 };
 
 use super::backlog::Backlog;

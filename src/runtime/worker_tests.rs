@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use chat_core::database::DatabaseError;
 use chat_core::machine::{Inbound, OutboxId, PublishFailure};
-use chat_core::store::StoreError;
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -106,7 +106,7 @@ async fn what_a_busy_database_refuses_is_owed() {
     let mut left = PAUSES.len() + 1;
     let rig = Rig::new(move |_| {
         left = left.checked_sub(1)?;
-        Some(StepError::Store(StoreError::Busy))
+        Some(StepError::Database(DatabaseError::Busy))
     })
     .await;
     rig.give(vec![envelope(), published(), envelope(), Input::Tick]).await;
@@ -123,7 +123,7 @@ async fn a_short_trouble_is_waited_for() {
     let mut left = 2_usize;
     let rig = Rig::new(move |_| {
         left = left.checked_sub(1)?;
-        Some(StepError::Store(StoreError::Busy))
+        Some(StepError::Database(DatabaseError::Busy))
     })
     .await;
     rig.give(vec![envelope(), published()]).await;

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::Network;
 use waku_chat::{
-    Client, ClientConfig, DatabaseKey, Error, Event, NetworkParams, StoreError, new_phrase,
+    Client, ClientConfig, DatabaseError, DatabaseKey, Error, Event, NetworkParams, new_phrase,
 };
 
 use crate::world::{PATIENCE, client, config, group_of_two, text, texts, until};
@@ -130,7 +130,7 @@ async fn a_database_that_does_not_fit_is_refused() {
     assert_eq!(error.code(), "account_exists");
     let wrong = ClientConfig { key: DatabaseKey::raw([8; 32]), ..config(&path, transport()) };
     let error = Client::open(wrong).await.unwrap_err();
-    assert!(matches!(error, Error::Database(StoreError::WrongKey)), "{error}");
+    assert!(matches!(error, Error::Database(DatabaseError::WrongKey)), "{error}");
     let other = ClientConfig { network: NetworkParams::public(), ..config(&path, transport()) };
     let error = Client::open(other).await.unwrap_err();
     assert_eq!(error.code(), "other_network");

@@ -1,6 +1,6 @@
 //! What the user can do about an error.
 
-use waku_chat::{CommandError, Error as ClientError, StoreError};
+use waku_chat::{CommandError, DatabaseError, Error as ClientError};
 use waku_node::NodeError;
 
 use super::CliError;
@@ -53,7 +53,7 @@ fn of_client(error: &ClientError) -> Option<&'static str> {
             "create an account with `waku-chat init`, or name its directory with --home"
         }
         ClientError::AccountExists => "use it, or name another directory with --home",
-        ClientError::Database(StoreError::WrongKey) => {
+        ClientError::Database(DatabaseError::WrongKey) => {
             "try again; if the passphrase is lost, only the recovery phrase brings the account back"
         }
         ClientError::Timeout { .. } => {

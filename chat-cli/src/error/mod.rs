@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use waku_chat::{Error as ClientError, StoreError};
+use waku_chat::{DatabaseError, Error as ClientError};
 use waku_transport::libwaku::{LibwakuError, LoadError};
 
 pub(crate) use operator::OperatorError;
@@ -126,9 +126,9 @@ impl CliError {
             | CliError::PeerWithoutId(_) => 2,
             CliError::Connect(_) | CliError::NoPeers => 3,
             CliError::Client(ClientError::Timeout { .. } | ClientError::NoStore) => 3,
-            CliError::Client(ClientError::Database(StoreError::WrongKey)) => 4,
+            CliError::Client(ClientError::Database(DatabaseError::WrongKey)) => 4,
             CliError::HomeBusy(_) => 5,
-            CliError::Client(ClientError::Database(StoreError::Busy)) => 5,
+            CliError::Client(ClientError::Database(DatabaseError::Busy)) => 5,
             CliError::NotInitialised(_) | CliError::AlreadyInitialised(_) => 6,
             CliError::Client(
                 ClientError::NoAccount | ClientError::AccountExists | ClientError::Linking,

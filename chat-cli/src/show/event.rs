@@ -11,13 +11,17 @@ pub(crate) fn event(event: &Event, names: &Names) -> String {
         Event::MessageReceived { message } => {
             format!("{}{}", names.group(&message.group), message::message(message, names))
         }
-        Event::Published { group, item } => {
-            format!("{}  published …{}", names.group(group), item.short())
+        Event::Published { group, message } => {
+            format!("{}  published …{}", names.group(group), message.short())
         }
-        Event::PublishFailed { group, item } => {
-            format!("{}  …{} can never be published", names.group(group), item.short())
+        Event::ChangePublished { group, intent } => {
+            format!("{}  published change …{}", names.group(group), intent.short())
         }
-        Event::ChangeFailed { group, reason } => {
+        Event::MessageFailed { group, message, reason } => {
+            let (group, reason) = (names.group(group), text::line(reason));
+            format!("{group}  …{} can never be sent: {reason}", message.short())
+        }
+        Event::ChangeFailed { group, reason, .. } => {
             format!("{}  a change of yours was lost: {}", names.group(group), text::line(reason))
         }
         Event::RequestReceived { request } => format!(
@@ -144,7 +148,7 @@ pub(crate) fn event(event: &Event, names: &Names) -> String {
         }
         Event::LinkingReady { linking } => format!(
             "{} answered: type the authentication string that it shows",
-            text::line(link.name.as_deref().unwrap_or("the new installation"))
+            text::line(linking.name.as_deref().unwrap_or("the new installation"))
         ),
         Event::LinkingDone { installation, .. } => {
             format!("the new installation {} is ready", installation.short())

@@ -21,6 +21,7 @@ use super::people::cards::Cards;
 use super::people::doorbells::DoorbellBudget;
 use super::people::logs::Logs;
 use super::people::requests::Requests;
+use crate::database::Database;
 use crate::group::crypto::SharedRng;
 use crate::identity::account::AccountKey;
 use crate::identity::installation::InstallationKey;
@@ -28,7 +29,6 @@ use crate::identity::log::Log;
 use crate::identity::phrase::RecoveryPhrase;
 use crate::ids::GroupId;
 use crate::params::NetworkParams;
-use crate::store::Store;
 use crate::time::Timestamp;
 
 /// Where the self group's id is in the database.
@@ -73,7 +73,7 @@ impl Machine {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn has_account(store: &Store) -> Result<bool, StepError> {
+    pub fn has_account(store: &Database) -> Result<bool, StepError> {
         Ok(Identity::network(store)?.is_some())
     }
 
@@ -84,7 +84,7 @@ impl Machine {
     /// # Errors
     /// [`OpenError::AccountExists`] where the database has one already.
     pub fn create(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,
@@ -102,7 +102,7 @@ impl Machine {
     /// # Errors
     /// As [`Machine::create`].
     pub fn recover(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,
@@ -112,7 +112,7 @@ impl Machine {
     }
 
     fn enrol(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,
@@ -149,7 +149,7 @@ impl Machine {
     /// [`OpenError::NoAccount`] for an empty database, [`OpenError::OtherNetwork`] for one of
     /// another network.
     pub fn open(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,

@@ -10,10 +10,10 @@ use super::api::error::StepError;
 use super::api::event::Event;
 use super::api::io::Output;
 use super::effect::Effect;
+use crate::database::Database;
 use crate::group::crypto::SharedRng;
 use crate::ids::GroupId;
 use crate::params::{NetworkId, NetworkParams};
-use crate::store::Store;
 use crate::time::{Slot, Timestamp};
 
 /// The context of a step. The machine owns one and lends it to the part whose turn it is.
@@ -25,7 +25,7 @@ pub(in crate::machine) struct Cx {
     /// Randomness, seeded by the driver.
     pub(in crate::machine) rng: SharedRng,
     /// The database. The machine has begun a transaction and commits or rolls it back.
-    pub(in crate::machine) db: Store,
+    pub(in crate::machine) db: Database,
     /// The time of this step.
     pub(in crate::machine) now: Timestamp,
     /// When the envelope that is being taken in was sent.
@@ -40,7 +40,7 @@ pub(in crate::machine) struct Cx {
 
 impl Cx {
     pub(in crate::machine) fn new(
-        db: Store,
+        db: Database,
         params: NetworkParams,
         rng: SharedRng,
         now: Timestamp,

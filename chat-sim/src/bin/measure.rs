@@ -65,9 +65,9 @@ fn part(name: &'static str, world: &mut World, from: usize) -> Part {
 fn writes_of(world: &mut World, device: usize, step: impl Fn(&mut World)) -> Result<u64, Failure> {
     for writes in 0..10_000 {
         let failed = world.devices[device].failures.len();
-        world.machine(device).store().inject_fault_after(Some(writes));
+        world.machine(device).database().inject_fault_after(Some(writes));
         step(world);
-        world.machine(device).store().inject_fault_after(None);
+        world.machine(device).database().inject_fault_after(None);
         if world.devices[device].failures.len() == failed {
             return Ok(writes.saturating_sub(1));
         }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use chat_core::database::{Database, DatabaseError};
 use chat_core::identity::RecoveryPhrase;
 use chat_core::ids::{AccountId, GroupId, RequestId};
 use chat_core::machine::{Machine, OutboxId, PublishFailure, QueryId, StepError};
 use chat_core::params::NetworkParams;
-use chat_core::store::{Store, StoreError};
 use chat_core::time::{Slot, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -53,7 +53,7 @@ impl Harness {
         let now = Timestamp::from_secs(1_800_000_000);
         let account = |seed: u8| {
             let phrase = RecoveryPhrase::generate(&mut ChaCha20Rng::from_seed([seed; 32]));
-            let store = Store::in_memory().unwrap();
+            let store = Database::in_memory().unwrap();
             let seed = [seed + 10; 32];
             let machine = Machine::create(store, params.clone(), seed, now, &phrase).unwrap();
             let mut it = ByHand::new(machine, now);
@@ -301,7 +301,7 @@ impl Harness {
     /// A step in which the database fails after some writes: then nothing has changed.
     fn fail(&mut self, choices: &mut Choices<'_>) {
         let before = shown(self.machine());
-        self.machine().store().inject_fault_after(Some(u64::from(choices.byte() % 12)));
+        self.machine().database().inject_fault_after(Some(u64::from(choices.byte() % 12)));
         let wish = self.wish(choices);
         let answer = self.step(|it| wish.ask(it.user()));
         match answer {
@@ -309,12 +309,12 @@ impl Harness {
             Err(Unanswered::Refused(_)) => {}
             Err(Unanswered::Died) => {
                 let failure = self.machine.as_mut().unwrap().failure.take();
-                let planned = matches!(failure, Some(StepError::Store(StoreError::Injected)));
+                let planned = matches!(failure, Some(StepError::Database(DatabaseError::Injected)));
                 assert!(planned, "a step failed otherwise: {failure:?}");
                 assert_eq!(shown(self.machine()), before, "a step that failed changed something");
             }
         }
-        self.machine().store().inject_fault_after(None);
+        self.machine().database().inject_fault_after(None);
     }
 
     fn panic_of_failure(&self) {

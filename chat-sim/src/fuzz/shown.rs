@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chat_core::ids::ItemHash;
+use chat_core::ids::MessageId;
 use chat_core::machine::{ContactView, GroupView, Machine, MessageView, RequestView};
 
 /// What a machine shows of itself.
@@ -20,7 +20,7 @@ pub(super) fn shown(machine: &Machine) -> Shown {
     let history: Vec<Vec<MessageView>> =
         groups.iter().map(|group| machine.history(&group.id, None, 10_000).unwrap()).collect();
     for messages in &history {
-        let hashes: BTreeSet<ItemHash> = messages.iter().map(|message| message.message).collect();
+        let hashes: BTreeSet<MessageId> = messages.iter().map(|message| message.message).collect();
         assert_eq!(hashes.len(), messages.len(), "a message is in the history twice");
     }
     let contacts = machine.contacts().unwrap();

@@ -3,9 +3,9 @@
 use std::cell::RefMut;
 use std::time::Duration;
 
+use chat_core::database::Database;
 use chat_core::identity::RecoveryPhrase;
 use chat_core::params::NetworkParams;
-use chat_core::store::Store;
 use chat_core::time::Timestamp;
 
 use super::handle::{Installation, Person, Shared, Who};
@@ -65,7 +65,7 @@ impl Scenario {
     /// Where the account cannot be made.
     #[allow(clippy::expect_used)]
     pub fn person_with_phrase(&self, name: &str) -> (Person, RecoveryPhrase) {
-        let store = Store::in_memory().expect("a database in memory can be opened");
+        let store = Database::in_memory().expect("a database in memory can be opened");
         let mut world = self.world();
         let phrase = RecoveryPhrase::generate(world.rng());
         let at = world.add_device_of(&phrase, store);

@@ -1,6 +1,6 @@
 //! What the user of an installation does.
 
-use chat_core::ids::{AccountId, ItemHash, LinkingId};
+use chat_core::ids::{AccountId, LinkingId, MessageId};
 use chat_core::machine::{CommandError, ContactView, LinkingView};
 
 use super::handle::{GroupHandle, Installation, Who};
@@ -128,7 +128,7 @@ impl Installation {
 
     /// Sends a text to a group.
     #[track_caller]
-    pub fn send(&self, group: &GroupHandle, text: &str) -> ItemHash {
+    pub fn send(&self, group: &GroupHandle, text: &str) -> MessageId {
         self.granted(|hand| hand.send(group.id(), text))
     }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use chat_core::database::Database;
 use chat_core::identity::RecoveryPhrase;
 use chat_core::machine::{Machine, Newcomer};
-use chat_core::store::Store;
 
 use super::device::Device;
 use super::network::Port;
@@ -12,8 +12,8 @@ use super::state::World;
 use crate::home::Home;
 
 #[allow(clippy::expect_used)]
-fn in_memory() -> Store {
-    Store::in_memory().expect("a database in memory can be opened")
+fn in_memory() -> Database {
+    Database::in_memory().expect("a database in memory can be opened")
 }
 
 impl World {
@@ -29,7 +29,7 @@ impl World {
     ///
     /// # Panics
     /// As [`World::add_device`].
-    pub fn add_device_on(&mut self, store: Store) -> usize {
+    pub fn add_device_on(&mut self, store: Database) -> usize {
         let phrase = RecoveryPhrase::generate(&mut self.rng);
         self.add_device_of(&phrase, store)
     }
@@ -49,7 +49,7 @@ impl World {
     ///
     /// # Panics
     /// As [`World::add_device`].
-    pub fn add_device_of(&mut self, phrase: &RecoveryPhrase, store: Store) -> usize {
+    pub fn add_device_of(&mut self, phrase: &RecoveryPhrase, store: Database) -> usize {
         let (seed, now) = (self.seed(), self.now());
         #[allow(clippy::expect_used)]
         let machine = Machine::create(store, self.params.clone(), seed, now, phrase)
@@ -82,7 +82,7 @@ impl World {
     ///
     /// # Panics
     /// As [`World::add_installation`].
-    pub fn add_installation_on(&mut self, of: usize, store: Store) -> usize {
+    pub fn add_installation_on(&mut self, of: usize, store: Database) -> usize {
         let seed = self.seed();
         let now = self.time_of(of);
         #[allow(clippy::expect_used)]
@@ -123,7 +123,7 @@ impl World {
     ///
     /// # Panics
     /// As [`World::add_newcomer`].
-    pub fn add_newcomer_on(&mut self, name: &str, store: Store) -> usize {
+    pub fn add_newcomer_on(&mut self, name: &str, store: Database) -> usize {
         let (seed, now) = (self.seed(), self.now());
         #[allow(clippy::expect_used)]
         let newcomer = Newcomer::create(store, self.params.clone(), seed, now, name)
@@ -143,7 +143,7 @@ impl World {
         device
     }
 
-    fn found(&mut self, dir: &Path) -> (Home, Store) {
+    fn found(&mut self, dir: &Path) -> (Home, Database) {
         let (key, salt) = (self.seed(), self.seed());
         Home::found(dir, key, salt)
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use chat_core::database::Database;
 use chat_core::machine::{
     Answer, CommandError, Disposition, Event, Machine, Newcomer, OpenError, StepError,
 };
 use chat_core::params::NetworkParams;
-use chat_core::store::Store;
 use chat_core::time::Timestamp;
 
 use crate::crash::Tally;
@@ -19,7 +19,7 @@ pub struct Device {
     pub machine: Option<Machine>,
     /// What it runs while it has no account.
     pub(crate) newcomer: Option<Newcomer>,
-    pub(crate) database: Option<Store>,
+    pub(crate) database: Option<Database>,
     /// Where its database is, if it is a file.
     pub(crate) home: Option<Home>,
     /// Counts the processes of the device: what was under way for an earlier one is lost.
@@ -53,7 +53,7 @@ impl Device {
     /// Runs what a database is for, which may not have come as far as an account.
     pub(crate) fn open(
         &mut self,
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,
@@ -81,16 +81,16 @@ impl Device {
 
     /// Ends its process, if it runs; its database stays.
     pub(crate) fn close(&mut self) {
-        let newcomer = self.newcomer.take().map(Newcomer::into_store);
-        let machine = self.machine.take().map(Machine::into_store);
+        let newcomer = self.newcomer.take().map(Newcomer::into_database);
+        let machine = self.machine.take().map(Machine::into_database);
         self.database = machine.or(newcomer).or(self.database.take());
         self.life += 1;
     }
 
     /// The database that its process has open.
-    pub(crate) fn database(&self) -> Option<&Store> {
-        let newcomer = self.newcomer.as_ref().map(Newcomer::store);
-        self.machine.as_ref().map(Machine::store).or(newcomer)
+    pub(crate) fn database(&self) -> Option<&Database> {
+        let newcomer = self.newcomer.as_ref().map(Newcomer::database);
+        self.machine.as_ref().map(Machine::database).or(newcomer)
     }
 
     /// When it wants to be woken, by its own clock.

@@ -1,6 +1,6 @@
 //! Processes that end, die and start again.
 
-use chat_core::store::Store;
+use chat_core::database::Database;
 
 use super::state::World;
 
@@ -57,7 +57,7 @@ impl World {
     /// # Panics
     /// Where its database is a file that a process which was killed left.
     #[allow(clippy::expect_used)]
-    pub fn take_database(&mut self, device: usize) -> Store {
+    pub fn take_database(&mut self, device: usize) -> Database {
         self.stop(device);
         self.devices[device].database.take().expect("the database is in memory")
     }

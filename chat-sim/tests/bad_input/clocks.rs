@@ -185,7 +185,7 @@ fn a_clock_weeks_ahead_for_a_moment_takes_no_keys_away() {
     let people = scenario.friends(["alice", "bob"]);
     let [alice, bob] = &people;
     let keys = || {
-        let rows = bob.phone.machine(|machine| machine.store().rows()).unwrap();
+        let rows = bob.phone.machine(|machine| machine.database().rows()).unwrap();
         (rows["key_package"], rows["inbox_key"])
     };
     let before = keys();

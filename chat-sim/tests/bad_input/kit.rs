@@ -58,5 +58,5 @@ pub(crate) fn refused(why: Refused) -> Vec<Disposition> {
 
 /// Rows of a table at a device.
 pub(crate) fn rows(at: &dyn Who, table: &str) -> u64 {
-    at.installation().machine(|machine| machine.store().rows()).unwrap()[table]
+    at.installation().machine(|machine| machine.database().rows()).unwrap()[table]
 }

@@ -125,7 +125,7 @@ fn a_step_that_failed_leaves_no_question_and_no_topic_behind() {
     // A new slot begins in the step that fails: nobody hears what is to be watched then.
     it.now = it.now + Duration::from_secs(10);
     it.told = Told::default();
-    it.machine.store().inject_fault_after(Some(0));
+    it.machine.database().inject_fault_after(Some(0));
     assert!(it.try_page(asked.id, &[], None).is_err());
     it.tick();
     assert!(it.told.watched.iter().any(|topics| topics.len() > 4));

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use chat_core::contact::{Card, CardContent, CardKeyPackage, CardSecret, ContactLink, InboxPublic};
+use chat_core::database::Database;
 use chat_core::identity::log::{EntrySigner, Log};
 use chat_core::identity::{AccountKey, InstallationKey, RecoveryPhrase};
 use chat_core::machine::{Disposition, Refused};
 use chat_core::params::{CARD_SIZE, INBOX_KEY_KEEP, KEY_PACKAGE_USE, NetworkId};
-use chat_core::store::Store;
 use chat_core::time::Timestamp;
 use chat_core::wire::envelope::SizeClass;
 use chat_core::wire::frame::{Frame, FrameKind};
@@ -213,7 +213,7 @@ fn a_log_that_lacks_what_a_link_has_shown_is_refused_though_the_card_is_newer() 
 fn the_account_itself_is_told_of_a_card_that_forgets_and_publishes_its_own() {
     let mut world = accounts(0, 84);
     let phrase = RecoveryPhrase::generate(world.rng());
-    world.add_device_of(&phrase, Store::in_memory().unwrap());
+    world.add_device_of(&phrase, Database::in_memory().unwrap());
     let secret = phrase.card_secret();
     // A device that the account has never heard of, enrolled with the phrase: it is taken in.
     let (account, network) = (phrase.account_key(), world.params.id());

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chat_core::database::Database;
 use chat_core::identity::RecoveryPhrase;
 use chat_core::params::{CARD_LATE_DELAY, CARD_SIZE};
-use chat_core::store::Store;
 use chat_core::time::Timestamp;
 use chat_sim::observer::Observer;
 use chat_sim::world::World;
@@ -101,7 +101,7 @@ fn two_of_one(seed: u64) -> World {
     let mut world = accounts(0, seed);
     let phrase = RecoveryPhrase::generate(world.rng());
     for _ in 0..2 {
-        world.add_device_of(&phrase, Store::in_memory().unwrap());
+        world.add_device_of(&phrase, Database::in_memory().unwrap());
     }
     assert_eq!(world.account(0), world.account(1));
     // Each is enrolled without the other's knowledge, and learns of it by its card.

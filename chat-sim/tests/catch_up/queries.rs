@@ -77,9 +77,9 @@ fn a_page_whose_step_failed_is_fetched_again() {
             scenario.pass(Duration::from_secs(60));
         }
         bob.phone.online();
-        bob.phone.machine(|machine| machine.store().inject_fault_after(Some(writes)));
+        bob.phone.machine(|machine| machine.database().inject_fault_after(Some(writes)));
         scenario.pass(Duration::from_millis(2));
-        bob.phone.machine(|machine| machine.store().inject_fault_after(None));
+        bob.phone.machine(|machine| machine.database().inject_fault_after(None));
         let failed = scenario.world().devices[bob.phone.number()].failures.len();
         // The machine tells when it wants to go on; nobody asked it in the step that failed.
         for _ in 0..2 {

@@ -1,9 +1,9 @@
 //! Slips, wrong strings and codes, the end of time, and a change of mind.
 
+use chat_core::database::Database;
 use chat_core::identity::linking::{EndCode, LinkingCodeError, LinkingStringError};
 use chat_core::machine::{CommandError, Event, LinkingState, Newcomer, NewcomerState};
 use chat_core::params::{CARD_SIZE, LINKING_CODE, LINKING_KEEP, NetworkParams};
-use chat_core::store::Store;
 use chat_sim::world::Observed;
 
 use crate::scene::*;
@@ -63,7 +63,7 @@ fn codes_that_cannot_be_used_are_told_apart() {
     }
     let other = {
         let params = NetworkParams::public();
-        let store = Store::in_memory().unwrap();
+        let store = Database::in_memory().unwrap();
         let newcomer = Newcomer::create(store, params, [77; 32], scenario.now(), "other").unwrap();
         newcomer.code().unwrap().to_string()
     };

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use chat_core::machine::{Event, LinkingState, LinkingView, Machine, Newcomer, NewcomerState, OpenError};
+use chat_core::database::Database;
+use chat_core::machine::{
+    Event, LinkingState, LinkingView, Machine, Newcomer, NewcomerState, OpenError,
+};
 use chat_core::params::{LINKING_CODE, LINKING_KEEP};
-use chat_core::store::Store;
 use chat_sim::campaign::on_all_cores;
 use chat_sim::crash::CrashPoint;
 use chat_sim::world::Observed;
@@ -30,7 +32,7 @@ fn a_device_is_linked() {
     assert_eq!(link.name.as_deref(), Some("Ada's tablet"));
     assert_eq!(link.until, began + LINKING_CODE);
     assert!(!link.added);
-    assert_eq!(last_event(&phone), Event::LinkingReady { linking });
+    assert_eq!(last_event(&phone), Event::LinkingReady { linking: link });
     let view = shown_by(&tablet);
     assert_eq!((view.account, view.grantor, view.id), (Some(account), Some(by), id));
     assert_eq!(tablet.newcomer(|it| it.account()), Some(account));
@@ -191,7 +193,7 @@ fn a_database_belongs_to_an_account_or_to_a_newcomer() {
     let store = scenario.world().take_database(tablet.number());
     let opened = Machine::open(store, params.clone(), [1; 32], now);
     assert!(matches!(opened, Err(OpenError::Linking)));
-    let empty = || Store::in_memory().unwrap();
+    let empty = || Database::in_memory().unwrap();
     let opened = Newcomer::open(empty(), params.clone(), [1; 32], now);
     assert!(matches!(opened, Err(OpenError::NoAccount)));
     for name in ["", "a\nb", &"x".repeat(65)] {
@@ -200,9 +202,9 @@ fn a_database_belongs_to_an_account_or_to_a_newcomer() {
     }
     let made = Newcomer::create(empty(), params.clone(), [1; 32], now, "tablet").unwrap();
     let code = made.code().unwrap();
-    let opened = Newcomer::open(made.into_store(), params.clone(), [2; 32], now).unwrap();
+    let opened = Newcomer::open(made.into_database(), params.clone(), [2; 32], now).unwrap();
     assert_eq!(opened.code().as_deref(), Some(&*code), "it outlives a restart");
-    let again = Newcomer::create(opened.into_store(), params.clone(), [3; 32], now, "tablet");
+    let again = Newcomer::create(opened.into_database(), params.clone(), [3; 32], now, "tablet");
     assert!(matches!(again, Err(OpenError::Linking)));
 
     // Once it is over, another code can be made, or an account.

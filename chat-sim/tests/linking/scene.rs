@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use chat_core::identity::linking::{
-    EndCode, LinkingAnswer, LinkingCode, LinkingCodeError, LinkingKey, Step, Transcript, commitment,
-    seal,
+    EndCode, LinkingAnswer, LinkingCode, LinkingCodeError, LinkingKey, Step, commitment, seal,
 };
 use chat_core::ids::LinkingId;
-use chat_core::machine::{CommandError, Event, LinkingState, LinkingView, NewcomerState, NewcomerView};
+use chat_core::machine::{
+    CommandError, Event, LinkingState, LinkingView, NewcomerState, NewcomerView,
+};
 use chat_core::params::NetworkParams;
 use chat_core::time::Slot;
 use chat_core::wire::envelope::{EnvelopeKey, SizeClass, open, seal as seal_envelope};

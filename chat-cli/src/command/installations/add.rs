@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt as _;
 use serde_json::json;
-use waku_chat::{Client, CommandError, Error, LinkingState, LinkingView, LinkingId, linking_id};
+use waku_chat::{Client, CommandError, Error, LinkingId, LinkingState, LinkingView, linking_id};
 
 use super::history::days_ago;
 use super::progress::{Pace, settle};
@@ -81,8 +81,10 @@ async fn link(
     if view.state == LinkingState::AwaitsString {
         view = confirm(session, view, string, days).await?;
     }
-    if let (LinkingState::Granted | LinkingState::Admitted | LinkingState::Done, Some(installation)) =
-        (view.state, view.installation)
+    if let (
+        LinkingState::Granted | LinkingState::Admitted | LinkingState::Done,
+        Some(installation),
+    ) = (view.state, view.installation)
     {
         if days > 0 {
             session.client.transfer_history(installation, days_ago(days)).await?;
@@ -187,7 +189,9 @@ async fn confirm(
 /// A linking that has not ended; one that has is an error.
 fn unless_ended(view: LinkingView) -> Result<LinkingView, CliError> {
     match view.state {
-        LinkingState::Ended { code, by_other } => Err(Error::LinkingEnded { code, by_other }.into()),
+        LinkingState::Ended { code, by_other } => {
+            Err(Error::LinkingEnded { code, by_other }.into())
+        }
         _ => Ok(view),
     }
 }

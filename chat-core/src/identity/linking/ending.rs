@@ -8,7 +8,9 @@ use super::error::MessageError;
 use super::transcript::Transcript;
 
 /// The reason that one side gives the other for ending a linking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[repr(u32)]
 #[serde(rename_all = "snake_case")]
 pub enum EndCode {

@@ -13,13 +13,13 @@ use std::time::Duration;
 use super::me::Me;
 use crate::contact::card::Card;
 use crate::contact::schedule::card_time;
+use crate::database::Database;
 use crate::ids::AccountId;
 use crate::machine::api::disposition::{Disposition, Refused};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
 use crate::params::{CARD_LATE_DELAY, CARD_MARGIN};
-use crate::store::Store;
 use crate::time::Timestamp;
 
 /// The last period whose card is out, in the database.
@@ -61,7 +61,7 @@ pub(in crate::machine) struct OwnCard {
 }
 
 impl OwnCard {
-    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
         self.out = db.meta(OUT)?;
         Ok(())
     }

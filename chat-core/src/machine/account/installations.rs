@@ -4,13 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::me::Me;
+use crate::database::Keyed;
 use crate::identity::log::Author;
 use crate::ids::{EntryHash, InstallationId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::view::RevocationView;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
-use crate::store::Keyed;
 use crate::time::Timestamp;
 
 /// Seconds after which it is written again that an installation was heard: exact enough for people.

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::me::Me;
 use crate::contact::card::{CardKeyPackage, InboxPublic};
 use crate::contact::inbox::InboxKey;
+use crate::database::{Database, Timed};
 use crate::group::package::OwnPackage;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
@@ -16,7 +17,6 @@ use crate::machine::effect::Effect;
 use crate::params::{
     INBOX_KEY_KEEP, INBOX_KEY_PERIOD, KEY_PACKAGE_KEEP, KEY_PACKAGE_PERIOD, KEY_PACKAGE_USE,
 };
-use crate::store::{Store, Timed};
 use crate::time::Timestamp;
 use crate::wire::sync::SyncItem;
 
@@ -44,7 +44,7 @@ pub(in crate::machine) struct Keys {
 }
 
 impl Keys {
-    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
         self.inbox = Self::inbox_records(db)?
             .iter()
             .map(|record| InboxKey::from_secret(&record.secret, record.made_at))
@@ -54,7 +54,7 @@ impl Keys {
     }
 
     /// All inbox keys as stored, oldest first.
-    pub(in crate::machine) fn inbox_records(db: &Store) -> Result<Vec<InboxRecord>, StepError> {
+    pub(in crate::machine) fn inbox_records(db: &Database) -> Result<Vec<InboxRecord>, StepError> {
         Ok(db.all_timed::<InboxRecord>(Timed::InboxKey)?)
     }
 
@@ -172,7 +172,7 @@ impl Keys {
     /// in its leaf.
     #[allow(clippy::type_complexity)]
     pub(in crate::machine) fn packages(
-        db: &Store,
+        db: &Database,
     ) -> Result<(Vec<OwnPackage>, Vec<Zeroizing<[u8; 32]>>), StepError> {
         let records = db.all_timed::<PackageRecord>(Timed::KeyPackage)?;
         Ok(records.into_iter().map(|record| (record.package, record.inbox)).unzip())

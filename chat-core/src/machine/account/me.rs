@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use crate::contact::card::Card;
 use crate::contact::link::CardSecret;
 use crate::contact::schedule::card_topic;
+use crate::database::Database;
 use crate::identity::credential::{Credential, CredentialError};
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
@@ -13,7 +14,6 @@ use crate::ids::{AccountId, InstallationId};
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
 use crate::params::NetworkId;
-use crate::store::Store;
 use crate::time::Timestamp;
 
 /// Where the identity is in the database.
@@ -55,7 +55,7 @@ impl Identity {
     /// Writes it into a database that has no account yet.
     pub(in crate::machine) fn found(
         &self,
-        db: &Store,
+        db: &Database,
         network: &NetworkId,
     ) -> Result<(), StepError> {
         db.set_meta(IDENTITY, self)?;
@@ -63,7 +63,7 @@ impl Identity {
     }
 
     /// The network whose account a database has; none: it has no account.
-    pub(in crate::machine) fn network(db: &Store) -> Result<Option<NetworkId>, StepError> {
+    pub(in crate::machine) fn network(db: &Database) -> Result<Option<NetworkId>, StepError> {
         Ok(db.meta(NETWORK)?)
     }
 
@@ -102,7 +102,7 @@ pub(in crate::machine) struct Me {
 }
 
 impl Me {
-    pub(in crate::machine) fn load(db: &Store, network: &NetworkId) -> Result<Self, StepError> {
+    pub(in crate::machine) fn load(db: &Database, network: &NetworkId) -> Result<Self, StepError> {
         db.meta::<Identity>(IDENTITY)?
             .ok_or_else(|| StepError::State("the stored identity is missing".into()))?
             .open(network)

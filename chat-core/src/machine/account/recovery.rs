@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::database::Database;
 use crate::identity::account::AccountKey;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
 use crate::machine::net::backoff::Backoff;
 use crate::params::{CARD_PERIOD, CARD_RETRY_MIN};
-use crate::store::Store;
 use crate::time::Timestamp;
 
 /// Where it is in the database.
@@ -38,14 +38,14 @@ pub(in crate::machine) struct Recovery {
 }
 
 impl Recovery {
-    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
         self.record = db.meta::<Option<Record>>(RECOVERY)?.flatten();
         self.sought = false;
         Ok(())
     }
 
     /// Begins one, in a database whose account was just made.
-    pub(in crate::machine) fn begin(db: &Store, key: &AccountKey) -> Result<(), StepError> {
+    pub(in crate::machine) fn begin(db: &Database, key: &AccountKey) -> Result<(), StepError> {
         let record = Record { key: key.to_bytes(), misses: 0, next_at: Timestamp(0) };
         Ok(db.set_meta(RECOVERY, &Some(record))?)
     }

@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::Keyed;
 use crate::ids::InstallationId;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
-use crate::store::Keyed;
 use crate::time::Timestamp;
 
 /// A transfer that is under way, as stored.

@@ -26,8 +26,8 @@ impl From<crate::group::error::GroupError> for Fail {
     }
 }
 
-impl From<crate::store::StoreError> for Fail {
-    fn from(error: crate::store::StoreError) -> Self {
+impl From<crate::database::DatabaseError> for Fail {
+    fn from(error: crate::database::DatabaseError) -> Self {
         Fail::Step(error.into())
     }
 }

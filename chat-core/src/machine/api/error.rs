@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::DatabaseError;
 use crate::identity::linking::{LinkingCodeError, LinkingStringError};
 use crate::ids::{AccountId, GroupId, InstallationId};
 use crate::machine::api::linking::LinkingState;
 use crate::params::{MAX_DEVICE_NAME, ParamsError};
-use crate::store::StoreError;
 
 /// Something local failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The database failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] DatabaseError),
     /// MLS state that was written by this program is not usable.
     #[error("the state of a group is not usable: {0}")]
     State(String),
@@ -23,18 +23,18 @@ impl StepError {
     /// A stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            StepError::Store(StoreError::Full) => "store_full",
-            StepError::Store(StoreError::Busy) => "store_busy",
-            StepError::Store(StoreError::Corrupt) => "store_corrupt",
-            StepError::Store(StoreError::WrongKey) => "store_wrong_key",
-            StepError::Store(_) => "store",
+            StepError::Database(DatabaseError::Full) => "database_full",
+            StepError::Database(DatabaseError::Busy) => "database_busy",
+            StepError::Database(DatabaseError::Corrupt) => "database_corrupt",
+            StepError::Database(DatabaseError::WrongKey) => "database_wrong_key",
+            StepError::Database(_) => "database",
             StepError::State(_) => "state",
         }
     }
 
     /// Whether the same step may succeed later without anything being mended.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, StepError::Store(StoreError::Busy | StoreError::Full))
+        matches!(self, StepError::Database(DatabaseError::Busy | DatabaseError::Full))
     }
 }
 
@@ -202,9 +202,6 @@ pub enum CommandError {
     /// The outbox is full: the network has been out of reach for long.
     #[error("too much waits to be sent: connect to the network first")]
     OutboxFull,
-    /// Something local failed; nothing was changed.
-    #[error("this could not be done: the database or state in it failed")]
-    Failed,
     /// The code of a new device cannot be used.
     #[error("{why}")]
     BadLinkingCode {
@@ -270,7 +267,6 @@ impl CommandError {
             CommandError::WrongPhrase => "wrong_phrase",
             CommandError::UnknownMessage => "unknown_message",
             CommandError::OutboxFull => "outbox_full",
-            CommandError::Failed => "failed",
             CommandError::BadLinkingCode { why } => match why {
                 LinkingCodeError::Expired => "linking_code_expired",
                 LinkingCodeError::Used => "linking_code_used",

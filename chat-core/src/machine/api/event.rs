@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::api::linking::LinkingView;
-use crate::machine::api::view::{MessageView, MissingView, RequestView};
 use crate::identity::linking::EndCode;
 use crate::ids::{AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId};
+use crate::machine::api::linking::LinkingView;
+use crate::machine::api::view::{MessageView, MissingView, RequestView};
 use crate::time::Timestamp;
 
 /// Something that happened.

@@ -3,8 +3,8 @@
 
 use openmls::key_packages::KeyPackage;
 
+use crate::group::epoch::{EpochInfo, Leaf};
 use crate::group::package::read_package;
-use crate::group::epoch::{Leaf, EpochInfo};
 use crate::ids::{AccountId, InstallationId};
 use crate::machine::account::installations::OwnInstallation;
 use crate::machine::api::done::Done;

@@ -2,8 +2,8 @@
 //! that is now, refusals are answered at once.
 
 use super::directory::Known;
-use crate::group::policy::GroupPolicy;
 use crate::group::epoch::EpochInfo;
+use crate::group::policy::GroupPolicy;
 use crate::ids::{AccountId, GroupId, MessageId};
 use crate::machine::api::command::Answer;
 use crate::machine::api::done::Done;

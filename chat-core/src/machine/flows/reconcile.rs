@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::directory::Known;
-use crate::group::epoch::{Leaf, EpochInfo};
+use crate::group::epoch::{EpochInfo, Leaf};
 use crate::identity::log::Author;
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId};
 use crate::machine::account::installations::OwnInstallation;

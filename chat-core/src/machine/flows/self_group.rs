@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::contact::invitation::Invitation;
+use crate::database::Keyed;
 use crate::group::join::Joined;
 use crate::group::package::read_package;
 use crate::group::policy::GroupPolicy;
@@ -19,7 +20,6 @@ use crate::machine::group::begin::Origin;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::group::intent::Intent;
 use crate::params::KEY_PACKAGE_USE;
-use crate::store::Keyed;
 
 /// A Welcome that an installation has yet to fetch, as stored.
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::self_group::without_refusal;
 use crate::contact::card::Card;
 use crate::contact::inbox::InboxKey;
-use crate::group::package::read_package;
+use crate::database::Keyed;
 use crate::group::epoch::Leaf;
+use crate::group::package::read_package;
 use crate::identity::log::Log;
 use crate::ids::{GroupId, InstallationId, MessageId};
 use crate::machine::account::installations::OwnInstallation;
@@ -19,7 +20,6 @@ use crate::machine::people::contacts::Contact;
 use crate::machine::people::logs::Who;
 use crate::machine::people::look::Look;
 use crate::params::{CATCH_UP_MARGIN, INBOX_KEY_KEEP, KEY_PACKAGE_USE};
-use crate::store::Keyed;
 use crate::time::Timestamp;
 use crate::wire::sync::{self, SyncContact, SyncItem};
 

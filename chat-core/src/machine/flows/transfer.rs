@@ -1,6 +1,7 @@
 //! Transferring message history to an installation that was not there when the messages came: the
 //! newest first, in pieces of one envelope, through the self group.
 
+use crate::database::Stretch;
 use crate::group::epoch::Leaf;
 use crate::ids::InstallationId;
 use crate::machine::account::transfer::Transfer;
@@ -11,9 +12,8 @@ use crate::machine::api::event::Event;
 use crate::machine::assembly::Machine;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::group::stored::{Delivery, Sent, Stored};
-use crate::store::Stretch;
 use crate::time::Timestamp;
-use crate::wire::sync::{TransferredMessage, SyncItem};
+use crate::wire::sync::{SyncItem, TransferredMessage};
 
 /// Bytes of messages in one piece: with the rest it fits an envelope of 32 KiB.
 const PIECE: usize = 28 * 1024;

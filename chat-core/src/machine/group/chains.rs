@@ -1,6 +1,7 @@
 //! Numbers: each numbered item goes into its author's chain, and what its heads claim is noted.
 
 use super::conversation::Conversation;
+use crate::database::Keyed;
 use crate::group::epoch::Leaf;
 use crate::history::gaps::Claim;
 use crate::history::{Chain, FIRST_SEQ, GapChange, GapState, Head, Observed, Received};
@@ -11,7 +12,6 @@ use crate::machine::api::view::MissingView;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
 use crate::machine::people::logs::Who;
-use crate::store::Keyed;
 use crate::wire::chain::ChainLink;
 
 /// Events for one change of the gaps; the rest is seen by asking what is missing.

@@ -6,6 +6,7 @@ use super::conversation::Conversation;
 use super::deferred::Later;
 use super::open::Verdict;
 use crate::convergence::tree::{CommitNode, Membership};
+use crate::group::epoch::{EpochInfo, Leaf};
 use crate::group::error::GroupError;
 use crate::group::mls::read_message;
 use crate::group::policy::{
@@ -13,7 +14,6 @@ use crate::group::policy::{
     RevokeFact,
 };
 use crate::group::stage::{Staged, leaves_after, stage};
-use crate::group::epoch::{Leaf, EpochInfo};
 use crate::identity::leave::LeaveWish;
 use crate::identity::log::Log;
 use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};

@@ -13,15 +13,15 @@ use super::record::Record;
 use super::state_error;
 use crate::convergence::choose::choose;
 use crate::convergence::tree::{CommitNode, CommitTree};
+use crate::database::Keyed;
+use crate::group::epoch::{EpochInfo, LineId, RootLines};
 use crate::group::mls::Mls;
-use crate::group::epoch::{LineId, RootLines, EpochInfo};
 use crate::history::{Chain, Gaps, Tip};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, IntentId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::view::Membership;
 use crate::machine::cx::Cx;
 use crate::params::{MAX_WATCHED_STATES, NetworkId};
-use crate::store::Keyed;
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Root, Roots};
 

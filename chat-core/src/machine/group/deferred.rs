@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conversation::Conversation;
 use super::open::Verdict;
+use crate::database::{Kept, Quota, Wait};
 use crate::ids::{GroupId, ItemHash};
 use crate::machine::api::disposition::{Deferred, Disposition, Refused};
 use crate::machine::api::error::StepError;
@@ -14,7 +15,6 @@ use crate::params::{
     HORIZON_AGE, MAX_DEFERRED_BYTES, MAX_DEFERRED_PER_GROUP, MAX_UNOPENED_BYTES,
     MAX_UNOPENED_PER_GROUP,
 };
-use crate::store::{Kept, Quota, Wait};
 use crate::time::{Slot, Timestamp};
 use crate::wire::frame::Frame;
 use crate::wire::header::CommitHeader;

@@ -3,7 +3,7 @@
 
 use openmls::key_packages::KeyPackage;
 
-use crate::group::epoch::{Leaf, EpochInfo};
+use crate::group::epoch::{EpochInfo, Leaf};
 use crate::ids::{AccountId, InstallationId};
 use crate::machine::api::done::Done;
 use crate::machine::cx::Cx;

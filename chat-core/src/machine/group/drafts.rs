@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::database::Database;
 use crate::ids::{GroupId, InstallationId};
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
-use crate::store::Store;
 use crate::time::Timestamp;
 
 /// What a draft says.
@@ -50,7 +50,7 @@ pub(in crate::machine) struct Drafts {
 }
 
 impl Drafts {
-    pub(super) fn load(db: &Store, group: &GroupId) -> Result<Self, StepError> {
+    pub(super) fn load(db: &Database, group: &GroupId) -> Result<Self, StepError> {
         let rows = db.drafts::<Draft>(group)?;
         let waiting = |(number, draft)| (number, Waiting { draft, stored: true });
         Ok(Self { waiting: rows.into_iter().map(waiting).collect() })

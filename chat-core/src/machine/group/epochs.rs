@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::conversation::Conversation;
 use super::state_error;
+use crate::database::Keyed;
 use crate::group::mls::Mls;
 use crate::ids::{EpochId, InstallationId};
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
-use crate::store::Keyed;
 use crate::time::Timestamp;
 
 /// Loaded openmls groups kept in memory for each group: the tip, its parent and a branch.

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::state_error;
+use crate::database::{Database, Keyed};
 use crate::history::{Head, HeadRotation};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash};
 use crate::machine::api::error::StepError;
 use crate::machine::api::view::Membership;
-use crate::store::{Keyed, Store};
 use crate::time::Timestamp;
 
 /// What is stored of a group as a whole.
@@ -101,7 +101,7 @@ impl Record {
     }
 
     /// Reads the numbers of a record, which are stored apart.
-    pub(super) fn load_numbers(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(super) fn load_numbers(&mut self, db: &Database) -> Result<(), StepError> {
         let numbers: Numbers = db
             .keyed(Keyed::Numbers, self.id.as_bytes())?
             .ok_or_else(|| state_error("the numbers of a group are not there"))?;
@@ -121,12 +121,12 @@ impl Record {
         Ok(())
     }
 
-    pub(super) fn save(&self, db: &Store) -> Result<(), StepError> {
+    pub(super) fn save(&self, db: &Database) -> Result<(), StepError> {
         Ok(db.set_keyed(Keyed::Group, self.id.as_bytes(), self)?)
     }
 
     /// Writes what an item of this device changed, and the heads that went with it.
-    pub(super) fn save_numbers(&self, db: &Store, said: &[Head]) -> Result<(), StepError> {
+    pub(super) fn save_numbers(&self, db: &Database, said: &[Head]) -> Result<(), StepError> {
         for head in said {
             db.set_head(&self.id, &head.installation, head.seq, &head.hash)?;
         }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::MessageRow;
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, MessageId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::view::MessageView;
 use crate::machine::cx::Cx;
-use crate::store::MessageRow;
 use crate::time::Timestamp;
 
 /// How far a message has come.

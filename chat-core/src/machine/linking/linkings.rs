@@ -6,11 +6,11 @@ use super::grant::GrantRecord;
 use super::record::NewcomerRecord;
 use super::rendezvous::roots_at;
 use super::repeated::Repeated;
+use crate::database::Database;
 use crate::identity::linking::LinkingCode;
 use crate::ids::LinkingId;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
-use crate::store::Store;
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::Roots;
 
@@ -26,7 +26,7 @@ pub(in crate::machine) struct Linkings {
 }
 
 impl Linkings {
-    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
         let grants: Vec<GrantRecord> = db.meta(GRANTS)?.unwrap_or_default();
         self.grants = grants.into_iter().map(|grant| (grant.id, grant)).collect();
         self.arrival = NewcomerRecord::load(db)?;

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::rendezvous::address;
 use super::repeated::Repeated;
+use crate::database::Database;
 use crate::group::crypto::SharedRng;
 use crate::identity::installation::InstallationKey;
 use crate::identity::linking::{
@@ -16,7 +17,6 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::linking::{NewcomerState, NewcomerView};
 use crate::machine::net::outbox::Parcel;
 use crate::params::{LINKING_KEEP, NetworkId, NetworkParams};
-use crate::store::Store;
 use crate::time::Timestamp;
 
 /// Where the linking of a new device is in the database.
@@ -80,16 +80,16 @@ impl std::fmt::Debug for NewcomerRecord {
 
 impl NewcomerRecord {
     /// What a database has of a linking, if it has one.
-    pub(in crate::machine) fn load(db: &Store) -> Result<Option<Self>, StepError> {
+    pub(in crate::machine) fn load(db: &Database) -> Result<Option<Self>, StepError> {
         Ok(db.meta(NEWCOMER)?)
     }
 
-    pub(in crate::machine) fn save(&self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn save(&self, db: &Database) -> Result<(), StepError> {
         Ok(db.set_meta(NEWCOMER, self)?)
     }
 
     /// Whether a database belongs to a device that waits to be linked.
-    pub(in crate::machine) fn is_waiting(db: &Store) -> Result<bool, StepError> {
+    pub(in crate::machine) fn is_waiting(db: &Database) -> Result<bool, StepError> {
         let waits = Self::load(db)?.is_some_and(|record| !record.is_over());
         Ok(waits && Identity::network(db)?.is_none())
     }

@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use super::backoff::Backoff;
 use crate::contact::schedule::CARD_LANE;
+use crate::database::Database;
 use crate::ids::{EpochId, GroupId, IntentId, MessageId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::io::{OutboxId, Output, PublishFailure};
 use crate::machine::cx::Cx;
 use crate::params::{RETRY_MAX, RETRY_MIN};
-use crate::store::Store;
 use crate::time::{Slot, Timestamp};
 use crate::wire::envelope::{SizeClass, seal};
 use crate::wire::frame::{Frame, FrameKind};
@@ -116,7 +116,7 @@ pub(in crate::machine) struct Outbox {
 impl Outbox {
     /// Reads it from the database. What is under way stays so: it is not published twice because a
     /// step was taken back.
-    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
         let under_way: Vec<u64> =
             self.waiting.iter().filter(|(_, it)| it.in_flight).map(|(id, _)| *id).collect();
         self.waiting = db

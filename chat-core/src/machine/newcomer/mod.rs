@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::database::Database;
 use crate::group::crypto::SharedRng;
 use crate::identity::linking::{EndCode, check_name};
 use crate::ids::AccountId;
@@ -22,7 +23,6 @@ use crate::machine::linking::record::NewcomerRecord;
 use crate::machine::net::backoff::Backoff;
 use crate::machine::net::outbox::Outbox;
 use crate::params::{CATCH_UP_MARGIN, NetworkParams, RETRY_MAX, RETRY_MIN};
-use crate::store::Store;
 use crate::time::{Slot, Timestamp};
 
 /// Pauses between attempts to reach a Store.
@@ -78,7 +78,7 @@ impl Newcomer {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn is_waiting(store: &Store) -> Result<bool, StepError> {
+    pub fn is_waiting(store: &Database) -> Result<bool, StepError> {
         NewcomerRecord::is_waiting(store)
     }
 
@@ -91,7 +91,7 @@ impl Newcomer {
     /// [`OpenError::AccountExists`]; [`OpenError::Linking`] where a code still waits: open it, or
     /// cancel it; [`OpenError::DeviceName`].
     pub fn create(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,
@@ -122,7 +122,7 @@ impl Newcomer {
     /// [`OpenError::AccountExists`] where it was linked: open a [`Machine`];
     /// [`OpenError::NoAccount`] where there is no code either; [`OpenError::OtherNetwork`].
     pub fn open(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         seed: [u8; 32],
         now: Timestamp,
@@ -139,7 +139,7 @@ impl Newcomer {
     }
 
     fn assemble(
-        store: Store,
+        store: Database,
         params: NetworkParams,
         rng: SharedRng,
         now: Timestamp,
@@ -213,12 +213,12 @@ impl Newcomer {
     }
 
     /// The database, for tests that inject faults.
-    pub fn store(&self) -> &Store {
+    pub fn database(&self) -> &Database {
         &self.cx.db
     }
 
     /// The database, taken out.
-    pub fn into_store(self) -> Store {
+    pub fn into_database(self) -> Database {
         self.cx.db
     }
 

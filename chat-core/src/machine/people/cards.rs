@@ -17,6 +17,7 @@ use super::look::Look;
 use crate::contact::card::{Card, CardError};
 use crate::contact::link::CardSecret;
 use crate::contact::schedule::{card_time, card_topic};
+use crate::database::Keyed;
 use crate::ids::AccountId;
 use crate::machine::account::me::Me;
 use crate::machine::api::error::{CommandError, StepError};
@@ -25,7 +26,6 @@ use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
 use crate::machine::net::history::CardQuery;
 use crate::params::{CARD_PERIOD, CARD_REACH, CARD_SIZE, CATCH_UP_MARGIN};
-use crate::store::Keyed;
 use crate::time::Timestamp;
 
 /// Periods whose topics are kept computed: those that cards are looked for in, and the next.

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::look::Look;
 use crate::contact::card::Card;
+use crate::database::Keyed;
 use crate::ids::AccountId;
 use crate::machine::account::me::Me;
 use crate::machine::api::done::Done;
@@ -14,7 +15,6 @@ use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::view::ContactView;
 use crate::machine::cx::Cx;
 use crate::params::NetworkId;
-use crate::store::Keyed;
 use crate::time::Timestamp;
 use crate::wire::sync::{SyncContact, SyncItem};
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::Keyed;
 use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
 use crate::ids::AccountId;
 use crate::machine::account::me::Me;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
-use crate::store::Keyed;
 use crate::wire::header::Warrant;
 
 /// A log, as stored.

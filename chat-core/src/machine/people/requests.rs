@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::database::{Database, Timed};
 use crate::ids::{AccountId, RequestId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
@@ -12,7 +13,6 @@ use crate::machine::api::view::{RequestState, RequestView};
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
 use crate::params::{CATCH_UP_MARGIN, MAX_REQUESTS, NetworkId};
-use crate::store::{Store, Timed};
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Roots, invitation_roots};
 use crate::wire::sync::RequestAnswer;
@@ -108,7 +108,7 @@ pub(in crate::machine) struct Requests {
 }
 
 impl Requests {
-    pub(in crate::machine) fn load(&mut self, db: &Store) -> Result<(), StepError> {
+    pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
         let requests = db.all_timed::<Request>(Timed::Request)?;
         self.all = requests.into_iter().map(|request| (request.id, request)).collect();
         Ok(())

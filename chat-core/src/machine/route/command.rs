@@ -50,7 +50,9 @@ impl Machine {
                 self.revoke_installations(&installations, phrase.map_err(bad)?.as_ref())
             }
             Command::EndRecovery => self.end_recovery(),
-            Command::TransferHistory { installation, since } => self.transfer_history(installation, since),
+            Command::TransferHistory { installation, since } => {
+                self.transfer_history(installation, since)
+            }
             Command::HurryInstallations => {
                 self.hurry()?;
                 Ok(Answer::Done)

@@ -4,6 +4,7 @@
 use openmls::key_packages::KeyPackage;
 use zeroize::Zeroizing;
 
+use crate::database::Database;
 use crate::group::commit::{BuiltCommit, CommitPlan};
 use crate::group::crypto::SharedRng;
 use crate::group::epoch::EpochInfo;
@@ -21,7 +22,6 @@ use crate::machine::group::conversation::Conversation;
 use crate::machine::group::directory::Directory as _;
 use crate::machine::group::state_error;
 use crate::machine::people::logs::Who;
-use crate::store::Store;
 use crate::time::{Slot, Timestamp};
 use crate::wire::chain::ChainLink;
 use crate::wire::header::CommitHeader;
@@ -169,7 +169,7 @@ impl Machine {
     /// Those of the database, or where the log or MLS refuse it.
     pub fn insider_installation(
         &mut self,
-        store: Store,
+        store: Database,
         seed: [u8; 32],
         now: Timestamp,
     ) -> Result<Machine, StepError> {

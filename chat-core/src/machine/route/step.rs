@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::database::Database;
 use crate::machine::api::done::Fail;
 use crate::machine::api::error::StepError;
 use crate::machine::api::io::{Input, Output};
 use crate::machine::assembly::Machine;
-use crate::store::Store;
+use crate::machine::people::logs::Who;
 use crate::time::Timestamp;
 
 impl Machine {
@@ -20,12 +21,10 @@ impl Machine {
 
     /// Takes everything that has come, in order, within one transaction. Either all that follows from
     /// it is in the database, and the outputs are to be carried out; or nothing has changed, and the
-    /// inputs are to be given again.
+    /// inputs are to be given again: one by one, so that one that fails takes no other with it.
     ///
     /// What others send never makes an error: each envelope gets a
-    /// [`Disposition`](crate::machine::Disposition). Where several inputs were given and some cannot
-    /// be taken in on their own, the others are: an envelope that is not is fetched again from
-    /// history, a command is answered with [`CommandError::Failed`](crate::machine::CommandError).
+    /// [`Disposition`](crate::machine::Disposition).
     ///
     /// # Errors
     /// [`StepError`]: the database or state in it failed.
@@ -39,90 +38,28 @@ impl Machine {
         if !self.loaded {
             self.load()?;
         }
-        let several = (inputs.len() > 1).then(|| inputs.clone());
-        match (self.try_together(inputs), several) {
-            (Ok(()), _) => {}
-            (Err(error), Some(inputs)) if !error.is_retryable() => {
-                tracing::warn!(%error, "a batch failed: its inputs are taken in one by one");
-                self.try_apart(inputs)?;
-            }
-            (Err(error), _) => return Err(error),
-        }
-        self.watch.commit();
-        Ok(std::mem::take(&mut self.cx.out))
-    }
-
-    fn try_together(&mut self, inputs: Vec<Input>) -> Result<(), StepError> {
         self.cx.db.begin()?;
         let attempted = self.history.attempted();
-        let mut done = Ok(());
-        for input in inputs {
-            done = done.and_then(|()| self.dispatch(input));
-        }
+        let mut inputs = inputs.into_iter();
+        let done = inputs.try_for_each(|input| self.dispatch(input));
         let done = done.and_then(|()| self.housekeeping());
-        let done = done.and_then(|()| Ok(self.cx.db.commit()?));
-        done.or_else(|error| {
-            self.cx.db.rollback();
-            self.take_back(0, attempted)?;
-            Err(error)
-        })
-    }
-
-    /// Takes in what can be on its own. Where that is nothing, the step has failed.
-    fn try_apart(&mut self, inputs: Vec<Input>) -> Result<(), StepError> {
-        self.cx.db.begin()?;
-        let (mut taken, mut last) = (false, None);
-        for input in inputs {
-            self.cx.db.savepoint()?;
-            let (told, attempted) = (self.cx.out.len(), self.history.attempted());
-            match self.dispatch(input.clone()) {
-                Ok(()) => {
-                    self.cx.db.release()?;
-                    taken = true;
-                }
-                Err(error) => {
-                    self.cx.db.rollback_to_savepoint()?;
-                    self.take_back(told, attempted)?;
-                    tracing::error!(%error, "an input cannot be taken in");
-                    self.leave_out(input);
-                    last = Some(error);
-                }
+        match done.and_then(|()| Ok(self.cx.db.commit()?)) {
+            Ok(()) => {
+                self.watch.commit();
+                Ok(std::mem::take(&mut self.cx.out))
             }
-        }
-        let attempted = self.history.attempted();
-        let done = match last {
-            Some(error) if !taken => Err(error),
-            _ => self.housekeeping(),
-        };
-        done.and_then(|()| Ok(self.cx.db.commit()?)).or_else(|error| {
-            self.cx.db.rollback();
-            self.take_back(0, attempted)?;
-            Err(error)
-        })
-    }
-
-    /// What becomes of an input that cannot be taken in.
-    fn leave_out(&mut self, input: Input) {
-        match input {
-            Input::Command(id, _) => {
-                let failed = Err(crate::machine::api::error::CommandError::Failed);
-                self.cx.out.push(Output::Answer(id, failed));
-            }
-            Input::Envelope(inbound) => {
-                let sent_at = u64::try_from(inbound.timestamp_ns).unwrap_or(0) / 1_000_000;
-                self.history.backfill(&self.cx, Timestamp(sent_at).min(self.cx.now));
-            }
-            _ => {}
+            Err(error) => self.take_back(attempted).and(Err(error)),
         }
     }
 
-    /// Goes back to what the database says. The outputs from `told` on reach nobody: what was to be
-    /// published, watched or fetched is asked for again.
-    fn take_back(&mut self, told: usize, attempted: bool) -> Result<(), StepError> {
+    /// Goes back to what the database says. The outputs reach nobody: what was to be published, watched
+    /// or fetched is asked for again. `attempted` is whether this device had tried to catch up.
+    fn take_back(&mut self, attempted: bool) -> Result<(), StepError> {
+        self.cx.db.rollback();
         self.cx.db.inject_fault_after(None);
         self.cx.forget_effects();
-        let lost = self.cx.out.split_off(told);
-        self.outbox.take_back(&lost);
+        self.outbox.take_back(&self.cx.out);
+        self.cx.out.clear();
         self.watch.take_back();
         let loaded = self.load();
         self.history.restart(&self.cx, attempted);
@@ -207,7 +144,7 @@ impl Machine {
         self.compact_log()?;
         self.reconcile_due = true;
         let Self { cx, me, logs, groups, .. } = self;
-        let who = crate::machine::people::logs::Who { me, logs };
+        let who = Who { me, logs };
         groups.values_mut().try_for_each(|group| group.renew_roots(cx, who))?;
         self.run_effects()
     }
@@ -236,12 +173,12 @@ impl Machine {
     }
 
     /// The database, for tests that inject faults.
-    pub fn store(&self) -> &Store {
+    pub fn database(&self) -> &Database {
         &self.cx.db
     }
 
     /// The database, taken out: what is left when a process ends.
-    pub fn into_store(self) -> Store {
+    pub fn into_database(self) -> Database {
         self.cx.db
     }
 }

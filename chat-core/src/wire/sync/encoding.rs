@@ -3,7 +3,7 @@
 use prost::Message as _;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::item::{TransferredMessage, RequestAnswer, SyncContact, SyncItem};
+use super::item::{RequestAnswer, SyncContact, SyncItem, TransferredMessage};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, MessageId, RequestId};
 use crate::params::{ENVELOPE_MAX, MAX_NAME, MAX_TEXT};
 use crate::time::Timestamp;

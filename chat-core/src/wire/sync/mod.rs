@@ -9,4 +9,4 @@ mod encoding;
 mod item;
 
 pub use encoding::{MAX_SYNC, MAX_SYNC_ITEMS, SyncError, decode, encode};
-pub use item::{TransferredMessage, RequestAnswer, SyncContact, SyncItem};
+pub use item::{RequestAnswer, SyncContact, SyncItem, TransferredMessage};

@@ -49,6 +49,7 @@ impl Told {
             match output {
                 Output::Publish { outbox, topic, payload, timestamp } => {
                     let timestamp_ns = nanoseconds(timestamp);
+                    let payload = payload.to_vec();
                     let message = Observed { topic, payload, timestamp_ns, seen_at: now, by: 0 };
                     self.published.push((outbox, message));
                 }
@@ -193,7 +194,7 @@ impl ByHand {
     /// Where the database does not open.
     pub fn reopen(self, seed: [u8; 32]) -> Result<Self, OpenError> {
         let (now, step_time, params) = (self.now, self.step_time, self.machine.params().clone());
-        let store = self.machine.into_store();
+        let store = self.machine.into_database();
         store.inject_fault_after(None);
         let machine = Machine::open(store, params, seed, now)?;
         Ok(Self { step_time, ..Self::new(machine, now) })

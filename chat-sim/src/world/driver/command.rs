@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_core::ids::{AccountId, GroupId, InstallationId, ItemHash, LinkingId, RequestId};
+use chat_core::ids::{AccountId, GroupId, InstallationId, LinkingId, MessageId, RequestId};
 use chat_core::machine::{
     Answer, Command, CommandError, CommandId, ContactView, Input, LinkingView, PhraseWords,
     RequestState,
@@ -117,7 +117,7 @@ impl<'w> Hand<'w> {
 
     fn done(self, command: Command) -> Reply<()> {
         self.ask(command).map(|answer| match answer {
-            Answer::Done => (),
+            Answer::Done | Answer::Change { .. } => (),
             other => unexpected(&other),
         })
     }
@@ -219,7 +219,7 @@ impl<'w> Hand<'w> {
     }
 
     /// Sends a text to a group; its message's hash.
-    pub fn send(self, group: GroupId, text: &str) -> Reply<ItemHash> {
+    pub fn send(self, group: GroupId, text: &str) -> Reply<MessageId> {
         let text = text.to_owned();
         self.ask(Command::Send { group, text }).map(|answer| match answer {
             Answer::Sent { message, .. } => message,
@@ -228,7 +228,7 @@ impl<'w> Hand<'w> {
     }
 
     /// Notes that a group was read up to a message.
-    pub fn mark_read(self, group: GroupId, message: ItemHash) -> Reply<()> {
+    pub fn mark_read(self, group: GroupId, message: MessageId) -> Reply<()> {
         self.done(Command::MarkRead { group, message })
     }
 

@@ -9,7 +9,7 @@ use crate::world::network::Observed;
 pub(super) fn inbound(message: &Observed) -> Inbound {
     Inbound {
         topic: message.topic.clone(),
-        payload: message.payload.clone(),
+        payload: message.payload.clone().into(),
         timestamp_ns: message.timestamp_ns,
     }
 }

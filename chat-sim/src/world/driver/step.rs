@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use chat_core::database::DatabaseError;
 use chat_core::group::observe;
 use chat_core::machine::{Input, Newcomer, Output, PublishFailure, QueryId, StepError};
-use chat_core::store::StoreError;
 use chat_core::time::Timestamp;
 
 use super::message::{inbound, nanoseconds};
@@ -134,7 +134,7 @@ impl World {
     fn failed(&mut self, device: usize, error: StepError) {
         let planned = self.crash.as_ref().is_some_and(|crash| crash.device == device);
         match error {
-            StepError::Store(StoreError::Injected) if planned => {
+            StepError::Database(DatabaseError::Injected) if planned => {
                 self.crash = None;
                 self.kill(device);
             }
@@ -172,6 +172,7 @@ impl World {
                     true => {
                         let timestamp_ns = nanoseconds(timestamp);
                         let (seen_at, by) = (self.now(), device);
+                        let payload = payload.to_vec();
                         self.inject(Observed { topic, payload, timestamp_ns, seen_at, by });
                         self.network.fails_falsely(&mut self.rng)
                     }

@@ -263,7 +263,8 @@ impl Machine {
         };
         if open.heard == Some(hash) {
             // It has not heard what it was answered.
-            let replied = matches!(grant.state, LinkingState::AwaitsString | LinkingState::Admitted);
+            let replied =
+                matches!(grant.state, LinkingState::AwaitsString | LinkingState::Admitted);
             if replied && self.cx.now >= open.said.at && !self.outbox.holds(&open.said.frame) {
                 open.said.again(self.cx.now);
                 self.post_said(&grant)?;

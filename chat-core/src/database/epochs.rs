@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode, int, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use super::grouped::{Grouped, grouped};
 use crate::group::pages::{RawRows, RowChange};
 use crate::ids::{EpochId, GroupId};
@@ -19,12 +19,12 @@ pub(super) const ROOT_LINE: Grouped = grouped!("root_line", ("id") => ("slot", "
 /// A root as stored: its id, the slot of its value, and the value.
 pub(crate) type StoredRoot = ([u8; 16], Slot, Zeroizing<[u8; 32]>);
 
-impl Store {
+impl Database {
     /// The descriptions of all epochs of a group.
     pub(crate) fn states<T: DeserializeOwned>(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, DatabaseError> {
         self.all_of(&STATE, group, |row| data(STATE.name, row, 1))
     }
 
@@ -34,19 +34,23 @@ impl Store {
         group: &GroupId,
         epoch: &EpochId,
         value: &impl Serialize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.set_of(&STATE, params![group, epoch, encode(value)?.as_slice()])
     }
 
     /// Deletes an epoch with its MLS rows.
-    pub(crate) fn delete_state(&self, group: &GroupId, epoch: &EpochId) -> Result<(), StoreError> {
+    pub(crate) fn delete_state(
+        &self,
+        group: &GroupId,
+        epoch: &EpochId,
+    ) -> Result<(), DatabaseError> {
         self.delete_of(&STATE, params![group, epoch])?;
         self.delete_superseded(epoch)?;
         self.delete_mls_rows(epoch)
     }
 
     /// The MLS rows of an epoch.
-    pub(crate) fn mls_rows(&self, epoch: &EpochId) -> Result<RawRows, StoreError> {
+    pub(crate) fn mls_rows(&self, epoch: &EpochId) -> Result<RawRows, DatabaseError> {
         let sql = "SELECT key, value FROM mls_row WHERE epoch = ?1 ORDER BY key, page";
         let mut out = RawRows::new();
         for (key, page) in self.read(sql, params![epoch], |row| {
@@ -62,7 +66,7 @@ impl Store {
         &self,
         epoch: &EpochId,
         changes: &[(Vec<u8>, RowChange)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         for (key, change) in changes {
             let count = match change {
                 RowChange::Deleted => 0,
@@ -84,7 +88,7 @@ impl Store {
     }
 
     /// Deletes the MLS rows of an epoch.
-    pub(crate) fn delete_mls_rows(&self, epoch: &EpochId) -> Result<(), StoreError> {
+    pub(crate) fn delete_mls_rows(&self, epoch: &EpochId) -> Result<(), DatabaseError> {
         self.write("DELETE FROM mls_row WHERE epoch = ?1", params![epoch]).map(drop)
     }
 
@@ -92,7 +96,7 @@ impl Store {
     pub(crate) fn superseded(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<(EpochId, Timestamp)>, StoreError> {
+    ) -> Result<Vec<(EpochId, Timestamp)>, DatabaseError> {
         let sql = "SELECT epoch, at FROM superseded WHERE grp = ?1";
         self.read(sql, params![group], |row| Ok((row.get(0)?, row.get(1)?)))
     }
@@ -103,19 +107,19 @@ impl Store {
         group: &GroupId,
         epoch: &EpochId,
         at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO superseded (epoch, grp, at) VALUES (?1, ?2, ?3)
                    ON CONFLICT (epoch) DO UPDATE SET at = ?3";
         self.write(sql, params![epoch, group, at]).map(drop)
     }
 
     /// Notes that an epoch is followed again, or gone.
-    pub(crate) fn delete_superseded(&self, epoch: &EpochId) -> Result<(), StoreError> {
+    pub(crate) fn delete_superseded(&self, epoch: &EpochId) -> Result<(), DatabaseError> {
         self.write("DELETE FROM superseded WHERE epoch = ?1", params![epoch]).map(drop)
     }
 
     /// The topic roots of a group.
-    pub(crate) fn root_lines(&self, group: &GroupId) -> Result<Vec<StoredRoot>, StoreError> {
+    pub(crate) fn root_lines(&self, group: &GroupId) -> Result<Vec<StoredRoot>, DatabaseError> {
         self.all_of(&ROOT_LINE, group, |row| {
             Ok((row.get(0)?, row.get(1)?, Zeroizing::new(row.get(2)?)))
         })
@@ -128,7 +132,7 @@ impl Store {
         id: &[u8; 16],
         slot: Slot,
         value: &[u8; 32],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.set_of(&ROOT_LINE, params![group, id, slot, value])
     }
 
@@ -137,19 +141,23 @@ impl Store {
         &self,
         group: &GroupId,
         id: &[u8; 16],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.delete_of(&ROOT_LINE, params![group, id])
     }
 
     /// The next generation that may be used in an epoch.
-    pub(crate) fn next_generation(&self, epoch: &EpochId) -> Result<u64, StoreError> {
+    pub(crate) fn next_generation(&self, epoch: &EpochId) -> Result<u64, DatabaseError> {
         let sql = "SELECT next FROM sent WHERE epoch = ?1";
         let next = self.read_one(sql, params![epoch], |row| Ok(uint(row.get(0)?)))?;
         Ok(next.unwrap_or(0))
     }
 
     /// Sets the next generation that may be used in an epoch. It never goes down.
-    pub(crate) fn set_next_generation(&self, epoch: &EpochId, next: u64) -> Result<(), StoreError> {
+    pub(crate) fn set_next_generation(
+        &self,
+        epoch: &EpochId,
+        next: u64,
+    ) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO sent (epoch, next) VALUES (?1, ?2)
                    ON CONFLICT (epoch) DO UPDATE SET next = max(next, ?2)";
         self.write(sql, params![epoch, int(next)]).map(drop)

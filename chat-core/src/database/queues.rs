@@ -4,9 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode, int, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use crate::ids::GroupId;
 use crate::time::Timestamp;
 
@@ -23,9 +23,9 @@ pub struct OutboxRow<T> {
     pub data: T,
 }
 
-impl Store {
+impl Database {
     /// All intents of all groups.
-    pub(crate) fn intents<T: DeserializeOwned>(&self) -> Result<Vec<T>, StoreError> {
+    pub(crate) fn intents<T: DeserializeOwned>(&self) -> Result<Vec<T>, DatabaseError> {
         let sql = "SELECT data FROM intent ORDER BY due_at, id";
         self.read(sql, [], |row| data("intent", row, 0))
     }
@@ -37,14 +37,14 @@ impl Store {
         group: &GroupId,
         due_at: Timestamp,
         value: &impl Serialize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO intent (id, grp, due_at, data) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (id) DO UPDATE SET due_at = ?3, data = ?4";
         self.write(sql, params![id, group, due_at, encode(value)?.as_slice()]).map(drop)
     }
 
     /// Deletes an intent.
-    pub(crate) fn delete_intent(&self, id: &[u8; 16]) -> Result<(), StoreError> {
+    pub(crate) fn delete_intent(&self, id: &[u8; 16]) -> Result<(), DatabaseError> {
         self.write("DELETE FROM intent WHERE id = ?1", params![id]).map(drop)
     }
 
@@ -53,13 +53,13 @@ impl Store {
         &self,
         due_at: Timestamp,
         value: &impl Serialize,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, DatabaseError> {
         let sql = "INSERT INTO outbox (due_at, data) VALUES (?1, ?2)";
         self.insert(sql, params![due_at, encode(value)?.as_slice()])
     }
 
     /// The whole outbox, in order.
-    pub(crate) fn outbox<T: DeserializeOwned>(&self) -> Result<Vec<OutboxRow<T>>, StoreError> {
+    pub(crate) fn outbox<T: DeserializeOwned>(&self) -> Result<Vec<OutboxRow<T>>, DatabaseError> {
         let sql = "SELECT id, attempts, due_at, data FROM outbox ORDER BY id";
         self.read(sql, [], |row| {
             Ok(OutboxRow {
@@ -72,24 +72,24 @@ impl Store {
     }
 
     /// Counts an attempt and sets when the next one is due.
-    pub(crate) fn retry_outbox(&self, id: u64, due_at: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn retry_outbox(&self, id: u64, due_at: Timestamp) -> Result<(), DatabaseError> {
         let sql = "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
         self.write(sql, params![int(id), due_at]).map(drop)
     }
 
     /// Sets when the next attempt is due, without counting one.
-    pub(crate) fn defer_outbox(&self, id: u64, due_at: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn defer_outbox(&self, id: u64, due_at: Timestamp) -> Result<(), DatabaseError> {
         let sql = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
         self.write(sql, params![int(id), due_at]).map(drop)
     }
 
     /// Takes something out of the outbox.
-    pub(crate) fn delete_outbox(&self, id: u64) -> Result<(), StoreError> {
+    pub(crate) fn delete_outbox(&self, id: u64) -> Result<(), DatabaseError> {
         self.write("DELETE FROM outbox WHERE id = ?1", params![int(id)]).map(drop)
     }
 
     /// Adds an event; its cursor.
-    pub(crate) fn add_event(&self, value: &impl Serialize) -> Result<u64, StoreError> {
+    pub(crate) fn add_event(&self, value: &impl Serialize) -> Result<u64, DatabaseError> {
         self.insert("INSERT INTO event (data) VALUES (?1)", params![encode(value)?.as_slice()])
     }
 
@@ -98,14 +98,14 @@ impl Store {
         &self,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<(u64, T)>, StoreError> {
+    ) -> Result<Vec<(u64, T)>, DatabaseError> {
         let sql = "SELECT cursor, data FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2";
         let read = |row: &rusqlite::Row<'_>| Ok((uint(row.get(0)?), data("event", row, 1)?));
         self.read(sql, params![int(after), limit], read)
     }
 
     /// Deletes events up to a cursor: they were acknowledged.
-    pub(crate) fn delete_events(&self, up_to: u64) -> Result<(), StoreError> {
+    pub(crate) fn delete_events(&self, up_to: u64) -> Result<(), DatabaseError> {
         self.write("DELETE FROM event WHERE cursor <= ?1", params![int(up_to)]).map(drop)
     }
 }

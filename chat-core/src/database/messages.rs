@@ -4,9 +4,9 @@ use rusqlite::{Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode, int, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use crate::ids::{GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 
@@ -28,7 +28,7 @@ pub(super) const MESSAGES: &str = "SELECT id, message, flagged, data FROM messag
      WHERE grp = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
 /// Reads the columns id, message, flagged, data.
-pub(super) fn message<T: DeserializeOwned>(row: &Row<'_>) -> Result<MessageRow<T>, StoreError> {
+pub(super) fn message<T: DeserializeOwned>(row: &Row<'_>) -> Result<MessageRow<T>, DatabaseError> {
     Ok(MessageRow {
         id: uint(row.get(0)?),
         message: row.get(1)?,
@@ -37,7 +37,7 @@ pub(super) fn message<T: DeserializeOwned>(row: &Row<'_>) -> Result<MessageRow<T
     })
 }
 
-impl Store {
+impl Database {
     /// Adds a message to the history; none if it is there.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn add_message(
@@ -49,7 +49,7 @@ impl Store {
         seq: Option<u64>,
         flagged: bool,
         value: &impl Serialize,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<u64>, DatabaseError> {
         let sql = "INSERT OR IGNORE INTO message
                    (grp, message, sent_at, installation, seq, flagged, data)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -66,7 +66,7 @@ impl Store {
         id: u64,
         seq: Option<u64>,
         value: &impl Serialize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "UPDATE message SET seq = ?2, data = ?3 WHERE id = ?1";
         self.write(sql, params![int(id), seq.map(int), encode(value)?.as_slice()]).map(drop)
     }
@@ -78,7 +78,7 @@ impl Store {
         group: &GroupId,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<MessageRow<T>>, StoreError> {
+    ) -> Result<Vec<MessageRow<T>>, DatabaseError> {
         let before = before.map_or(i64::MAX, int);
         let mut out = self.read(MESSAGES, params![group, before, limit], message)?;
         out.reverse();
@@ -90,7 +90,7 @@ impl Store {
         &self,
         group: &GroupId,
         message: &MessageId,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    ) -> Result<Option<Timestamp>, DatabaseError> {
         let sql = "SELECT sent_at FROM message WHERE grp = ?1 AND message = ?2";
         self.read_one(sql, params![group, message], |row| Ok(row.get(0)?))
     }
@@ -101,14 +101,14 @@ impl Store {
         group: &GroupId,
         installation: &InstallationId,
         seq: u64,
-    ) -> Result<Vec<MessageRow<T>>, StoreError> {
+    ) -> Result<Vec<MessageRow<T>>, DatabaseError> {
         let sql = "SELECT id, message, flagged, data FROM message
                    WHERE grp = ?1 AND installation = ?2 AND seq > ?3";
         self.read(sql, params![group, installation, int(seq)], message)
     }
 
     /// Says whether a message lies above its author's cut.
-    pub(crate) fn set_flag(&self, id: u64, flagged: bool) -> Result<(), StoreError> {
+    pub(crate) fn set_flag(&self, id: u64, flagged: bool) -> Result<(), DatabaseError> {
         let sql = "UPDATE message SET flagged = ?2 WHERE id = ?1";
         self.write(sql, params![int(id), flagged]).map(drop)
     }

@@ -4,19 +4,19 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode, int};
 use super::epochs::{ROOT_LINE, STATE};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use super::items::{CHAIN, CUT, HEAD};
 use crate::ids::{CommitId, GroupId};
 
-impl Store {
+impl Database {
     /// All commits known of a group, parents before children.
     pub(crate) fn commit_nodes<T: DeserializeOwned>(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, DatabaseError> {
         let sql = "SELECT node FROM commit_node WHERE grp = ?1 ORDER BY depth, id";
         self.read(sql, params![group], |row| data("commit_node", row, 0))
     }
@@ -29,7 +29,7 @@ impl Store {
         depth: u64,
         node: &impl Serialize,
         frame: &[u8],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "INSERT OR IGNORE INTO commit_node (grp, id, depth, node, frame)
                    VALUES (?1, ?2, ?3, ?4, ?5)";
         let node = encode(node)?;
@@ -41,7 +41,7 @@ impl Store {
         &self,
         group: &GroupId,
         ids: &[CommitId],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         for id in ids {
             let sql = "DELETE FROM commit_node WHERE grp = ?1 AND id = ?2";
             self.write(sql, params![group, id])?;
@@ -54,14 +54,14 @@ impl Store {
         &self,
         group: &GroupId,
         id: &[u8; 32],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         let sql = "UPDATE commit_node SET frame = NULL WHERE grp = ?1 AND id = ?2";
         self.write(sql, params![group, id]).map(drop)
     }
 
     /// Deletes the epochs, commits, roots and chains of a group, before it is joined anew. What was
     /// received stays, and so do the marks of what was sent.
-    pub(crate) fn forget_branch(&self, group: &GroupId) -> Result<(), StoreError> {
+    pub(crate) fn forget_branch(&self, group: &GroupId) -> Result<(), DatabaseError> {
         for sql in [
             "DELETE FROM mls_row WHERE epoch IN (SELECT epoch FROM state WHERE grp = ?1)",
             "DELETE FROM superseded WHERE grp = ?1",

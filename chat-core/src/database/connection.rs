@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::encoding::{data, encode, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use super::key::DatabaseKey;
 use super::{file, schema};
 
 /// The database of one installation.
-pub struct Store {
+pub struct Database {
     pub(super) conn: Connection,
     /// Writes that still succeed before an injected fault; none: all of them.
     fault: Cell<Option<u64>>,
@@ -22,19 +22,19 @@ pub struct Store {
     written: Cell<bool>,
 }
 
-impl std::fmt::Debug for Store {
+impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store(…)")
+        f.write_str("Database(…)")
     }
 }
 
-impl Store {
+impl Database {
     /// Opens the file at `path`, or makes it. `salt` is random; it is used for a new file only.
     ///
     /// # Errors
-    /// [`StoreError::WrongKey`], [`StoreError::Corrupt`], [`StoreError::Busy`] and
-    /// [`StoreError::TooNew`] say what is wrong with a file that is there.
-    pub fn open(path: &Path, key: &DatabaseKey, salt: [u8; 16]) -> Result<Self, StoreError> {
+    /// [`DatabaseError::WrongKey`], [`DatabaseError::Corrupt`], [`DatabaseError::Busy`] and
+    /// [`DatabaseError::TooNew`] say what is wrong with a file that is there.
+    pub fn open(path: &Path, key: &DatabaseKey, salt: [u8; 16]) -> Result<Self, DatabaseError> {
         file::check(path)?;
         let literal = key.literal(Some(path), salt)?;
         let conn = Connection::open(path)?;
@@ -45,12 +45,12 @@ impl Store {
     ///
     /// # Errors
     /// Any error of SQLite.
-    pub fn in_memory() -> Result<Self, StoreError> {
+    pub fn in_memory() -> Result<Self, DatabaseError> {
         let literal = DatabaseKey::raw([0; 32]).literal(None, [0; 16])?;
         Self::prepare(Connection::open_in_memory()?, literal)
     }
 
-    fn prepare(conn: Connection, literal: Zeroizing<String>) -> Result<Self, StoreError> {
+    fn prepare(conn: Connection, literal: Zeroizing<String>) -> Result<Self, DatabaseError> {
         conn.busy_timeout(std::time::Duration::from_secs(2))?;
         conn.set_prepared_statement_cache_capacity(128);
         // What SQLCipher writes to standard error comes back as an error as well.
@@ -77,12 +77,12 @@ impl Store {
         Ok(store)
     }
 
-    fn migrate(&self) -> Result<(), StoreError> {
+    fn migrate(&self) -> Result<(), DatabaseError> {
         let found: i64 = self.conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found > schema::VERSION {
-            return Err(StoreError::TooNew { found, known: schema::VERSION });
+            return Err(DatabaseError::TooNew { found, known: schema::VERSION });
         }
-        let from = usize::try_from(found).map_err(|_| StoreError::Corrupt)?;
+        let from = usize::try_from(found).map_err(|_| DatabaseError::Corrupt)?;
         for (step, sql) in schema::STEPS.iter().enumerate().skip(from) {
             self.begin()?;
             let done = self
@@ -101,18 +101,18 @@ impl Store {
     }
 
     /// Begins the transaction of a step.
-    pub(crate) fn begin(&self) -> Result<(), StoreError> {
+    pub(crate) fn begin(&self) -> Result<(), DatabaseError> {
         self.written.set(false);
         Ok(self.conn.execute_batch("BEGIN IMMEDIATE")?)
     }
 
-    /// Makes everything since [`Store::begin`] last.
-    pub(crate) fn commit(&self) -> Result<(), StoreError> {
+    /// Makes everything since [`Database::begin`] last.
+    pub(crate) fn commit(&self) -> Result<(), DatabaseError> {
         self.spend_fault()?;
         Ok(self.conn.execute_batch("COMMIT")?)
     }
 
-    /// Undoes everything since [`Store::begin`].
+    /// Undoes everything since [`Database::begin`].
     pub(crate) fn rollback(&self) {
         if let Err(error) = self.conn.execute_batch("ROLLBACK") {
             // SQLite has then rolled back by itself.
@@ -126,27 +126,12 @@ impl Store {
         self.fault.set(writes);
     }
 
-    /// Marks a place within the transaction to which it can be taken back.
-    pub(crate) fn savepoint(&self) -> Result<(), StoreError> {
-        Ok(self.conn.execute_batch("SAVEPOINT part")?)
-    }
-
-    /// Keeps what was done since [`Store::savepoint`].
-    pub(crate) fn release(&self) -> Result<(), StoreError> {
-        Ok(self.conn.execute_batch("RELEASE part")?)
-    }
-
-    /// Undoes what was done since [`Store::savepoint`].
-    pub(crate) fn rollback_to_savepoint(&self) -> Result<(), StoreError> {
-        Ok(self.conn.execute_batch("ROLLBACK TO part; RELEASE part")?)
-    }
-
-    /// From here on [`Store::has_written`] tells of what follows.
+    /// From here on [`Database::has_written`] tells of what follows.
     pub(crate) fn watch_writes(&self) {
         self.written.set(false);
     }
 
-    /// Whether anything was written since [`Store::begin`] or [`Store::watch_writes`].
+    /// Whether anything was written since [`Database::begin`] or [`Database::watch_writes`].
     pub(crate) fn has_written(&self) -> bool {
         self.written.get()
     }
@@ -156,7 +141,7 @@ impl Store {
     /// # Errors
     /// Any error of SQLite.
     #[cfg(feature = "test-access")]
-    pub fn rows(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
+    pub fn rows(&self) -> Result<std::collections::BTreeMap<String, u64>, DatabaseError> {
         let mut names = self.conn.prepare(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
         )?;
@@ -170,10 +155,10 @@ impl Store {
         Ok(out)
     }
 
-    fn spend_fault(&self) -> Result<(), StoreError> {
+    fn spend_fault(&self) -> Result<(), DatabaseError> {
         match self.fault.get() {
             None => Ok(()),
-            Some(0) => Err(StoreError::Injected),
+            Some(0) => Err(DatabaseError::Injected),
             Some(left) => {
                 self.fault.set(Some(left - 1));
                 Ok(())
@@ -182,14 +167,14 @@ impl Store {
     }
 
     /// Executes a statement that writes; how many rows it changed.
-    pub(super) fn write(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+    pub(super) fn write(&self, sql: &str, params: impl Params) -> Result<usize, DatabaseError> {
         self.spend_fault()?;
         self.written.set(true);
         Ok(self.conn.prepare_cached(sql)?.execute(params)?)
     }
 
     /// Executes an insertion; the id of the new row.
-    pub(super) fn insert(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+    pub(super) fn insert(&self, sql: &str, params: impl Params) -> Result<u64, DatabaseError> {
         self.write(sql, params)?;
         Ok(uint(self.conn.last_insert_rowid()))
     }
@@ -199,8 +184,8 @@ impl Store {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
         let mut out = Vec::new();
@@ -215,27 +200,27 @@ impl Store {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
+        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Option<T>, DatabaseError> {
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
         rows.next()?.map(read).transpose()
     }
 
     /// Whether a query has a row.
-    pub(super) fn exists(&self, sql: &str, params: impl Params) -> Result<bool, StoreError> {
+    pub(super) fn exists(&self, sql: &str, params: impl Params) -> Result<bool, DatabaseError> {
         Ok(self.conn.prepare_cached(sql)?.exists(params)?)
     }
 
     /// A value of `meta`.
-    pub(crate) fn meta<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+    pub(crate) fn meta<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DatabaseError> {
         self.read_one("SELECT value FROM meta WHERE key = ?1", params![key], |row| {
             data("meta", row, 0)
         })
     }
 
     /// Sets a value of `meta`.
-    pub(crate) fn set_meta(&self, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    pub(crate) fn set_meta(&self, key: &str, value: &impl Serialize) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2)
                    ON CONFLICT (key) DO UPDATE SET value = ?2";
         self.write(sql, params![key, encode(value)?.as_slice()]).map(drop)

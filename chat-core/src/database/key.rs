@@ -9,7 +9,7 @@ use std::path::Path;
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
-use super::error::StoreError;
+use super::error::DatabaseError;
 
 /// Argon2id memory in KiB: 64 MiB, the second recommendation of RFC 9106 §4.
 const ARGON_MEMORY_KIB: u32 = 64 * 1024;
@@ -54,7 +54,7 @@ impl DatabaseKey {
         &self,
         path: Option<&Path>,
         fresh_salt: [u8; SALT_LEN],
-    ) -> Result<Zeroizing<String>, StoreError> {
+    ) -> Result<Zeroizing<String>, DatabaseError> {
         match self {
             DatabaseKey::Raw(key) => Ok(quote(&[key.as_slice()])),
             DatabaseKey::Passphrase(text) => {
@@ -63,11 +63,11 @@ impl DatabaseKey {
                     None => fresh_salt,
                 };
                 let params = Params::new(ARGON_MEMORY_KIB, ARGON_PASSES, ARGON_LANES, Some(32))
-                    .map_err(|_| StoreError::Stretch)?;
+                    .map_err(|_| DatabaseError::Stretch)?;
                 let mut key = Zeroizing::new([0; 32]);
                 Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                     .hash_password_into(text.as_bytes(), &salt, key.as_mut_slice())
-                    .map_err(|_| StoreError::Stretch)?;
+                    .map_err(|_| DatabaseError::Stretch)?;
                 Ok(quote(&[key.as_slice(), &salt]))
             }
         }
@@ -85,12 +85,12 @@ fn quote(parts: &[&[u8]]) -> Zeroizing<String> {
     out
 }
 
-fn read_salt(path: &Path) -> Result<Option<[u8; SALT_LEN]>, StoreError> {
+fn read_salt(path: &Path) -> Result<Option<[u8; SALT_LEN]>, DatabaseError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
-            return Err(StoreError::File { path: path.to_path_buf(), source });
+            return Err(DatabaseError::File { path: path.to_path_buf(), source });
         }
     };
     let mut salt = [0; SALT_LEN];
@@ -98,6 +98,6 @@ fn read_salt(path: &Path) -> Result<Option<[u8; SALT_LEN]>, StoreError> {
         Ok(()) => Ok(Some(salt)),
         // An empty file is what a crash before the first write leaves.
         Err(_) if file.metadata().map(|m| m.len()).unwrap_or(1) == 0 => Ok(None),
-        Err(_) => Err(StoreError::Corrupt),
+        Err(_) => Err(DatabaseError::Corrupt),
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum DatabaseError {
     /// The key does not open the file.
     #[error(
         "the database does not open with this passphrase or key (or the file is not one of waku-chat's)"
@@ -59,14 +59,14 @@ pub enum StoreError {
     Injected,
 }
 
-impl From<rusqlite::Error> for StoreError {
+impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
-            Some(ErrorCode::DiskFull) => StoreError::Full,
-            Some(ErrorCode::DatabaseCorrupt) => StoreError::Corrupt,
-            Some(ErrorCode::NotADatabase) => StoreError::WrongKey,
-            _ => StoreError::Sqlite(error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy,
+            Some(ErrorCode::DiskFull) => DatabaseError::Full,
+            Some(ErrorCode::DatabaseCorrupt) => DatabaseError::Corrupt,
+            Some(ErrorCode::NotADatabase) => DatabaseError::WrongKey,
+            _ => DatabaseError::Sqlite(error),
         }
     }
 }

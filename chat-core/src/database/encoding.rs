@@ -5,26 +5,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::error::StoreError;
+use super::error::DatabaseError;
 use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash, MessageId};
 use crate::time::{Slot, Timestamp};
 
 /// Values are MessagePack with field names, so that fields can be added later; byte strings as
 /// such, which otherwise would be lists of numbers, half as long again.
-pub(super) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub(super) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, DatabaseError> {
     let mut out = Zeroizing::new(Vec::new());
     let mut serializer = rmp_serde::Serializer::new(&mut *out)
         .with_struct_map()
         .with_bytes(rmp_serde::config::BytesMode::ForceAll);
-    value.serialize(&mut serializer).map_err(|_| StoreError::Encode)?;
+    value.serialize(&mut serializer).map_err(|_| DatabaseError::Encode)?;
     Ok(out)
 }
 
 pub(super) fn decode<T: DeserializeOwned>(
     table: &'static str,
     bytes: &[u8],
-) -> Result<T, StoreError> {
-    rmp_serde::from_slice(bytes).map_err(|_| StoreError::Decode { table })
+) -> Result<T, DatabaseError> {
+    rmp_serde::from_slice(bytes).map_err(|_| DatabaseError::Decode { table })
 }
 
 /// An encoded value in a column of a row.
@@ -32,7 +32,7 @@ pub(super) fn data<T: DeserializeOwned>(
     table: &'static str,
     row: &rusqlite::Row<'_>,
     column: usize,
-) -> Result<T, StoreError> {
+) -> Result<T, DatabaseError> {
     decode(table, &Zeroizing::new(row.get::<_, Vec<u8>>(column)?))
 }
 

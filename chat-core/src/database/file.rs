@@ -3,14 +3,14 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::error::StoreError;
+use super::error::DatabaseError;
 
 /// Bytes of a page, SQLCipher's default.
 const PAGE_SIZE: u64 = 4096;
 
 /// Looks at what is at `path` before SQLite does, whose errors would say less.
-pub(super) fn check(path: &Path) -> Result<(), StoreError> {
-    let file = |source| StoreError::File { path: path.to_path_buf(), source };
+pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
+    let file = |source| DatabaseError::File { path: path.to_path_buf(), source };
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -40,7 +40,7 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
         length => length < PAGE_SIZE && !beside("-journal"),
     };
     if lost {
-        return Err(StoreError::Corrupt);
+        return Err(DatabaseError::Corrupt);
     }
     Ok(())
 }

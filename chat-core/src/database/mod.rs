@@ -24,9 +24,9 @@ mod schema;
 mod tests;
 mod timed;
 
-pub use connection::Store;
+pub use connection::Database;
 pub(crate) use deferred::{Kept, Quota, Wait};
-pub use error::StoreError;
+pub use error::DatabaseError;
 pub(crate) use handover::Stretch;
 pub use key::DatabaseKey;
 pub(crate) use keyed::Keyed;

@@ -4,9 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode, int, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use super::grouped::{Grouped, grouped};
 use crate::ids::{EpochId, GroupId, InstallationId, ItemHash};
 use crate::time::Timestamp;
@@ -18,12 +18,12 @@ pub(super) const CUT: Grouped = grouped!("cut", ("installation", "since") => ("s
 /// A cut as stored: the installation and the epoch in which its membership began, and the number.
 pub(crate) type StoredCut = ((InstallationId, EpochId), u64);
 
-impl Store {
+impl Database {
     /// The chains of all installations in a group.
     pub(crate) fn chains<T: DeserializeOwned>(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<(InstallationId, T)>, StoreError> {
+    ) -> Result<Vec<(InstallationId, T)>, DatabaseError> {
         self.all_of(&CHAIN, group, |row| Ok((row.get(0)?, data(CHAIN.name, row, 1)?)))
     }
 
@@ -33,7 +33,7 @@ impl Store {
         group: &GroupId,
         installation: &InstallationId,
         value: &impl Serialize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.set_of(&CHAIN, params![group, installation, encode(value)?.as_slice()])
     }
 
@@ -41,7 +41,7 @@ impl Store {
     pub(crate) fn heads(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<(InstallationId, u64, ItemHash)>, StoreError> {
+    ) -> Result<Vec<(InstallationId, u64, ItemHash)>, DatabaseError> {
         self.all_of(&HEAD, group, |row| Ok((row.get(0)?, uint(row.get(1)?), row.get(2)?)))
     }
 
@@ -52,7 +52,7 @@ impl Store {
         installation: &InstallationId,
         seq: u64,
         hash: &ItemHash,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.set_of(&HEAD, params![group, installation, int(seq), hash])
     }
 
@@ -61,12 +61,12 @@ impl Store {
         &self,
         group: &GroupId,
         installation: &InstallationId,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.delete_of(&HEAD, params![group, installation])
     }
 
     /// The cuts of epochs that are gone.
-    pub(crate) fn cuts(&self, group: &GroupId) -> Result<Vec<StoredCut>, StoreError> {
+    pub(crate) fn cuts(&self, group: &GroupId) -> Result<Vec<StoredCut>, DatabaseError> {
         self.all_of(&CUT, group, |row| Ok(((row.get(0)?, row.get(1)?), uint(row.get(2)?))))
     }
 
@@ -77,7 +77,7 @@ impl Store {
         installation: &InstallationId,
         since: &EpochId,
         seq: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.set_of(&CUT, params![group, installation, since, int(seq)])
     }
 
@@ -87,13 +87,13 @@ impl Store {
         group: &GroupId,
         hash: &ItemHash,
         at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql = "INSERT OR IGNORE INTO seen (grp, hash, at) VALUES (?1, ?2, ?3)";
         Ok(self.write(sql, params![group, hash, at])? == 1)
     }
 
     /// Whether an item was seen.
-    pub(crate) fn is_seen(&self, group: &GroupId, hash: &ItemHash) -> Result<bool, StoreError> {
+    pub(crate) fn is_seen(&self, group: &GroupId, hash: &ItemHash) -> Result<bool, DatabaseError> {
         self.exists("SELECT 1 FROM seen WHERE grp = ?1 AND hash = ?2", params![group, hash])
     }
 }

@@ -4,9 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use crate::time::Timestamp;
 
 /// Tables of the form (key, time, data), pruned by time.
@@ -61,12 +61,12 @@ impl Timed {
     }
 }
 
-impl Store {
+impl Database {
     /// All values of a timed table, oldest first.
     pub(crate) fn all_timed<T: DeserializeOwned>(
         &self,
         table: Timed,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, DatabaseError> {
         let Statements { table, all, .. } = table.statements();
         self.read(all, [], |row| data(table, row, 0))
     }
@@ -78,17 +78,21 @@ impl Store {
         key: &[u8],
         at: Timestamp,
         value: &impl Serialize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.write(table.statements().set, params![key, at, encode(value)?.as_slice()]).map(drop)
     }
 
     /// Deletes a value of a timed table.
-    pub(crate) fn delete_timed(&self, table: Timed, key: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn delete_timed(&self, table: Timed, key: &[u8]) -> Result<(), DatabaseError> {
         self.write(table.statements().delete, params![key]).map(drop)
     }
 
     /// Deletes what is older than `before`.
-    pub(crate) fn prune_timed(&self, table: Timed, before: Timestamp) -> Result<usize, StoreError> {
+    pub(crate) fn prune_timed(
+        &self,
+        table: Timed,
+        before: Timestamp,
+    ) -> Result<usize, DatabaseError> {
         self.write(table.statements().prune, params![before])
     }
 }

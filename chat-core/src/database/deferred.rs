@@ -4,9 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode, int, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use crate::ids::{GroupId, ItemHash};
 use crate::time::{Slot, Timestamp};
 
@@ -42,7 +42,7 @@ pub(crate) struct Wait {
     pub(crate) slot: Option<Slot>,
 }
 
-impl Store {
+impl Database {
     /// Keeps something for later, within its quota. Quotas are separate, so that what anyone can
     /// make takes no room from what only members can make.
     pub(crate) fn defer(
@@ -53,7 +53,7 @@ impl Store {
         value: &impl Serialize,
         quota: &Quota,
         wait: Wait,
-    ) -> Result<Kept, StoreError> {
+    ) -> Result<Kept, DatabaseError> {
         if self.is_deferred(group, hash)? {
             return Ok(Kept::Known);
         }
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// How many rows and bytes are kept of one kind of a group.
-    fn deferred_size(&self, group: &GroupId, opened: bool) -> Result<(u64, u64), StoreError> {
+    fn deferred_size(&self, group: &GroupId, opened: bool) -> Result<(u64, u64), DatabaseError> {
         let sql = "SELECT count(*), coalesce(sum(size), 0) FROM deferred
                    WHERE grp = ?1 AND opened = ?2";
         let read = |row: &rusqlite::Row<'_>| Ok((uint(row.get(0)?), uint(row.get(1)?)));
@@ -88,18 +88,22 @@ impl Store {
     }
 
     /// Drops what has been kept since before a moment.
-    pub(crate) fn prune_deferred(&self, before: Timestamp) -> Result<usize, StoreError> {
+    pub(crate) fn prune_deferred(&self, before: Timestamp) -> Result<usize, DatabaseError> {
         self.write("DELETE FROM deferred WHERE kept_at < ?1", params![before])
     }
 
     /// The groups in which something waits for this slot or one before.
-    pub(crate) fn due_deferred(&self, slot: Slot) -> Result<Vec<GroupId>, StoreError> {
+    pub(crate) fn due_deferred(&self, slot: Slot) -> Result<Vec<GroupId>, DatabaseError> {
         let sql = "SELECT DISTINCT grp FROM deferred WHERE slot <= ?1";
         self.read(sql, params![slot], |row| Ok(row.get(0)?))
     }
 
     /// Whether something is kept for later.
-    pub(crate) fn is_deferred(&self, group: &GroupId, hash: &ItemHash) -> Result<bool, StoreError> {
+    pub(crate) fn is_deferred(
+        &self,
+        group: &GroupId,
+        hash: &ItemHash,
+    ) -> Result<bool, DatabaseError> {
         self.exists("SELECT 1 FROM deferred WHERE grp = ?1 AND hash = ?2", params![group, hash])
     }
 
@@ -107,14 +111,14 @@ impl Store {
     pub(crate) fn deferred<T: DeserializeOwned>(
         &self,
         group: &GroupId,
-    ) -> Result<Vec<(u64, T)>, StoreError> {
+    ) -> Result<Vec<(u64, T)>, DatabaseError> {
         let sql = "SELECT id, data FROM deferred WHERE grp = ?1 ORDER BY id";
         let read = |row: &rusqlite::Row<'_>| Ok((uint(row.get(0)?), data("deferred", row, 1)?));
         self.read(sql, params![group], read)
     }
 
     /// Drops something that was kept for later.
-    pub(crate) fn delete_deferred(&self, id: u64) -> Result<(), StoreError> {
+    pub(crate) fn delete_deferred(&self, id: u64) -> Result<(), DatabaseError> {
         self.write("DELETE FROM deferred WHERE id = ?1", params![int(id)]).map(drop)
     }
 }

@@ -2,8 +2,8 @@
 
 use rusqlite::{Params, Row, params};
 
-use super::connection::Store;
-use super::error::StoreError;
+use super::connection::Database;
+use super::error::DatabaseError;
 use crate::ids::GroupId;
 
 /// The statements of such a table. Their parameters are the group, the key and, to set a row, its
@@ -44,29 +44,29 @@ macro_rules! grouped {
 }
 pub(super) use grouped;
 
-impl Store {
+impl Database {
     /// All rows of a group: the key's columns, then the value's.
     pub(super) fn all_of<T>(
         &self,
         table: &Grouped,
         group: &GroupId,
-        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+        read: impl Fn(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
         self.read(table.all, params![group], read)
     }
 
     /// Adds a row or sets its value.
-    pub(super) fn set_of(&self, table: &Grouped, row: impl Params) -> Result<(), StoreError> {
+    pub(super) fn set_of(&self, table: &Grouped, row: impl Params) -> Result<(), DatabaseError> {
         self.write(table.set, row).map(drop)
     }
 
     /// Deletes the row with a key.
-    pub(super) fn delete_of(&self, table: &Grouped, key: impl Params) -> Result<(), StoreError> {
+    pub(super) fn delete_of(&self, table: &Grouped, key: impl Params) -> Result<(), DatabaseError> {
         self.write(table.delete, key).map(drop)
     }
 
     /// Deletes all rows of a group.
-    pub(super) fn clear_of(&self, table: &Grouped, group: &GroupId) -> Result<(), StoreError> {
+    pub(super) fn clear_of(&self, table: &Grouped, group: &GroupId) -> Result<(), DatabaseError> {
         self.write(table.clear, params![group]).map(drop)
     }
 }

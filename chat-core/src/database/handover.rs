@@ -5,9 +5,9 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{encode, int, uint};
-use super::error::StoreError;
+use super::error::DatabaseError;
 use super::messages::{MessageRow, message};
 use crate::ids::{GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
@@ -25,9 +25,9 @@ pub(crate) struct Stretch {
     pub(crate) below: u64,
 }
 
-impl Store {
+impl Database {
     /// Makes room for older messages before the first that comes. Without effect once there is one.
-    pub(crate) fn reserve_history(&self) -> Result<(), StoreError> {
+    pub(crate) fn reserve_history(&self) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO sqlite_sequence (name, seq) SELECT 'message', ?1
                    WHERE NOT EXISTS (SELECT 1 FROM message)
                    AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'message')";
@@ -35,7 +35,7 @@ impl Store {
     }
 
     /// The id after the last message that is there, and how many there are that were sent since.
-    pub(crate) fn stretch_end(&self, since: Timestamp) -> Result<(u64, u64), StoreError> {
+    pub(crate) fn stretch_end(&self, since: Timestamp) -> Result<(u64, u64), DatabaseError> {
         let sql = "SELECT COALESCE(MAX(id), 0) + 1, COUNT(*) FROM message WHERE sent_at >= ?1";
         let read = |row: &rusqlite::Row<'_>| Ok((uint(row.get(0)?), uint(row.get(1)?)));
         Ok(self.read_one(sql, params![since], read)?.unwrap_or_default())
@@ -46,7 +46,7 @@ impl Store {
         &self,
         stretch: Stretch,
         limit: u32,
-    ) -> Result<Vec<(GroupId, MessageRow<T>)>, StoreError> {
+    ) -> Result<Vec<(GroupId, MessageRow<T>)>, DatabaseError> {
         let sql = "SELECT id, message, flagged, data, grp FROM message
                    WHERE sent_at >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
         let params = params![stretch.since, int(stretch.below), limit];
@@ -64,7 +64,7 @@ impl Store {
         seq: Option<u64>,
         flagged: bool,
         value: &impl Serialize,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, DatabaseError> {
         let sql =
             "INSERT OR IGNORE INTO message (id, grp, message, sent_at, installation, seq, flagged, data)
              SELECT MIN(COALESCE((SELECT MIN(id) FROM message), ?8), ?8) - 1,

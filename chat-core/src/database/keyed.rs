@@ -4,9 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Store;
+use super::connection::Database;
 use super::encoding::{data, encode};
-use super::error::StoreError;
+use super::error::DatabaseError;
 
 /// Tables of the form (key, data), all with the same statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +76,13 @@ impl Keyed {
     }
 }
 
-impl Store {
+impl Database {
     /// One value of a keyed table.
     pub(crate) fn keyed<T: DeserializeOwned>(
         &self,
         table: Keyed,
         key: &[u8],
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Option<T>, DatabaseError> {
         let Statements { table, one, .. } = table.statements();
         self.read_one(one, params![key], |row| data(table, row, 0))
     }
@@ -93,12 +93,12 @@ impl Store {
         table: Keyed,
         key: &[u8],
         value: &impl Serialize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         self.write(table.statements().set, params![key, encode(value)?.as_slice()]).map(drop)
     }
 
     /// Deletes a value of a keyed table.
-    pub(crate) fn delete_keyed(&self, table: Keyed, key: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn delete_keyed(&self, table: Keyed, key: &[u8]) -> Result<(), DatabaseError> {
         self.write(table.statements().delete, params![key]).map(drop)
     }
 
@@ -106,7 +106,7 @@ impl Store {
     pub(crate) fn all_keyed<T: DeserializeOwned>(
         &self,
         table: Keyed,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, DatabaseError> {
         let Statements { table, all, .. } = table.statements();
         self.read(all, [], |row| data(table, row, 0))
     }

@@ -10,7 +10,7 @@ use crate::ids::{EpochId, GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 
 /// Bytes of the database that hold something.
-fn size(store: &Store) -> i64 {
+fn size(store: &Database) -> i64 {
     /// Of SQLCipher's pages.
     const PAGE: i64 = 4096;
     let pragma = |name: &str| -> i64 {
@@ -22,7 +22,7 @@ fn size(store: &Store) -> i64 {
 #[test]
 fn the_state_of_a_large_group_takes_little_more_than_its_size_on_disk() {
     const STATE: usize = 1 << 20;
-    let store = Store::in_memory().unwrap();
+    let store = Database::in_memory().unwrap();
     let empty = size(&store);
     let rows = Rows::default();
     // A key is a row's number, the group and an epoch or a reference: some 70 bytes.
@@ -41,7 +41,7 @@ fn the_state_of_a_large_group_takes_little_more_than_its_size_on_disk() {
 
 #[test]
 fn a_screen_of_history_is_read_without_sorting_the_rest() {
-    let store = Store::in_memory().unwrap();
+    let store = Database::in_memory().unwrap();
     store.begin().unwrap();
     for n in 0..400u64 {
         let mut hash = [0; 16];
