@@ -273,7 +273,7 @@ fn tell(it: &Stage, items: &[SyncItem], to: &Installation) -> Vec<Disposition> {
     let message = it.laptop.break_rules(|machine| {
         let chain = Some(machine.insider_link(&own).unwrap());
         let body = Body::Sync(encode(items).to_vec());
-        let content = Content { chain, sent_at: now, body };
+        let content = Content { chain, salt: [3; 16], sent_at: now, body };
         machine.insider_message(&own, &content.encode()).unwrap()
     });
     let frame = Frame::new(FrameKind::Message, message).encode();

@@ -1,11 +1,13 @@
 //! Vectors of what is inside an envelope: frames, contents of messages, headers of commits.
 
 use chat_core::ids::{InstallationId, IntentId, ItemHash};
+use chat_core::params::NetworkParams;
 use chat_core::time::{Slot, Timestamp};
 use chat_core::wire::chain::{ChainLink, HeadRef};
 use chat_core::wire::content::{Body, Content};
 use chat_core::wire::frame::{Frame, FrameKind, Segment};
 use chat_core::wire::header::{CommitHeader, Cut, Warrant};
+use chat_core::wire::item::message_id;
 use serde_json::{Value, json};
 
 use crate::outside::counting;
@@ -111,11 +113,15 @@ pub(crate) fn sample_contents() -> Vec<Content> {
         (Some(link(3)), Body::Sync(vec![0x0a, 0x02, 0x08, 0x63])),
         (Some(first()), Body::Unknown(9)),
     ]
-    .map(|(chain, body)| Content { chain, sent_at: at, body })
+    .map(|(chain, body)| {
+        let salt = if chain.is_some() { [0x5a; 16] } else { [0; 16] };
+        Content { chain, salt, sent_at: at, body }
+    })
     .into()
 }
 
 pub(crate) fn contents() -> Value {
+    let (network, sender) = (NetworkParams::fast().id(), InstallationId(counting(0x20)));
     let all: Vec<Value> = sample_contents()
         .iter()
         .map(|content| {
@@ -128,6 +134,10 @@ pub(crate) fn contents() -> Value {
             };
             json!({
                 "chain": content.chain.as_ref().map(chain_json),
+                "salt": hex::encode(content.salt),
+                // Of the network "fast", sent by the installation that is given.
+                "installation": hex::encode(sender.0),
+                "message_id": hex::encode(message_id(&network, &sender, &content.salt).0),
                 "sent_at_ms": content.sent_at.millis(),
                 "kind": kind,
                 "body": hex::encode(body),

@@ -181,6 +181,7 @@ fn a_hundred_characters_with_eight_heads_are_one_small_envelope() {
                     .map(|leaf| HeadRef { leaf, epoch, seq: 16_000, hash: [1; 8] })
                     .collect(),
             }),
+            salt: [9; 16],
             sent_at: Timestamp(1_800_000_123_456),
             body: Body::Text("a".repeat(100)),
         };

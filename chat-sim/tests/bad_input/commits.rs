@@ -1,8 +1,8 @@
 //! Commits by members that do not keep to the rules.
 
 use chat_core::group::commit::CommitPlan;
+use chat_core::group::epoch::EpochInfo;
 use chat_core::group::policy::GroupPolicy;
-use chat_core::group::state::StateInfo;
 use chat_core::identity::leave::LeaveWish;
 use chat_core::ids::{AccountId, EpochId, IntentId};
 use chat_core::machine::{Deferred, Disposition, Refused};
@@ -16,7 +16,7 @@ use crate::kit::*;
 use crate::works::assert_works;
 
 /// The epoch of a group that a member follows.
-pub(crate) fn epoch(of: &Installation, group: &GroupHandle) -> StateInfo {
+pub(crate) fn epoch(of: &Installation, group: &GroupHandle) -> EpochInfo {
     of.machine(|machine| machine.insider_state(&group.id())).unwrap()
 }
 

@@ -62,7 +62,12 @@ impl Three {
     /// A numbered text with any link.
     fn text(&self, chain: ChainLink, text: &str) -> Vec<Disposition> {
         let body = Body::Text(text.into());
-        self.content(&Content { chain: Some(chain), sent_at: self.scenario.now(), body })
+        self.content(&Content {
+            chain: Some(chain),
+            salt: [1; 16],
+            sent_at: self.scenario.now(),
+            body,
+        })
     }
 
     fn assert_bob_reads(&self, text: &str) {
@@ -162,7 +167,12 @@ fn numbers_that_leap_or_come_twice_are_told_and_cost_little() {
         .map(|at| HeadRef { leaf: at, epoch: None, seq: u64::MAX - u64::from(at), hash: [1; 8] })
         .collect();
     let chain = Some(ChainLink { seq: 2, heads, ..ChainLink::default() });
-    it.content(&Content { chain, sent_at: Timestamp(u64::MAX), body: Body::Heartbeat });
+    it.content(&Content {
+        chain,
+        salt: [1; 16],
+        sent_at: Timestamp(u64::MAX),
+        body: Body::Heartbeat,
+    });
     let claimed = bob.missing(&it.hikers);
     let mallory = it.mallory.account();
     assert!(claimed.iter().all(|it| it.sender == mallory), "one claim alone is not a loss");
@@ -225,7 +235,7 @@ fn a_wish_to_leave_that_another_member_signed_moves_nobody() {
     ] {
         let before = refusals();
         let (chain, body) = (Some(it.link()), Body::LeaveWish(wish));
-        it.content(&Content { chain, sent_at: Timestamp(0), body });
+        it.content(&Content { chain, salt: [1; 16], sent_at: Timestamp(0), body });
         assert_eq!(refusals(), before + 1);
     }
     it.scenario.settle();
@@ -235,7 +245,9 @@ fn a_wish_to_leave_that_another_member_signed_moves_nobody() {
     for seq in 1..60 {
         let chain = Some(ChainLink { seq, ..ChainLink::default() });
         let body = Body::LeaveWish(wish.clone());
-        let message = it.encrypted(&Content { chain, sent_at: it.scenario.now(), body }.encode());
+        let message = it.encrypted(
+            &Content { chain, salt: [1; 16], sent_at: it.scenario.now(), body }.encode(),
+        );
         let frame = Frame::new(FrameKind::Message, message).encode();
         let sealed = mallory.sealed(&it.scenario, &it.hikers, &frame);
         it.scenario.world().inject(sealed);
@@ -256,7 +268,8 @@ fn a_message_and_a_commit_of_one_group_are_refused_in_another() {
     it.scenario.settle();
     let elsewhere = |frame: &[u8]| inside(&it.scenario, mallory, &second, frame, &it.bob);
     let (chain, body) = (Some(it.link()), Body::Text("elsewhere".into()));
-    let message = it.encrypted(&Content { chain, sent_at: it.scenario.now(), body }.encode());
+    let message =
+        it.encrypted(&Content { chain, salt: [1; 16], sent_at: it.scenario.now(), body }.encode());
     let frame = Frame::new(FrameKind::Message, message).encode();
     assert_eq!(elsewhere(&frame), refused(Refused::Mls));
     let message = commit(&it.scenario, mallory, &it.hikers, |_, plan| plan.self_update = true);
