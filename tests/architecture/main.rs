@@ -59,6 +59,7 @@ const GENERATED: &[(&str, &str)] = &[];
 const CRATES: &[&str] = &[
     "src",
     "chat-cli/src",
+    "chat-core/src",
     "chat-sim/src",
     "waku-node/src",
     "waku-node-capi/src",

@@ -71,7 +71,8 @@ impl Conversation {
         cx.tell(Event::GroupLeft { group: self.record.id, removed: false })
     }
 
-    /// A member wishes to leave: any other turns that into a Remove, the first in rank first.
+    /// A member wishes to leave: any other turns that into a Remove, the first in rank first. False:
+    /// the wish does not fit the member that sent it.
     pub(super) fn on_leave_wish(
         &mut self,
         cx: &mut Cx,
@@ -80,7 +81,7 @@ impl Conversation {
         wish: &[u8],
         seq: u64,
         hash: ItemHash,
-    ) -> Result<(), StepError> {
+    ) -> Result<bool, StepError> {
         let verified = match LeaveWish::decode_and_verify(wish, &cx.network) {
             Ok(verified)
                 if verified.group == self.record.id
@@ -93,7 +94,7 @@ impl Conversation {
             }
             _ => {
                 tracing::warn!("a wish to leave does not fit the member that sent it");
-                return Ok(());
+                return Ok(false);
             }
         };
         let same = |intent: &Intent| {
@@ -105,7 +106,7 @@ impl Conversation {
         };
         if self.intents.values().any(|record| same(&record.intent)) {
             // Said once more: it changes nothing, and must not fill the list.
-            return Ok(());
+            return Ok(true);
         }
         let others = self.current()?.leaves.iter().map(|leaf| leaf.installation);
         let others = others.filter(|installation| *installation != verified.installation);
@@ -114,6 +115,7 @@ impl Conversation {
         let pause = unit.saturating_mul(rank + 1).saturating_add(cx.rng.below(unit / 4 + 1));
         let intent = Intent::Leave { wish: wish.to_vec(), hash };
         self.intend(cx, intent, Duration::from_millis(pause))?;
-        self.leave_if_alone(cx, who)
+        self.leave_if_alone(cx, who)?;
+        Ok(true)
     }
 }

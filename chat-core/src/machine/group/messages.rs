@@ -101,8 +101,10 @@ impl Conversation {
             return refused(Refused::Content);
         }
         let sent = Sent { seq: link.seq, epoch };
-        self.take_content(cx, who, &leaf, sent, hash, content)?;
-        Ok(Disposition::Message(hash))
+        match self.take_content(cx, who, &leaf, sent, hash, content)? {
+            true => Ok(Disposition::Message(hash)),
+            false => refused(Refused::Content),
+        }
     }
 
     /// A message in the name of this device that was not sent from here, as far as is remembered.
@@ -122,6 +124,7 @@ impl Conversation {
         Ok(Disposition::Refused(Refused::Authentication))
     }
 
+    /// Takes in what a message says. False: it may not say that.
     fn take_content(
         &mut self,
         cx: &mut Cx,
@@ -130,7 +133,7 @@ impl Conversation {
         sent: Sent,
         hash: ItemHash,
         content: Content,
-    ) -> Result<(), StepError> {
+    ) -> Result<bool, StepError> {
         let text = match content.body {
             Body::Text(text) => Some(text),
             Body::Unknown(_) => None,
@@ -142,9 +145,9 @@ impl Conversation {
                 if !cx.is_visible(&self.record.id) && trusted {
                     cx.ask(Effect::ToldByOwn(Box::new(leaf.clone()), items));
                 }
-                return Ok(());
+                return Ok(true);
             }
-            Body::Heartbeat => return Ok(()),
+            Body::Heartbeat => return Ok(true),
         };
         let flagged = self.is_flagged(who, leaf, sent.seq);
         let stored = Stored {
@@ -161,7 +164,7 @@ impl Conversation {
             let message = Stored::view(row, self.record.id, who.me.account);
             cx.tell(Event::MessageReceived { message })?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a message of a leaf is shown as one that does not count: it lies above the cut of a
