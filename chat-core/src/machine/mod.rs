@@ -28,6 +28,8 @@ mod net;
 mod newcomer;
 mod people;
 mod route;
+#[cfg(test)]
+mod testing;
 
 pub use api::command::{Answer, Command, PhraseWords};
 pub use api::disposition::{Counters, Deferred, Disposition, Refused};
