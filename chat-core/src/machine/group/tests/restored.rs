@@ -102,3 +102,24 @@ fn a_commit_of_the_other_copy_that_has_no_path_is_followed_with_an_alarm() {
     assert!(restored.events().iter().any(|it| matches!(it, Event::CloneAlarm { .. })));
     assert_eq!(restored.state(), alice.state());
 }
+
+#[test]
+fn a_commit_in_ones_own_name_that_was_not_made_here_raises_the_alarm() {
+    let [mut alice, mut bob] = group_of();
+    let mut restored = backup();
+    let epoch = alice.tip();
+    // It has a path, whose private half is not here: it cannot be followed.
+    let renaming = alice.renaming("By the other copy");
+    let out = alice.change(renaming);
+    bob.take_all(&out);
+    assert_eq!(restored.take(&out.group[0]), Disposition::Refused(Refused::Authentication));
+    assert_eq!(restored.tip(), epoch);
+    assert!(matches!(restored.events()[..], [Event::CloneAlarm { .. }]));
+    // What this epoch was used for since is not known: it is not used to send.
+    restored.say("with new keys");
+    let sent = restored.flush();
+    assert_eq!(sent.group.len(), 2);
+    assert!(matches!(bob.take(&sent.group[0]), Disposition::Commit(_)));
+    assert!(matches!(bob.take(&sent.group[1]), Disposition::Message(_)));
+    assert_eq!(bob.texts(), ["with new keys"]);
+}
