@@ -47,7 +47,7 @@ impl OpenedCommit {
 /// Which of the epochs that are held a commit was made on.
 enum Fit {
     /// This one, and MLS accepts it there.
-    On(EpochInfo, Box<Staged>),
+    On(Box<EpochInfo>, Box<Staged>),
     /// This one, under this device's own leaf: another copy of the device made it, and it cannot be
     /// followed without the secrets of its path.
     Own(EpochId),
@@ -186,7 +186,7 @@ impl Conversation {
             return Ok(Verdict::Dropped(Disposition::Stale));
         }
         match self.stage_on_some_parent(cx, frame, number)? {
-            Fit::On(parent, staged) => self.judge_commit(cx, who, id, parent, *staged, bytes),
+            Fit::On(parent, staged) => self.judge_commit(cx, who, id, *parent, *staged, bytes),
             Fit::Own(epoch) => Ok(Verdict::OwnLeaf { epoch, hash: ItemHash::from(id) }),
             Fit::Refused(why) => refused(why),
             Fit::Unknown => Ok(Verdict::Kept(Later::frame(cx, bytes), Deferred::UnknownEpoch)),
@@ -216,7 +216,7 @@ impl Conversation {
             let staged = stage(&mls, &parent, &cx.rng, &cx.network, message);
             self.put_mls(parent.epoch, mls);
             match staged {
-                Ok(staged) => return Ok(Fit::On(parent, Box::new(staged))),
+                Ok(staged) => return Ok(Fit::On(Box::new(parent), Box::new(staged))),
                 Err(GroupError::OwnLeaf) => return Ok(Fit::Own(parent.epoch)),
                 Err(GroupError::Mls(reason)) => {
                     tracing::debug!(%reason, "a commit does not fit this epoch");
