@@ -326,3 +326,7 @@ impl Outbox {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;
