@@ -74,3 +74,7 @@ impl Linkings {
         said.filter_map(Repeated::due).min()
     }
 }
+
+#[cfg(test)]
+#[path = "linkings_tests.rs"]
+mod tests;

@@ -335,3 +335,7 @@ fn next_refresh(cx: &Cx, secret: &CardSecret) -> Timestamp {
         .unwrap_or(cx.now + CARD_PERIOD);
     due + CATCH_UP_MARGIN + cx.within(CARD_PERIOD / 2)
 }
+
+#[cfg(test)]
+#[path = "cards_tests.rs"]
+mod tests;

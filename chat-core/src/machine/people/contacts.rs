@@ -110,3 +110,7 @@ impl Contact {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "contacts_tests.rs"]
+mod tests;

@@ -80,3 +80,7 @@ impl Who<'_> {
 pub(in crate::machine) fn is_revoked(log: &Log, leaf: &Leaf) -> bool {
     log.has_fallen(&leaf.chain)
 }
+
+#[cfg(test)]
+#[path = "logs_tests.rs"]
+mod tests;

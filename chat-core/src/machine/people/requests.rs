@@ -307,3 +307,7 @@ fn answer_mark(id: &RequestId, answer: RequestAnswer) -> Vec<u8> {
     };
     [said, id.as_bytes()].concat()
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;
