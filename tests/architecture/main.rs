@@ -75,7 +75,7 @@ const MACHINE: &str = "chat-core/src/machine";
 /// The parts of the machine, lowest floor first. A part uses those on lower floors and on its own.
 const FLOORS: &[&[&str]] = &[
     &["api"],
-    &["cx.rs", "effect.rs"],
+    &["parcel.rs", "cx.rs", "effect.rs"],
     &["net"],
     &["account"],
     &["people"],
