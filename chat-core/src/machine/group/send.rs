@@ -134,6 +134,9 @@ impl Conversation {
         let frame = Frame::new(FrameKind::Message, bytes).encode();
         let address = Address::Group { group, epoch };
         cx.ask(Effect::Post(Parcel { address, frame, item }, Duration::ZERO));
+        if matches!(draft.body, DraftBody::LeaveWish) {
+            self.leave_if_alone(cx, who)?;
+        }
         Ok(())
     }
 }
