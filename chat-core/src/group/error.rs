@@ -15,9 +15,9 @@ pub enum GroupError {
     /// A leaf's credential, key, lifetime or extensions are not as they must be.
     #[error("a leaf is not valid: {0}")]
     Leaf(String),
-    /// A message claims to come from this installation's own leaf, and was not sent from here.
-    /// Anyone in the group can make that claim; it is not signed.
-    #[error("a message in the name of this device")]
+    /// A message or commit comes from this installation's own leaf, and was not made here. Of a
+    /// message, anyone in the group can claim that: it is not signed. A commit is.
+    #[error("in the name of this installation")]
     OwnLeaf,
     /// What is inside cannot be read.
     #[error("the content cannot be read: {0}")]

@@ -2,7 +2,7 @@
 //! and merged there once it is found valid.
 
 use openmls::extensions::ExtensionType;
-use openmls::group::StagedCommit;
+use openmls::group::{ProcessMessageError, StageCommitError, StagedCommit};
 use openmls::prelude::{ProcessedMessageContent, Proposal, ProtocolMessage, Sender};
 
 use super::config::context_extensions;
@@ -49,8 +49,9 @@ impl std::fmt::Debug for Staged {
 /// Stages a commit on a copy of `parent`.
 ///
 /// # Errors
-/// [`GroupError::Mls`] where MLS refuses it on this parent, others where what is in it is not
-/// allowed on any.
+/// [`GroupError::Mls`] where MLS refuses it on this parent, [`GroupError::OwnLeaf`] where this device's
+/// own leaf made it with a path, whose secrets are not here, others where what is in it is not allowed
+/// on any parent.
 pub fn stage(
     parent: &Mls,
     info: &EpochInfo,
@@ -60,7 +61,12 @@ pub fn stage(
 ) -> Result<Staged, GroupError> {
     let mut child = parent.fork(rng)?;
     let processed =
-        child.group.process_message(&child.provider, message).map_err(GroupError::mls)?;
+        child.group.process_message(&child.provider, message).map_err(|error| match error {
+            ProcessMessageError::InvalidCommit(StageCommitError::OwnCommitMismatch) => {
+                GroupError::OwnLeaf
+            }
+            other => GroupError::mls(other),
+        })?;
     let Sender::Member(author) = *processed.sender() else {
         return Err(GroupError::Format("sender"));
     };

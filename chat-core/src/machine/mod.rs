@@ -30,6 +30,8 @@ mod newcomer;
 mod parcel;
 mod people;
 mod route;
+#[cfg(test)]
+mod testing;
 
 pub use api::command::{Answer, Command, PhraseWords};
 pub use api::disposition::{Counters, Deferred, Disposition, Refused};

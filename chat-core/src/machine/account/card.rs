@@ -167,3 +167,7 @@ fn place_in_order(cx: &Cx, me: &Me, period: u64) -> Duration {
     let turn = (place + period % count) % count;
     Duration::from_millis(cx.params.rank_delay_ms.saturating_mul(turn)).min(CARD_MARGIN / 2)
 }
+
+#[cfg(test)]
+#[path = "card_tests.rs"]
+mod tests;

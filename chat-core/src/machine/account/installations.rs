@@ -136,3 +136,7 @@ pub(in crate::machine) fn author_installation(author: Author) -> Option<Installa
         Author::Installation(id) => Some(id),
     }
 }
+
+#[cfg(test)]
+#[path = "installations_tests.rs"]
+mod tests;

@@ -178,3 +178,7 @@ impl Keys {
         Ok(records.into_iter().map(|record| (record.package, record.inbox)).unzip())
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

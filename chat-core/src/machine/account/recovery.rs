@@ -99,3 +99,69 @@ impl Recovery {
         self.save(cx, None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::testing::{context, found_account};
+
+    fn begun(cx: &Cx) -> (Recovery, AccountKey) {
+        let (_, account) = found_account(cx);
+        Recovery::begin(&cx.db, &account).unwrap();
+        let mut recovery = Recovery::default();
+        recovery.load(&cx.db).unwrap();
+        (recovery, account)
+    }
+
+    #[test]
+    fn an_account_that_was_not_recovered_has_nothing_to_look_for() {
+        let cx = context(1);
+        let mut recovery = Recovery::default();
+        recovery.load(&cx.db).unwrap();
+        assert!(!recovery.is_under_way() && recovery.key().is_none());
+        assert_eq!(recovery.next_due(), None);
+        assert!(!recovery.begins_to_look(&cx));
+        assert!(!recovery.missed(&cx).unwrap());
+    }
+
+    #[test]
+    fn the_card_is_looked_for_at_once_and_by_one_search_at_a_time() {
+        let cx = context(1);
+        let (mut recovery, _) = begun(&cx);
+        assert!(recovery.begins_to_look(&cx));
+        assert!(recovery.is_looking());
+        assert_eq!(recovery.next_due(), None);
+        assert!(!recovery.begins_to_look(&cx));
+    }
+
+    #[test]
+    fn a_card_that_is_not_found_is_told_once_and_looked_for_ever_more_seldom() {
+        let mut cx = context(1);
+        let (mut recovery, _) = begun(&cx);
+        let (mut told, mut pauses) = (0, Vec::new());
+        for _ in 0..15 {
+            assert!(recovery.begins_to_look(&cx));
+            told += usize::from(recovery.missed(&cx).unwrap());
+            // Also where the process ends in between.
+            recovery.load(&cx.db).unwrap();
+            let due = recovery.next_due().unwrap();
+            assert!(!recovery.begins_to_look(&cx));
+            pauses.push(due.since(cx.now));
+            cx.now = due;
+        }
+        assert_eq!(told, 1);
+        assert_eq!((pauses[0], pauses[14]), (CARD_RETRY_MIN, CARD_PERIOD));
+        assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+
+    #[test]
+    fn the_account_key_is_kept_until_it_is_over_and_not_longer() {
+        let cx = context(1);
+        let (mut recovery, account) = begun(&cx);
+        assert_eq!(recovery.key().map(|key| key.id()), Some(account.id()));
+        recovery.end(&cx).unwrap();
+        assert!(recovery.key().is_none());
+        recovery.load(&cx.db).unwrap();
+        assert!(!recovery.is_under_way() && recovery.key().is_none());
+    }
+}

@@ -66,3 +66,63 @@ impl Transfers {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::{GroupId, MessageId};
+    use crate::machine::testing::{NOW, context};
+
+    const TO: InstallationId = InstallationId([8; 32]);
+
+    fn add(cx: &Cx, number: u8, sent_at: Timestamp) {
+        let (group, message) = (GroupId([1; 32]), MessageId([number; 16]));
+        let added = cx.db.add_message(&group, &message, sent_at, &TO, Some(1), false, &());
+        assert!(added.unwrap().is_some());
+    }
+
+    #[test]
+    fn a_transfer_is_of_what_was_there_when_it_began() {
+        let cx = context(1);
+        let mut transfers = Transfers::default();
+        add(&cx, 1, NOW - Duration::from_secs(100));
+        add(&cx, 2, NOW);
+        add(&cx, 3, NOW);
+        transfers.begin(&cx, TO, NOW - Duration::from_secs(10)).unwrap();
+        add(&cx, 4, NOW);
+        let all = transfers.under_way(&cx).unwrap();
+        let [transfer] = &all[..] else { panic!("one transfer") };
+        assert_eq!((transfer.to, transfer.sent, transfer.total), (TO, 0, 2));
+        let stretch = crate::database::Stretch { since: transfer.since, below: transfer.below };
+        let rows = cx.db.newest_messages::<()>(stretch, 100).unwrap();
+        let ids: Vec<_> = rows.iter().map(|(_, row)| row.message.0[0]).collect();
+        assert_eq!(ids, [3, 2]);
+    }
+
+    #[test]
+    fn how_far_a_transfer_has_come_survives_a_restart() {
+        let cx = context(1);
+        add(&cx, 1, NOW);
+        Transfers::default().begin(&cx, TO, Timestamp(0)).unwrap();
+        let mut transfers = Transfers::default();
+        let transfer = transfers.under_way(&cx).unwrap().remove(0);
+        Transfer { sent: 1, below: 1, ..transfer }.save(&cx).unwrap();
+        let transfer = Transfers::default().under_way(&cx).unwrap().remove(0);
+        assert_eq!((transfer.sent, transfer.below), (1, 1));
+        transfer.end(&cx).unwrap();
+        assert!(transfers.under_way(&cx).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_second_transfer_to_one_installation_takes_the_place_of_the_first() {
+        let cx = context(1);
+        let mut transfers = Transfers::default();
+        assert!(transfers.under_way(&cx).unwrap().is_empty());
+        transfers.begin(&cx, TO, NOW).unwrap();
+        transfers.begin(&cx, TO, Timestamp(0)).unwrap();
+        let all = transfers.under_way(&cx).unwrap();
+        assert_eq!(all.iter().map(|it| it.since).collect::<Vec<_>>(), [Timestamp(0)]);
+    }
+}

@@ -11,7 +11,7 @@ use crate::group::error::GroupError;
 use crate::group::mls::read_message;
 use crate::group::policy::{self, ParentView};
 use crate::group::stage::{Staged, leaves_after, stage};
-use crate::ids::{CommitId, ItemHash};
+use crate::ids::{CommitId, EpochId, ItemHash};
 use crate::machine::api::disposition::{Deferred, Disposition, Refused};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
@@ -19,6 +19,19 @@ use crate::machine::cx::Cx;
 use crate::machine::people::logs::Who;
 use crate::wire::frame::Frame;
 use crate::wire::item::{CommitView, commit_id};
+
+/// Which of the epochs that are held a commit was made on.
+enum Fit {
+    /// This one, and MLS accepts it there.
+    On(Box<EpochInfo>, Box<Staged>),
+    /// This one, under this device's own leaf: another copy of the device made it, and it cannot be
+    /// followed without the secrets of its path.
+    Own(EpochId),
+    /// One of them, or any: it is not valid.
+    Refused(Refused),
+    /// None of them.
+    Unknown,
+}
 
 impl Conversation {
     pub(super) fn open_commit(
@@ -45,23 +58,20 @@ impl Conversation {
             return Ok(Verdict::Dropped(Disposition::Stale));
         }
         match self.stage_on_some_parent(cx, frame, number)? {
-            Ok((parent, staged)) => self.judge_commit(cx, who, id, parent, staged, bytes),
-            Err(verdict) => Ok(match verdict {
-                None => Verdict::Kept(Later::frame(cx, bytes), Deferred::UnknownEpoch),
-                Some(why) => Verdict::refused(why),
-            }),
+            Fit::On(parent, staged) => self.judge_commit(cx, who, id, *parent, *staged, bytes),
+            Fit::Own(epoch) => Ok(Verdict::OwnLeaf { epoch, hash: ItemHash::from(id) }),
+            Fit::Refused(why) => refused(why),
+            Fit::Unknown => Ok(Verdict::Kept(Later::frame(cx, bytes), Deferred::UnknownEpoch)),
         }
     }
 
-    /// Stages a commit on the parent that it fits. Otherwise why it is refused; none: its parent is
-    /// not known.
-    #[allow(clippy::type_complexity)]
+    /// Stages a commit on the parent that it fits.
     fn stage_on_some_parent(
         &mut self,
         cx: &Cx,
         frame: &Frame,
         number: u64,
-    ) -> Result<Result<(EpochInfo, Staged), Option<Refused>>, StepError> {
+    ) -> Result<Fit, StepError> {
         let mut parents: Vec<EpochInfo> =
             self.ranked().into_iter().filter(|state| state.number == number).cloned().collect();
         let hinted = |state: &EpochInfo| Some(state.epoch.prefix()) == frame.parent;
@@ -73,22 +83,26 @@ impl Conversation {
             let staged = stage(&mls, &parent, &cx.rng, &cx.network, message);
             self.put_mls(parent.epoch, mls);
             match staged {
-                Ok(staged) => return Ok(Ok((parent, staged))),
+                Ok(staged) => return Ok(Fit::On(Box::new(parent), Box::new(staged))),
+                Err(GroupError::OwnLeaf) => return Ok(Fit::Own(parent.epoch)),
                 Err(GroupError::Mls(reason)) => {
                     tracing::debug!(%reason, "a commit does not fit this epoch");
                 }
                 // The signature held, and what was signed is not allowed in any epoch.
                 Err(GroupError::Leaf(reason)) => {
                     tracing::warn!(%reason, "a commit is refused");
-                    return Ok(Err(Some(Refused::Credential)));
+                    return Ok(Fit::Refused(Refused::Credential));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a commit is refused");
-                    return Ok(Err(Some(Refused::Content)));
+                    return Ok(Fit::Refused(Refused::Content));
                 }
             }
         }
-        Ok(Err(was_hinted.then_some(Refused::Authentication)))
+        Ok(match was_hinted {
+            true => Fit::Refused(Refused::Authentication),
+            false => Fit::Unknown,
+        })
     }
 
     /// Judges a commit that MLS accepts by the group's rules.

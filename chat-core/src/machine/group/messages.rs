@@ -98,9 +98,9 @@ impl Conversation {
         }
     }
 
-    /// A message in the name of this device that was not sent from here, as far as is remembered.
+    /// A message or commit in the name of this device that was not made here, as far as is remembered.
     /// Either this database was restored from a backup, or somebody copied the device, or a member
-    /// lies: the claim is not signed. In all cases the keys of that epoch are not used again.
+    /// lies: a message is not signed. In all cases the keys of that epoch are not used again.
     pub(super) fn apply_own_leaf(
         &self,
         cx: &mut Cx,

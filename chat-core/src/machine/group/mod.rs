@@ -36,6 +36,8 @@ pub(in crate::machine) mod revoked;
 pub(in crate::machine) mod say;
 pub(in crate::machine) mod send;
 pub(in crate::machine) mod stored;
+#[cfg(test)]
+mod tests;
 pub(in crate::machine) mod trim;
 pub(in crate::machine) mod verdict;
 pub(in crate::machine) mod view;

@@ -41,7 +41,7 @@ pub(in crate::machine) enum Verdict {
     Dropped(Disposition),
     /// It cannot be judged yet, and is kept.
     Kept(Later, Deferred),
-    /// A message that is not ours, under our own leaf.
+    /// A message or commit that is not ours, under our own leaf.
     OwnLeaf {
         epoch: EpochId,
         hash: ItemHash,

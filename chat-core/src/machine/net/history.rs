@@ -591,3 +591,7 @@ impl History {
 fn resync_interval(cx: &Cx) -> Duration {
     Duration::from_secs(cx.params.slot_secs.saturating_mul(RESYNC_SLOTS))
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -183,3 +183,7 @@ impl Watch {
         fresh.into_iter().chain(stale).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

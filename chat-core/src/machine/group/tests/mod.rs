@@ -1,0 +1,11 @@
+//! [`Conversation`](super::conversation::Conversation) driven by itself: members with a context each
+//! and no machine. What one of them posts is sealed, carried over and opened by the others.
+
+mod drafts;
+mod forgetting;
+mod forks;
+mod joining;
+mod member;
+mod messages;
+mod refusals;
+mod restored;
