@@ -52,6 +52,7 @@ fn two_commands_given_offline_undo_none_of_ten_commits() {
     let (scenario, people, hikers) = hikers(1, names, 4);
     let [alice, bob, carol, dave, erin, frank, grace, heidi] = &people;
     let before = carol.phone.view(&hikers).epoch;
+    assert_eq!(carol.phone.outbox(), 0);
 
     carol.phone.offline();
     let described = carol
@@ -60,6 +61,8 @@ fn two_commands_given_offline_undo_none_of_ten_commits() {
         .unwrap();
     let account = heidi.account();
     let added = carol.phone.attempt(|it| it.add_members(hikers.id(), vec![account])).unwrap();
+
+    assert_eq!(carol.phone.outbox(), 2, "both wait");
 
     let mut online: Vec<&dyn Who> = vec![alice, bob, dave];
     for name in 1..=3 {
@@ -96,6 +99,7 @@ fn two_commands_given_offline_undo_none_of_ten_commits() {
     for person in &people {
         assert_eq!(person.phone.count_events(left_a_branch), 0, "{} undid commits", person.name);
     }
+    assert_eq!(carol.phone.outbox(), 0);
     assert_eq!(told_of(&carol.phone, described), (1, 0));
     assert_eq!(told_of(&carol.phone, added), (1, 0));
     // What MLS exports is the same for all, and so is what is sealed with it.
@@ -193,7 +197,7 @@ fn what_waits_for_a_connection_survives_its_process() {
     for _ in 0..3 {
         carol.phone.restart();
         assert_eq!(carol.phone.messages(&hikers), waiting);
-        assert_eq!(carol.phone.outbox(), 2);
+        assert_eq!(carol.phone.outbox(), 4);
         carol.phone.offline();
         scenario.pass(Duration::from_secs(20));
         assert_eq!(carol.phone.messages(&hikers), waiting);

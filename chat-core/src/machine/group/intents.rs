@@ -62,6 +62,11 @@ impl Conversation {
         self.intents.values().filter(|record| record.done_by.is_none()).map(|record| &record.intent)
     }
 
+    /// How many changes the application asked for that no commit makes yet.
+    pub(in crate::machine) fn changes(&self) -> usize {
+        self.open_intents().filter(|intent| intent.is_asked_for()).count()
+    }
+
     /// When an intent is to be committed next.
     pub(in crate::machine) fn next_intent_due(&self) -> Option<Timestamp> {
         self.intents.values().filter(|it| it.done_by.is_none()).map(|it| it.due_at).min()
