@@ -1,15 +1,11 @@
-//! Intents are kept until they cannot be undone: when a commit's branch loses, its intent is checked
-//! anew against the winner and committed again. They are committed when they go out: once connected
-//! and caught up.
+//! Intents are kept until they cannot be undone: when a commit's branch loses, its intent comes up
+//! again, is checked anew against the winner and committed again.
 
 use std::time::Duration;
 
 use super::conversation::Conversation;
-use super::directory::Directory;
 use super::intent::{Intent, IntentRecord};
-use super::plan::Plan;
 use crate::ids::IntentId;
-use crate::machine::api::done::{Done, Fail};
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
@@ -24,13 +20,6 @@ use crate::time::Timestamp;
 const MAX_ATTEMPTS: u32 = 8;
 /// Pauses between attempts to commit an intent that cannot be committed now.
 const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-
-/// What the user asked for and nothing speaks against.
-pub(in crate::machine) struct Prepared {
-    record: IntentRecord,
-    /// The commit, where it can go out at once.
-    plan: Option<Box<Plan>>,
-}
 
 impl Conversation {
     /// Wants something of the group, after a delay.
@@ -52,7 +41,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn drop_intent(&mut self, cx: &Cx, id: &IntentId) -> Result<(), StepError> {
+    pub(super) fn drop_intent(&mut self, cx: &Cx, id: &IntentId) -> Result<(), StepError> {
         self.intents.remove(id);
         Ok(cx.db.delete_intent(id.as_bytes())?)
     }
@@ -124,73 +113,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Commits what is due. The caller sees to it that this device is connected and has caught up:
-    /// it might be done already.
-    pub(in crate::machine) fn commit_due(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        directory: &dyn Directory,
-    ) -> Result<(), StepError> {
-        let due: Vec<IntentRecord> = self
-            .intents
-            .values()
-            .filter(|record| record.done_by.is_none() && record.due_at <= cx.now)
-            .cloned()
-            .collect();
-        for record in due {
-            match self.pursue(cx, who, directory, record.clone()) {
-                Ok(true) => {}
-                Ok(false) => self.drop_intent(cx, &record.id)?,
-                Err(Fail::Refused(reason)) => self.postpone(cx, record, reason)?,
-                Err(Fail::Step(error)) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// What the user has just asked for, made ready. `now`: it can go out at once, so that every
-    /// refusal is told here; otherwise only what is refused already. Writes nothing.
-    pub(in crate::machine) fn prepare(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        directory: &dyn Directory,
-        intent: Intent,
-        now: bool,
-    ) -> Done<Prepared> {
-        let record = IntentRecord::new(cx, self.record.id, intent, cx.now);
-        let prepared = match now {
-            true => self
-                .plan(cx, who, directory, &record.intent, record.id)
-                .and_then(|plan| plan.ok_or(CommandError::NothingToDo.into()))
-                .map(|plan| Some(Box::new(plan))),
-            false => self.check_intent(cx, who, directory, &record.intent).map(|()| None),
-        };
-        if let Err(Fail::Refused(CommandError::ContactPending { account })) = &prepared {
-            cx.ask(Effect::WantCard(*account));
-        }
-        Ok(Prepared { record, plan: prepared? })
-    }
-
-    /// Commits what is ready, or keeps it until it can go out. Its id.
-    pub(in crate::machine) fn go_ahead(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        prepared: Prepared,
-    ) -> Result<IntentId, StepError> {
-        let Prepared { record, plan } = prepared;
-        let id = record.id;
-        match plan {
-            Some(plan) => self.commit(cx, who, *plan, Some(record))?,
-            None => self.save_intent(cx, record)?,
-        }
-        Ok(id)
-    }
-
     /// An intent is refused now: it is tried again later, or given up and told.
-    fn postpone(
+    pub(super) fn postpone(
         &mut self,
         cx: &mut Cx,
         record: IntentRecord,
@@ -208,26 +132,6 @@ impl Conversation {
         self.drop_intent(cx, &record.id)?;
         let (group, intent, reason) = (self.record.id, record.id, reason.to_string());
         cx.tell(Event::ChangeFailed { group, intent, reason })
-    }
-
-    /// Commits an intent; false: there is nothing to do any more. Where it refuses, nothing was
-    /// written.
-    fn pursue(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        directory: &dyn Directory,
-        record: IntentRecord,
-    ) -> Done<bool> {
-        // A device that is leaving has said its last word: commits of its own would come after it.
-        if !self.is_active() {
-            return Ok(false);
-        }
-        let Some(plan) = self.plan(cx, who, directory, &record.intent, record.id)? else {
-            return Ok(false);
-        };
-        self.commit(cx, who, plan, Some(record))?;
-        Ok(true)
     }
 
     /// Roots that are old are renewed by the member that is first in rank, so that a copy of a
