@@ -180,6 +180,52 @@ fn a_change_that_became_void_offline_is_told_once() {
 }
 
 #[test]
+fn a_change_that_others_overwrote_is_told_and_one_that_they_made_is_not() {
+    let names = ["alice", "bob", "carol", "dave"];
+    let (scenario, [alice, bob, carol, dave], hikers) = hikers(6, names, 3);
+    carol.phone.offline();
+    let renamed = carol.phone.attempt(|it| it.rename(hikers.id(), "by carol")).unwrap();
+    let account = dave.account();
+    let added = carol.phone.attempt(|it| it.add_members(hikers.id(), vec![account])).unwrap();
+    bob.phone.rename(&hikers, "by bob");
+    bob.phone.add(&hikers, &[&dave]);
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob, &dave]));
+    let epoch = bob.phone.view(&hikers).epoch_id;
+
+    carol.phone.online();
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob, &carol, &dave]));
+    scenario.settle();
+    assert_eq!(told_of(&carol.phone, renamed), (0, 1));
+    assert_eq!(told_of(&carol.phone, added), (0, 0), "it is as carol wanted it");
+    let view = carol.phone.view(&hikers);
+    assert_eq!((&*view.name, view.epoch_id), ("by bob", epoch), "carol has committed nothing");
+    assert_eq!(carol.phone.outbox(), 0);
+    scenario.assert_no_failures();
+}
+
+#[test]
+fn changes_by_somebody_who_was_removed_meanwhile_are_told_as_failed() {
+    let (scenario, [alice, bob, carol], hikers) = hikers(7, ["alice", "bob", "carol"], 3);
+    carol.phone.offline();
+    let renamed = carol.phone.attempt(|it| it.rename(hikers.id(), "walkers")).unwrap();
+    let text = carol.phone.send(&hikers, "too late");
+    alice.phone.remove(&hikers, &[&carol]);
+    scenario.settle_until(|| hikers.is_agreed(&[&alice, &bob]));
+    carol.phone.online();
+    scenario.settle_until(|| !carol.phone.is_member(&hikers));
+    scenario.settle();
+    assert_eq!(told_of(&carol.phone, renamed), (0, 1));
+    let failed =
+        |event: &Event| matches!(event, Event::MessageFailed { message, .. } if *message == text);
+    assert_eq!(carol.phone.count_events(failed), 1);
+    let unsent = message(&carol.phone, &hikers, "too late");
+    assert_eq!((unsent.failed, unsent.seq), (true, None));
+    assert_eq!(carol.phone.outbox(), 0);
+    assert_eq!(bob.phone.history(&hikers), Vec::<String>::new());
+    scenario.assert_no_failures();
+}
+
+#[test]
 fn what_waits_for_a_connection_survives_its_process() {
     let names = ["alice", "bob", "carol", "dave"];
     let (scenario, [alice, bob, carol, dave], hikers) = hikers(4, names, 3);
