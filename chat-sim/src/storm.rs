@@ -110,12 +110,12 @@ impl<'w> Storm<'w> {
     }
 
     /// Gives a command, which may be refused: things change while it is given.
-    fn ask(&mut self, device: usize, command: impl FnOnce(Hand<'_>) -> Result<(), Unanswered>) {
+    fn ask<T>(&mut self, device: usize, command: impl FnOnce(Hand<'_>) -> Result<T, Unanswered>) {
         if !self.world.is_up(device) {
             return;
         }
         match command(self.world.by(device).at_once()) {
-            Ok(())
+            Ok(_)
             | Err(Unanswered::Refused(
                 CommandError::NotAdmin
                 | CommandError::NotMember

@@ -51,6 +51,11 @@ impl Conversation {
         self.intents.values().filter(|record| record.done_by.is_none()).map(|record| &record.intent)
     }
 
+    /// How many changes the application asked for that no commit makes yet.
+    pub(in crate::machine) fn changes(&self) -> usize {
+        self.open_intents().filter(|intent| intent.is_asked_for()).count()
+    }
+
     /// When an intent is to be committed next.
     pub(in crate::machine) fn next_intent_due(&self) -> Option<Timestamp> {
         self.intents.values().filter(|it| it.done_by.is_none()).map(|it| it.due_at).min()
@@ -75,21 +80,28 @@ impl Conversation {
     }
 
     /// After the tip moved: intents whose commit lost come up again; those that are out of reach of
-    /// any branch are forgotten.
-    pub(super) fn review_intents(&mut self, cx: &Cx) -> Result<(), StepError> {
+    /// any branch are forgotten, and those of an account that is not a member any more are void.
+    pub(super) fn review_intents(&mut self, cx: &mut Cx) -> Result<(), StepError> {
         let tip = self.record.tip;
         let depth = self.tree.depth(&tip).unwrap_or(0);
         let mut lost = Vec::new();
         let mut settled = Vec::new();
+        let mut void = Vec::new();
         for record in self.intents.values() {
+            let in_force =
+                record.done_by.is_some_and(|(_, epoch)| self.tree.is_ancestor(&epoch, &tip));
             if !self.is_member() {
-                settled.push(record.id);
+                if in_force {
+                    settled.push(record.id)
+                } else {
+                    void.push(record.clone())
+                }
                 continue;
             }
             let Some((_, epoch)) = record.done_by else {
                 continue;
             };
-            if !self.tree.is_ancestor(&epoch, &tip) {
+            if !in_force {
                 lost.push(record.clone());
             } else if self.tree.depth(&epoch).unwrap_or(0) + HORIZON_COMMITS < depth {
                 settled.push(record.id);
@@ -97,6 +109,9 @@ impl Conversation {
         }
         for id in settled {
             self.drop_intent(cx, &id)?;
+        }
+        for record in void {
+            self.end_void(cx, &record, CommandError::NotMember.to_string())?;
         }
         for record in lost {
             // A random pause, or two that met would meet again.
@@ -127,6 +142,46 @@ impl Conversation {
         self.drop_intent(cx, &record.id)?;
         let (group, intent, reason) = (self.record.id, record.id, reason.to_string());
         cx.tell(Event::ChangeFailed { group, intent, reason })
+    }
+
+    /// An intent has nothing to do any more. Either it is done, perhaps by others, or it is void, and
+    /// then that is told.
+    pub(super) fn end_idle(&mut self, cx: &mut Cx, record: &IntentRecord) -> Result<(), StepError> {
+        if !self.is_active() {
+            return self.end_void(cx, record, CommandError::NotMember.to_string());
+        }
+        match self.is_as_described(&record.intent)? {
+            true => self.drop_intent(cx, &record.id),
+            false => {
+                let reason = "another member changed the same meanwhile".to_owned();
+                self.end_void(cx, record, reason)
+            }
+        }
+    }
+
+    /// Whether nothing is left of an intent to describe the group; true for all other intents.
+    fn is_as_described(&self, intent: &Intent) -> Result<bool, StepError> {
+        let Intent::Describe { name, description } = intent else { return Ok(true) };
+        let policy = self.current()?.policy()?;
+        let is = |wanted: &Option<(String, String)>, now: &str| {
+            wanted.as_ref().is_none_or(|(_, wanted)| wanted == now)
+        };
+        Ok(is(name, &policy.name) && is(description, &policy.description))
+    }
+
+    /// An intent can never be done. What the application did not ask for, it is not told of.
+    fn end_void(
+        &mut self,
+        cx: &mut Cx,
+        record: &IntentRecord,
+        reason: String,
+    ) -> Result<(), StepError> {
+        self.drop_intent(cx, &record.id)?;
+        if !record.intent.is_asked_for() {
+            return Ok(());
+        }
+        tracing::info!(%reason, "a change is void now");
+        cx.tell(Event::ChangeFailed { group: self.record.id, intent: record.id, reason })
     }
 
     /// Roots that are old are renewed by the member that is first in rank, so that a copy of a

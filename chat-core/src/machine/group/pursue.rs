@@ -37,7 +37,7 @@ impl Conversation {
         for record in due {
             match self.pursue(cx, who, directory, record.clone()) {
                 Ok(true) => {}
-                Ok(false) => self.drop_intent(cx, &record.id)?,
+                Ok(false) => self.end_idle(cx, &record)?,
                 Err(Fail::Refused(reason)) => self.postpone(cx, record, reason)?,
                 Err(Fail::Step(error)) => return Err(error),
             }
