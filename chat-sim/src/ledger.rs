@@ -13,8 +13,6 @@ use crate::world::{Unanswered, World};
 struct Said {
     by: usize,
     group: GroupId,
-    /// The members of the epoch that it was sent in.
-    readers: BTreeSet<InstallationId>,
     /// What the user was answered; none: the process died before.
     acknowledged: Option<MessageId>,
 }
@@ -48,13 +46,12 @@ impl Ledger {
     /// Sends a text that is in the ledger only once, and lets no time pass. The refusal, if any.
     pub fn say(&mut self, world: &mut World, by: usize, group: GroupId) -> Option<CommandError> {
         let text = format!("text {} of device {by}", self.0.len());
-        let readers = members(world, by, &group);
         let acknowledged = match world.by(by).at_once().send(group, &text) {
             Ok(message) => Some(message),
             Err(Unanswered::Refused(why)) => return Some(why),
             Err(Unanswered::Died) => None,
         };
-        self.0.insert(text, Said { by, group, readers, acknowledged });
+        self.0.insert(text, Said { by, group, acknowledged });
         None
     }
 
@@ -90,9 +87,25 @@ impl Ledger {
         }
         for (text, said) in self.0.iter().filter(|(_, said)| said.group == *group) {
             let has = here.contains_key(text);
-            let sent = said.acknowledged.is_some()
-                || history(world, said.by, group).iter().any(|m| m.text.as_ref() == Some(text));
-            let entitled = sent && said.readers.contains(&own);
+            let written = history(world, said.by, group);
+            let written = written.iter().find(|message| message.text.as_ref() == Some(text));
+            // A text is encrypted when it goes out, for the members of the epoch of that moment.
+            let sent_in = written.and_then(|message| message.epoch_id);
+            if said.by == at && said.acknowledged.is_some() {
+                match written {
+                    None => faults.push(format!("device {at} has lost {text:?}")),
+                    Some(message) if sent_in.is_none() && !message.failed => {
+                        faults.push(format!("{text:?} never went out"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let readers = sent_in.and_then(|epoch| world.epochs.get(&epoch));
+            // Its author has it in any case.
+            let entitled = match said.by == at {
+                true => written.is_some(),
+                false => readers.is_some_and(|readers| readers.contains(&own)),
+            };
             if has && !entitled {
                 faults.push(format!("device {at} has {text:?} and was not in its epoch"));
             }

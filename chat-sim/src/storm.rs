@@ -110,12 +110,12 @@ impl<'w> Storm<'w> {
     }
 
     /// Gives a command, which may be refused: things change while it is given.
-    fn ask(&mut self, device: usize, command: impl FnOnce(Hand<'_>) -> Result<(), Unanswered>) {
+    fn ask<T>(&mut self, device: usize, command: impl FnOnce(Hand<'_>) -> Result<T, Unanswered>) {
         if !self.world.is_up(device) {
             return;
         }
         match command(self.world.by(device).at_once()) {
-            Ok(())
+            Ok(_)
             | Err(Unanswered::Refused(
                 CommandError::NotAdmin
                 | CommandError::NotMember
@@ -223,6 +223,7 @@ impl<'w> Storm<'w> {
     fn act_by(&mut self, device: usize, other: usize) {
         let group = self.group;
         match self.world.below(100) {
+            0..50 => self.say(if self.is_member(device) { device } else { other }),
             50..60 => {
                 let name = format!("name {}", self.world.below(1000));
                 self.ask(device, |hand| hand.rename(group, &name));
@@ -251,13 +252,12 @@ impl<'w> Storm<'w> {
                 self.world.start(device);
             }
             90..93 => self.part(),
-            93..100 => {
+            _ => {
                 if let Some(cursor) = self.world.devices[device].events.keys().next_back() {
                     let cursor = *cursor;
                     self.ask(device, |hand| hand.acknowledge(cursor));
                 }
             }
-            _ => self.say(if self.is_member(device) { device } else { other }),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 impl Client {
     /// Sends a text to a group. When this returns the text is on disk; it is published as soon as
-    /// there is a connection. Events and the history name it by the hash.
+    /// there is a connection. Returns the id by which events and the history name it.
     ///
     /// # Errors
     /// This account is not a member; the text is too long; the outbox is full.

@@ -9,6 +9,8 @@ mod groups;
 mod installations;
 mod lifecycle;
 mod linking;
+#[cfg(test)]
+mod load_tests;
 mod messages;
 
 pub use config::ClientConfig;

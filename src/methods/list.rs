@@ -36,7 +36,7 @@ const DAY_SECS: u64 = 24 * 3600;
 /// A message that was sent.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Sent {
-    /// The message's hash, by which events and the history name it.
+    /// The message's id, by which events and the history name it.
     pub message: MessageId,
 }
 
@@ -212,7 +212,7 @@ methods! {
     Command MarkRead {
         /// The group.
         group: GroupId,
-        /// The hash of the last message that was read.
+        /// The id of the last message that was read.
         message: MessageId,
     } -> () { client.mark_read(group, message).await? }
 

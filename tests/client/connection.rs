@@ -9,7 +9,7 @@ use waku_chat::transport::{
     EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
     Status, Transport, TransportError,
 };
-use waku_chat::{Client, Error, new_phrase};
+use waku_chat::{Client, Error, Event, new_phrase};
 
 use crate::world::{PATIENCE, client, config, group_of_two, text, texts, until};
 
@@ -90,6 +90,30 @@ async fn what_is_sent_without_a_connection_goes_out_with_the_next() {
     // A Store orders by time, and these are of one second.
     got.sort();
     assert_eq!(got, (0..5).map(|n| format!("offline {n}")).collect::<Vec<_>>());
+    alice.shutdown().await.unwrap();
+    bob.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waits_for_a_connection_is_waited_for() {
+    let (network, home) = (Network::default(), tempfile::tempdir().unwrap());
+    let (alice, id) = client(&network, &home.path().join("a")).await;
+    let (bob, _) = client(&network, &home.path().join("b")).await;
+    let group = group_of_two(&alice, &bob).await;
+    alice.wait_published(PATIENCE).await.unwrap();
+    network.set_online(id, false);
+    while alice.status().await.connected {
+        tokio::task::yield_now().await;
+    }
+    alice.describe_group(group, Some("Walkers".to_owned()), None).await.unwrap();
+    let error = alice.wait_published(Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert_eq!(alice.identity().await.unwrap().outbox, 1);
+    network.set_online(id, true);
+    alice.wait_published(PATIENCE).await.unwrap();
+    assert_eq!(alice.group(group).await.unwrap().unwrap().name, "Walkers");
+    let described = |_, event| matches!(event, Event::GroupDescribed { .. }).then_some(());
+    until(&mut bob.events(0), described).await;
     alice.shutdown().await.unwrap();
     bob.shutdown().await.unwrap();
 }

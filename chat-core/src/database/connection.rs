@@ -20,6 +20,9 @@ pub struct Database {
     fault: Cell<Option<u64>>,
     /// Whether anything was written since the transaction began.
     written: Cell<bool>,
+    /// Transactions that were committed since it was opened.
+    #[cfg(feature = "test-access")]
+    transactions: Cell<u64>,
 }
 
 impl std::fmt::Debug for Database {
@@ -69,7 +72,13 @@ impl Database {
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;",
         )?;
-        let store = Self { conn, fault: Cell::new(None), written: Cell::new(false) };
+        let store = Self {
+            conn,
+            fault: Cell::new(None),
+            written: Cell::new(false),
+            #[cfg(feature = "test-access")]
+            transactions: Cell::new(0),
+        };
         // The lock is taken by the first transaction, and kept until the file is closed.
         store.begin()?;
         store.commit()?;
@@ -109,7 +118,10 @@ impl Database {
     /// Makes everything since [`Database::begin`] last.
     pub(crate) fn commit(&self) -> Result<(), DatabaseError> {
         self.spend_fault()?;
-        Ok(self.conn.execute_batch("COMMIT")?)
+        self.conn.execute_batch("COMMIT")?;
+        #[cfg(feature = "test-access")]
+        self.transactions.set(self.transactions.get() + 1);
+        Ok(())
     }
 
     /// Undoes everything since [`Database::begin`].
@@ -153,6 +165,13 @@ impl Database {
             out.insert(name, u64::try_from(count).unwrap_or(0));
         }
         Ok(out)
+    }
+
+    /// Transactions that were committed since the database was opened, each of which costs an fsync:
+    /// for tests of what is received at once.
+    #[cfg(feature = "test-access")]
+    pub fn transactions(&self) -> u64 {
+        self.transactions.get()
     }
 
     fn spend_fault(&self) -> Result<(), DatabaseError> {

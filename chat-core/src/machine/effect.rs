@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::net::outbox::Parcel;
+use super::parcel::Parcel;
 use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
 use crate::ids::{AccountId, GroupId, InstallationId};
@@ -34,6 +34,8 @@ pub(in crate::machine) enum Effect {
     SelfWelcome(Vec<InstallationId>, Vec<u8>),
     /// A contact's card is wanted, so that it can be added to a group.
     WantCard(AccountId),
+    /// What a group keeps for later is to be tried again: an epoch came.
+    RetryDeferred(GroupId),
     /// What is beyond the horizon of a group is to be forgotten.
     Prune(GroupId),
     /// Installations were added to the self group: they are told what they have to know.

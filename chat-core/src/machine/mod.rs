@@ -5,7 +5,8 @@
 //! step, and asks other parts by effects (`effect`). From the lowest floor to the highest:
 //!
 //! - `api`: commands, events, views, errors. Imports no part.
-//! - `cx`, `effect`: what a step lends to a part, and what parts ask of one another.
+//! - `cx`, `effect`, `parcel`: what a step lends to a part, what parts ask of one another, and what
+//!   is to be published.
 //! - `net`: the outbox, history from a Store, watched topics, the clock check.
 //! - `account`: this account and installation: keys, card, other installations, recovery.
 //! - `people`: other accounts: contacts and their cards, requests, logs.
@@ -26,6 +27,7 @@ mod group;
 mod linking;
 mod net;
 mod newcomer;
+mod parcel;
 mod people;
 mod route;
 #[cfg(test)]

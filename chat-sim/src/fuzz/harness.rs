@@ -264,7 +264,7 @@ impl Harness {
                 let _ = match choices.byte() % 4 {
                     0 => {
                         let name = text(choices);
-                        self.step_peer(|it| it.user().rename(group, &name))
+                        self.step_peer(|it| it.user().rename(group, &name)).map(drop)
                     }
                     1 => {
                         let members = vec![self.accounts[0]];

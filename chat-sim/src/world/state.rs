@@ -1,9 +1,10 @@
 //! The world: its parts, and the time that passes in it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chat_core::group::observe;
-use chat_core::ids::AccountId;
+use chat_core::ids::{AccountId, EpochId, InstallationId};
 use chat_core::machine::Machine;
 use chat_core::params::NetworkParams;
 use chat_core::time::Timestamp;
@@ -32,6 +33,8 @@ pub struct World {
     pub crash: Option<Crash>,
     /// The keys that sealed something, over all processes of a device.
     pub keys: KeyWatch,
+    /// The members of each epoch in which a device encrypted something, as that device saw them.
+    pub epochs: BTreeMap<EpochId, BTreeSet<InstallationId>>,
     pub(super) clock: Clock<Action>,
     pub(super) rng: ChaCha20Rng,
     pub(super) commands: u64,
@@ -53,6 +56,7 @@ impl World {
             network: Network::new(),
             crash: None,
             keys: KeyWatch::default(),
+            epochs: BTreeMap::new(),
             clock: Clock::new(Timestamp::from_secs(1_800_000_000)),
             rng: ChaCha20Rng::seed_from_u64(seed),
             commands: 0,

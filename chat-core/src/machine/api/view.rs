@@ -162,7 +162,8 @@ pub struct IdentityView {
     pub network: String,
     /// Up to when all history was fetched.
     pub caught_up_to: Option<Timestamp>,
-    /// How many envelopes wait in the outbox to be published.
+    /// How many envelopes wait in the outbox to be published, and how many messages and changes to
+    /// groups wait to go there.
     pub outbox: usize,
     /// Whether the account is being recovered and its card was not found yet.
     pub recovering: bool,

@@ -17,7 +17,7 @@ use crate::machine::api::done::Done;
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::assembly::Machine;
-use crate::machine::net::outbox::{Address, Parcel};
+use crate::machine::parcel::{Address, Parcel};
 use crate::machine::people::cards::take_card;
 use crate::machine::people::contacts::Contact;
 use crate::machine::people::logs::Who;

@@ -11,14 +11,10 @@ use crate::machine::api::error::{CommandError, StepError, check_length};
 use crate::machine::assembly::Machine;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::group::intent::Intent;
-use crate::machine::group::state_error;
 use crate::machine::people::contacts::Contact;
 use crate::machine::people::logs::Who;
 use crate::params::{MAX_DESCRIPTION, MAX_NAME, MAX_TEXT};
 use crate::wire::sync::SyncItem;
-
-/// Rounds over the groups in one step; what is left is done in the next.
-const MAX_ROUNDS: usize = 8;
 
 impl Machine {
     /// A group that the application sees.
@@ -49,7 +45,6 @@ impl Machine {
         }
         let prepared = group.prepare(cx, who, &known, intent, may_send)?;
         let intent = group.go_ahead(cx, who, prepared)?;
-        self.run_effects()?;
         Ok(Answer::Change { group: id, intent })
     }
 
@@ -81,10 +76,8 @@ impl Machine {
         if let Some(prepared) = invitation {
             group.go_ahead(cx, who, prepared)?;
         }
-        let id = group.id();
-        groups.insert(id, group);
-        self.run_effects()?;
-        let view = self.group(&id)?.ok_or_else(|| state_error("the new group is not there"))?;
+        let view = group.view(&me.account)?;
+        groups.insert(group.id(), group);
         Ok(Answer::Group(view))
     }
 
@@ -202,42 +195,5 @@ impl Machine {
             self.sync(vec![SyncItem::Read { group, message, sent_at }])?;
         }
         Ok(Answer::Done)
-    }
-
-    /// Commits what is due and encrypts what waits, in every group. Commits come first: what is said
-    /// after a removal is not for those who are removed.
-    pub(in crate::machine) fn flush_groups(&mut self) -> Result<(), StepError> {
-        if !self.history.may_send() {
-            return Ok(());
-        }
-        // What one group does may give another something to say.
-        for _ in 0..MAX_ROUNDS {
-            let now = self.cx.now;
-            let due = |group: &Conversation| {
-                let next = group.next_intent_due().into_iter().chain(group.next_draft_due()).min();
-                next.is_some_and(|at| at <= now)
-            };
-            let ids: Vec<GroupId> =
-                self.groups.values().filter(|group| due(group)).map(Conversation::id).collect();
-            if ids.is_empty() {
-                break;
-            }
-            for id in ids {
-                let Self { cx, me, logs, cards, groups, .. } = self;
-                let Some(group) = groups.get_mut(&id) else { continue };
-                let who = Who { me, logs };
-                let known = Known { who, cards };
-                group.commit_due(cx, who, &known)?;
-                group.flush(cx, who, &known)?;
-                self.run_effects()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what waits to be encrypted.
-    pub(in crate::machine) fn save_drafts(&mut self) -> Result<(), StepError> {
-        let Self { cx, me, logs, groups, .. } = self;
-        groups.values_mut().try_for_each(|group| group.save_drafts(cx, Who { me, logs }))
     }
 }

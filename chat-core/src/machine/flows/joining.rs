@@ -11,6 +11,7 @@ use crate::machine::api::disposition::{Disposition, Refused};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::assembly::Machine;
+use crate::machine::effect::Effect;
 use crate::machine::group::begin::Origin;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::group::state_error;
@@ -163,9 +164,9 @@ impl Machine {
         let group = Conversation::enter(&mut self.cx, joined, from, inbox, origin, earlier)?;
         let Some(group) = group else { return Ok(None) };
         self.groups.insert(id, group);
-        self.run_effects()?;
-        self.retry_deferred(id)?;
         self.cx.tell(Event::GroupJoined { group: id, name })?;
+        // What came before the invitation may open now.
+        self.cx.ask(Effect::RetryDeferred(id));
         Ok(Some(id))
     }
 }

@@ -12,5 +12,6 @@ pub(in crate::machine) mod reconcile;
 pub(in crate::machine) mod recovery;
 pub(in crate::machine) mod revoke;
 pub(in crate::machine) mod self_group;
-pub(in crate::machine) mod sync;
+pub(in crate::machine) mod tell_own;
+pub(in crate::machine) mod told_by_own;
 pub(in crate::machine) mod transfer;

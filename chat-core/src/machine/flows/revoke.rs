@@ -13,6 +13,7 @@ use crate::machine::api::done::Done;
 use crate::machine::api::error::{CommandError, StepError, check_length};
 use crate::machine::api::view::{InstallationView, RevocationView};
 use crate::machine::assembly::Machine;
+use crate::machine::effect::Effect;
 use crate::machine::group::intent::Intent;
 use crate::params::MAX_NAME;
 use crate::time::Timestamp;
@@ -145,9 +146,8 @@ impl Machine {
         }
         // What is told from here on waits until they are out of the group.
         self.keys.renew_inbox(&mut self.cx)?;
-        self.run_effects()?;
         let item = SyncItem::Log(self.me.log().encode());
-        self.sync(vec![item])?;
+        self.cx.ask(Effect::TellOwn(vec![item], Duration::ZERO));
         Ok(Answer::Done)
     }
 

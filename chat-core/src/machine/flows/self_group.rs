@@ -7,13 +7,14 @@ use zeroize::Zeroizing;
 
 use crate::contact::invitation::Invitation;
 use crate::database::Keyed;
+use crate::group::epoch::Leaf;
 use crate::group::join::Joined;
 use crate::group::package::read_package;
 use crate::group::policy::GroupPolicy;
 use crate::ids::{GroupId, InstallationId};
 use crate::machine::account::installations::OwnInstallation;
 use crate::machine::api::disposition::Refused;
-use crate::machine::api::done::{Done, Fail};
+use crate::machine::api::done::Done;
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::assembly::{Machine, SELF_GROUP};
 use crate::machine::group::begin::Origin;
@@ -49,6 +50,19 @@ impl Machine {
     fn set_self_group(&mut self, group: GroupId) -> Result<(), StepError> {
         self.cx.db.set_meta(SELF_GROUP, &group)?;
         self.cx.own_group = Some(group);
+        Ok(())
+    }
+
+    /// With a new day comes a new key package, which the others have to know.
+    pub(in crate::machine) fn renew_package(&mut self) -> Result<(), StepError> {
+        let id = self.me.id();
+        let alone = self.self_group().is_none_or(|group| {
+            let others = |leaf: &Leaf| leaf.installation != id;
+            !group.is_member() || group.current().is_ok_and(|it| !it.leaves.iter().any(others))
+        });
+        if !alone {
+            self.keys.current_package(&mut self.cx, &self.me)?;
+        }
         Ok(())
     }
 
@@ -231,17 +245,5 @@ impl Machine {
             Some(id) => Ok(Ok(id)),
             None => Ok(Err(Refused::Replay)),
         }
-    }
-}
-
-/// What cannot be done any more has been done, or is void.
-pub(in crate::machine) fn without_refusal<T>(done: Done<T>) -> Result<(), StepError> {
-    match done {
-        Ok(_) => Ok(()),
-        Err(Fail::Refused(reason)) => {
-            tracing::debug!(%reason, "what another installation asks for is not done");
-            Ok(())
-        }
-        Err(Fail::Step(error)) => Err(error),
     }
 }

@@ -36,9 +36,10 @@ impl Machine {
         Ok(Answer::Done)
     }
 
-    /// Publications that wait, and messages that wait to become such.
+    /// Publications that wait, and messages and changes that wait to become such.
     pub(in crate::machine) fn waiting(&self) -> usize {
-        self.outbox.len() + self.groups.values().map(Conversation::drafts).sum::<usize>()
+        let of_group = |group: &Conversation| group.drafts() + group.changes();
+        self.outbox.len() + self.groups.values().map(of_group).sum::<usize>()
     }
 
     /// Sends the next pieces, as long as little else waits.

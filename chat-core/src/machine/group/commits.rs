@@ -3,46 +3,22 @@
 
 use super::converge::NewEpoch;
 use super::conversation::Conversation;
-use super::deferred::Later;
-use super::open::Verdict;
-use crate::convergence::tree::{CommitNode, Membership};
-use crate::group::epoch::{EpochInfo, Leaf};
+use super::facts::{added_views, facts, node, unfollowed};
+use super::later::Later;
+use super::verdict::{OpenedCommit, Verdict};
+use crate::group::epoch::EpochInfo;
 use crate::group::error::GroupError;
 use crate::group::mls::read_message;
-use crate::group::policy::{
-    self, AddedView, CommitFacts, Effect as RuleEffect, GroupPolicy, LeaveFact, ParentView,
-    RevokeFact,
-};
+use crate::group::policy::{self, ParentView};
 use crate::group::stage::{Staged, leaves_after, stage};
-use crate::identity::leave::LeaveWish;
-use crate::identity::log::Log;
-use crate::ids::{CommitId, EpochId, GroupId, InstallationId, ItemHash};
+use crate::ids::{CommitId, EpochId, ItemHash};
 use crate::machine::api::disposition::{Deferred, Disposition, Refused};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
-use crate::machine::people::logs::{Who, is_revoked};
-use crate::params::NetworkId;
+use crate::machine::people::logs::Who;
 use crate::wire::frame::Frame;
-use crate::wire::header::{CommitHeader, Warrant};
 use crate::wire::item::{CommitView, commit_id};
-
-/// A commit of another device that is valid on an epoch that is held.
-pub(in crate::machine) struct OpenedCommit {
-    id: CommitId,
-    parent: EpochInfo,
-    author: Leaf,
-    staged: Staged,
-    effect: RuleEffect,
-    before: GroupPolicy,
-    frame: Vec<u8>,
-}
-
-impl OpenedCommit {
-    pub(super) fn header(&self) -> &CommitHeader {
-        &self.staged.header
-    }
-}
 
 /// Which of the epochs that are held a commit was made on.
 enum Fit {
@@ -55,110 +31,6 @@ enum Fit {
     Refused(Refused),
     /// None of them.
     Unknown,
-}
-
-/// The place in the tree of an epoch that this device cannot follow, since it was removed there.
-pub(super) fn unfollowed(commit: &CommitId) -> EpochId {
-    EpochId(commit.0)
-}
-
-/// What a commit claims and carries, with its warrants verified against the parent.
-pub(super) fn facts(
-    group: &GroupId,
-    parent: &EpochInfo,
-    author_leaf: u32,
-    header: &CommitHeader,
-    network: &NetworkId,
-) -> Result<CommitFacts, Refused> {
-    let mut leave_warrants = Vec::new();
-    let mut revoke_warrants = Vec::new();
-    for warrant in &header.warrants {
-        match warrant {
-            Warrant::Leave(bytes) => {
-                leave_warrants.push(leave_fact(group, parent, bytes, network)?)
-            }
-            Warrant::Revoke(bytes) => {
-                let facts = revoke_facts(parent, bytes, network)?;
-                if facts.is_empty() {
-                    return Err(Refused::Replay);
-                }
-                revoke_warrants.extend(facts);
-            }
-        }
-    }
-    Ok(CommitFacts {
-        author_leaf,
-        slot: header.slot,
-        rotate: header.rotate,
-        leave_warrants,
-        revoke_warrants,
-        cuts: header.cuts.iter().map(|cut| (cut.installation, cut.seq)).collect(),
-        ..CommitFacts::default()
-    })
-}
-
-fn leave_fact(
-    group: &GroupId,
-    parent: &EpochInfo,
-    bytes: &[u8],
-    network: &NetworkId,
-) -> Result<LeaveFact, Refused> {
-    let wish = LeaveWish::decode_and_verify(bytes, network).map_err(|_| Refused::Authentication)?;
-    let leaf = parent.leaf_of(&wish.installation).ok_or(Refused::Policy)?;
-    if wish.group != *group || leaf.since != Some(wish.membership_start) {
-        return Err(Refused::Replay);
-    }
-    Ok(LeaveFact { installation: wish.installation, last_seq: wish.last_seq })
-}
-
-fn revoke_facts(
-    parent: &EpochInfo,
-    bytes: &[u8],
-    network: &NetworkId,
-) -> Result<Vec<RevokeFact>, Refused> {
-    let log = Log::decode(bytes, network).map_err(|_| Refused::Authentication)?;
-    let account = log.account();
-    let gone = parent.leaves_of(&account).filter(|leaf| is_revoked(&log, leaf));
-    Ok(gone.map(|leaf| RevokeFact { installation: leaf.installation, account }).collect())
-}
-
-/// The leaves that a commit adds, as the rules see them.
-pub(super) fn added_views<'a>(added: impl IntoIterator<Item = &'a Leaf>) -> Vec<AddedView> {
-    let view = |leaf: &Leaf| AddedView {
-        account: leaf.account,
-        installation: leaf.installation,
-        seniority: leaf.seniority,
-    };
-    added.into_iter().map(view).collect()
-}
-
-/// What `choose` has to know of a commit.
-pub(super) fn node(
-    id: CommitId,
-    epoch: EpochId,
-    parent: &EpochInfo,
-    effect: &RuleEffect,
-) -> CommitNode {
-    let since = |installation: &InstallationId| {
-        parent.leaf_of(installation).and_then(|leaf| leaf.since).unwrap_or(parent.epoch)
-    };
-    CommitNode {
-        id,
-        epoch,
-        parent: parent.epoch,
-        author: effect.author.installation,
-        author_since: since(&effect.author.installation),
-        author_account: effect.author.account,
-        author_admin: effect.author_admin,
-        author_seniority: effect.author.seniority,
-        removed: effect
-            .removed
-            .iter()
-            .map(|gone| Membership { installation: *gone, since: since(gone) })
-            .collect(),
-        demoted: effect.demoted.clone(),
-        depth: parent.number.saturating_add(1),
-    }
 }
 
 impl Conversation {
@@ -191,11 +63,6 @@ impl Conversation {
             Fit::Refused(why) => refused(why),
             Fit::Unknown => Ok(Verdict::Kept(Later::frame(cx, bytes), Deferred::UnknownEpoch)),
         }
-    }
-
-    /// Whether an MLS epoch number lies before everything that is held.
-    pub(super) fn is_stale(&self, number: u64) -> bool {
-        number < self.epochs.values().map(|state| state.number).min().unwrap_or(0)
     }
 
     /// Stages a commit on the parent that it fits.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::commits::unfollowed;
 use super::conversation::Conversation;
+use super::facts::unfollowed;
 use super::state_error;
 use crate::convergence::follow::switch;
 use crate::convergence::tree::CommitNode;
@@ -150,15 +150,6 @@ impl Conversation {
         self.leave_if_alone(cx, who)?;
         cx.ask(Effect::Prune(self.record.id));
         Ok(())
-    }
-
-    pub(super) fn set_membership(
-        &mut self,
-        cx: &Cx,
-        membership: Membership,
-    ) -> Result<(), StepError> {
-        self.record.membership = membership;
-        self.record.save(&cx.db)
     }
 
     /// Tells what a commit on the branch that is followed changed.

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cuts::Cuts;
 use super::drafts::Drafts;
 use super::intent::IntentRecord;
 use super::record::Record;
@@ -24,6 +23,9 @@ use crate::machine::cx::Cx;
 use crate::params::{MAX_WATCHED_STATES, NetworkId};
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Root, Roots};
+
+/// The last number that counts, by installation and the epoch in which its membership began.
+pub(super) type Cuts = BTreeMap<(InstallationId, EpochId), u64>;
 
 /// One group, in memory; the database holds the same.
 pub(in crate::machine) struct Conversation {
@@ -288,5 +290,23 @@ impl Conversation {
     ) -> u32 {
         let place = among.position(|it| it == *installation).unwrap_or(0);
         place.try_into().unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn set_membership(
+        &mut self,
+        cx: &Cx,
+        membership: Membership,
+    ) -> Result<(), StepError> {
+        self.record.membership = membership;
+        self.record.save(&cx.db)
+    }
+
+    /// The cuts of the branch that is followed.
+    pub(super) fn cuts_on_path(&self) -> Cuts {
+        let mut cuts = self.old_cuts.clone();
+        for (installation, since, seq) in self.path().into_iter().flat_map(|state| &state.cuts) {
+            cuts.insert((*installation, *since), *seq);
+        }
+        cuts
     }
 }

@@ -2,7 +2,7 @@
 //! membership that ended is delivered with a flag, everywhere alike: it follows from the branch that
 //! is followed, whatever was heard of its author and when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::conversation::Conversation;
 use super::stored::Stored;
@@ -12,19 +12,7 @@ use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
 use crate::machine::people::logs::{Who, is_revoked};
 
-/// The last number that counts, by installation and the epoch in which its membership began.
-pub(super) type Cuts = BTreeMap<(InstallationId, EpochId), u64>;
-
 impl Conversation {
-    /// The cuts of the branch that is followed.
-    pub(super) fn cuts_on_path(&self) -> Cuts {
-        let mut cuts = self.old_cuts.clone();
-        for (installation, since, seq) in self.path().into_iter().flat_map(|state| &state.cuts) {
-            cuts.insert((*installation, *since), *seq);
-        }
-        cuts
-    }
-
     /// Whether a number that a leaf sent lies above its cut.
     pub(super) fn is_cut(&self, leaf: &Leaf, seq: u64) -> bool {
         leaf.since

@@ -60,6 +60,10 @@ impl Drafts {
         self.waiting.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn push(&mut self, draft: Draft) {
         let number = self.waiting.keys().next_back().map_or(1, |last| last.saturating_add(1));
         self.waiting.insert(number, Waiting { draft, stored: false });

@@ -107,4 +107,9 @@ impl Conversation {
         }
         Ok(())
     }
+
+    /// Whether an MLS epoch number lies before everything that is held.
+    pub(super) fn is_stale(&self, number: u64) -> bool {
+        number < self.epochs.values().map(|state| state.number).min().unwrap_or(0)
+    }
 }

@@ -40,6 +40,21 @@ pub(in crate::machine) enum Intent {
     Rotate,
 }
 
+impl Intent {
+    /// Whether the application asked for it; everything else the installation wants by itself.
+    pub(super) fn is_asked_for(&self) -> bool {
+        match self {
+            Self::Add(_) | Self::Remove(_) | Self::Describe { .. } | Self::Admin { .. } => true,
+            Self::Leave { .. }
+            | Self::Enrol(_)
+            | Self::Readmit(_)
+            | Self::Evict(_)
+            | Self::Update
+            | Self::Rotate => false,
+        }
+    }
+}
+
 /// An intent with what became of it so far.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::machine) struct IntentRecord {

@@ -1,15 +1,11 @@
-//! Intents are kept until they cannot be undone: when a commit's branch loses, its intent is checked
-//! anew against the winner and committed again. They are committed when they go out: once connected
-//! and caught up.
+//! Intents are kept until they cannot be undone: when a commit's branch loses, its intent comes up
+//! again, is checked anew against the winner and committed again.
 
 use std::time::Duration;
 
 use super::conversation::Conversation;
-use super::directory::Directory;
 use super::intent::{Intent, IntentRecord};
-use super::plan::Plan;
 use crate::ids::IntentId;
-use crate::machine::api::done::{Done, Fail};
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
@@ -24,13 +20,6 @@ use crate::time::Timestamp;
 const MAX_ATTEMPTS: u32 = 8;
 /// Pauses between attempts to commit an intent that cannot be committed now.
 const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-
-/// What the user asked for and nothing speaks against.
-pub(in crate::machine) struct Prepared {
-    record: IntentRecord,
-    /// The commit, where it can go out at once.
-    plan: Option<Box<Plan>>,
-}
 
 impl Conversation {
     /// Wants something of the group, after a delay.
@@ -52,7 +41,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn drop_intent(&mut self, cx: &Cx, id: &IntentId) -> Result<(), StepError> {
+    pub(super) fn drop_intent(&mut self, cx: &Cx, id: &IntentId) -> Result<(), StepError> {
         self.intents.remove(id);
         Ok(cx.db.delete_intent(id.as_bytes())?)
     }
@@ -60,6 +49,11 @@ impl Conversation {
     /// Intents that no commit does yet.
     pub(in crate::machine) fn open_intents(&self) -> impl Iterator<Item = &Intent> {
         self.intents.values().filter(|record| record.done_by.is_none()).map(|record| &record.intent)
+    }
+
+    /// How many changes the application asked for that no commit makes yet.
+    pub(in crate::machine) fn changes(&self) -> usize {
+        self.open_intents().filter(|intent| intent.is_asked_for()).count()
     }
 
     /// When an intent is to be committed next.
@@ -86,21 +80,28 @@ impl Conversation {
     }
 
     /// After the tip moved: intents whose commit lost come up again; those that are out of reach of
-    /// any branch are forgotten.
-    pub(super) fn review_intents(&mut self, cx: &Cx) -> Result<(), StepError> {
+    /// any branch are forgotten, and those of an account that is not a member any more are void.
+    pub(super) fn review_intents(&mut self, cx: &mut Cx) -> Result<(), StepError> {
         let tip = self.record.tip;
         let depth = self.tree.depth(&tip).unwrap_or(0);
         let mut lost = Vec::new();
         let mut settled = Vec::new();
+        let mut void = Vec::new();
         for record in self.intents.values() {
+            let in_force =
+                record.done_by.is_some_and(|(_, epoch)| self.tree.is_ancestor(&epoch, &tip));
             if !self.is_member() {
-                settled.push(record.id);
+                if in_force {
+                    settled.push(record.id)
+                } else {
+                    void.push(record.clone())
+                }
                 continue;
             }
             let Some((_, epoch)) = record.done_by else {
                 continue;
             };
-            if !self.tree.is_ancestor(&epoch, &tip) {
+            if !in_force {
                 lost.push(record.clone());
             } else if self.tree.depth(&epoch).unwrap_or(0) + HORIZON_COMMITS < depth {
                 settled.push(record.id);
@@ -108,6 +109,9 @@ impl Conversation {
         }
         for id in settled {
             self.drop_intent(cx, &id)?;
+        }
+        for record in void {
+            self.end_void(cx, &record, CommandError::NotMember.to_string())?;
         }
         for record in lost {
             // A random pause, or two that met would meet again.
@@ -119,73 +123,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Commits what is due. The caller sees to it that this device is connected and has caught up:
-    /// it might be done already.
-    pub(in crate::machine) fn commit_due(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        directory: &dyn Directory,
-    ) -> Result<(), StepError> {
-        let due: Vec<IntentRecord> = self
-            .intents
-            .values()
-            .filter(|record| record.done_by.is_none() && record.due_at <= cx.now)
-            .cloned()
-            .collect();
-        for record in due {
-            match self.pursue(cx, who, directory, record.clone()) {
-                Ok(true) => {}
-                Ok(false) => self.drop_intent(cx, &record.id)?,
-                Err(Fail::Refused(reason)) => self.postpone(cx, record, reason)?,
-                Err(Fail::Step(error)) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// What the user has just asked for, made ready. `now`: it can go out at once, so that every
-    /// refusal is told here; otherwise only what is refused already. Writes nothing.
-    pub(in crate::machine) fn prepare(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        directory: &dyn Directory,
-        intent: Intent,
-        now: bool,
-    ) -> Done<Prepared> {
-        let record = IntentRecord::new(cx, self.record.id, intent, cx.now);
-        let prepared = match now {
-            true => self
-                .plan(cx, who, directory, &record.intent, record.id)
-                .and_then(|plan| plan.ok_or(CommandError::NothingToDo.into()))
-                .map(|plan| Some(Box::new(plan))),
-            false => self.check_intent(cx, who, directory, &record.intent).map(|()| None),
-        };
-        if let Err(Fail::Refused(CommandError::ContactPending { account })) = &prepared {
-            cx.ask(Effect::WantCard(*account));
-        }
-        Ok(Prepared { record, plan: prepared? })
-    }
-
-    /// Commits what is ready, or keeps it until it can go out. Its id.
-    pub(in crate::machine) fn go_ahead(
-        &mut self,
-        cx: &mut Cx,
-        who: Who<'_>,
-        prepared: Prepared,
-    ) -> Result<IntentId, StepError> {
-        let Prepared { record, plan } = prepared;
-        let id = record.id;
-        match plan {
-            Some(plan) => self.commit(cx, who, *plan, Some(record))?,
-            None => self.save_intent(cx, record)?,
-        }
-        Ok(id)
-    }
-
     /// An intent is refused now: it is tried again later, or given up and told.
-    fn postpone(
+    pub(super) fn postpone(
         &mut self,
         cx: &mut Cx,
         record: IntentRecord,
@@ -205,24 +144,44 @@ impl Conversation {
         cx.tell(Event::ChangeFailed { group, intent, reason })
     }
 
-    /// Commits an intent; false: there is nothing to do any more. Where it refuses, nothing was
-    /// written.
-    fn pursue(
+    /// An intent has nothing to do any more. Either it is done, perhaps by others, or it is void, and
+    /// then that is told.
+    pub(super) fn end_idle(&mut self, cx: &mut Cx, record: &IntentRecord) -> Result<(), StepError> {
+        if !self.is_active() {
+            return self.end_void(cx, record, CommandError::NotMember.to_string());
+        }
+        match self.is_as_described(&record.intent)? {
+            true => self.drop_intent(cx, &record.id),
+            false => {
+                let reason = "another member changed the same meanwhile".to_owned();
+                self.end_void(cx, record, reason)
+            }
+        }
+    }
+
+    /// Whether nothing is left of an intent to describe the group; true for all other intents.
+    fn is_as_described(&self, intent: &Intent) -> Result<bool, StepError> {
+        let Intent::Describe { name, description } = intent else { return Ok(true) };
+        let policy = self.current()?.policy()?;
+        let is = |wanted: &Option<(String, String)>, now: &str| {
+            wanted.as_ref().is_none_or(|(_, wanted)| wanted == now)
+        };
+        Ok(is(name, &policy.name) && is(description, &policy.description))
+    }
+
+    /// An intent can never be done. What the application did not ask for, it is not told of.
+    fn end_void(
         &mut self,
         cx: &mut Cx,
-        who: Who<'_>,
-        directory: &dyn Directory,
-        record: IntentRecord,
-    ) -> Done<bool> {
-        // A device that is leaving has said its last word: commits of its own would come after it.
-        if !self.is_active() {
-            return Ok(false);
+        record: &IntentRecord,
+        reason: String,
+    ) -> Result<(), StepError> {
+        self.drop_intent(cx, &record.id)?;
+        if !record.intent.is_asked_for() {
+            return Ok(());
         }
-        let Some(plan) = self.plan(cx, who, directory, &record.intent, record.id)? else {
-            return Ok(false);
-        };
-        self.commit(cx, who, plan, Some(record))?;
-        Ok(true)
+        tracing::info!(%reason, "a change is void now");
+        cx.tell(Event::ChangeFailed { group: self.record.id, intent: record.id, reason })
     }
 
     /// Roots that are old are renewed by the member that is first in rank, so that a copy of a

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
 use super::intent::{Intent, IntentRecord, OwnWelcome};
-use super::plan::{not_allowed, too_large};
+use super::refusals::{not_allowed, too_large};
 use super::state_error;
 use crate::contact::doorbell::{DoorbellContent, InvitationOffer, Purpose, ring};
 use crate::contact::invitation::Invitation;
@@ -18,7 +18,7 @@ use crate::machine::api::done::Done;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
-use crate::machine::net::outbox::{Address, Parcel};
+use crate::machine::parcel::{Address, Parcel};
 use crate::machine::people::logs::Who;
 use crate::params::DOORBELL_WRAPS;
 use crate::wire::envelope::class_for;

@@ -58,7 +58,8 @@ impl Conversation {
     /// A device that is leaving, and has nobody left who stays, is gone: there is nobody to wait
     /// for.
     pub(super) fn leave_if_alone(&mut self, cx: &mut Cx, who: Who<'_>) -> Result<(), StepError> {
-        if self.record.membership != Membership::Leaving {
+        // As long as its own wish waits, it has not said so.
+        if self.record.membership != Membership::Leaving || !self.drafts.is_empty() {
             return Ok(());
         }
         let leaving = self.leaving(cx);

@@ -1,12 +1,12 @@
 //! Messages of others: opened by the epoch that they were sent in, and recorded.
 
 use super::conversation::Conversation;
-use super::deferred::Later;
-use super::open::Verdict;
+use super::later::Later;
 use super::stored::{Delivery, Sent, Stored};
+use super::verdict::{OpenedMessage, Verdict};
 use crate::group::epoch::Leaf;
 use crate::group::error::GroupError;
-use crate::group::mls::{Mls, Opened, read_message};
+use crate::group::mls::read_message;
 use crate::ids::{EpochId, ItemHash};
 use crate::machine::api::disposition::{Deferred, Disposition, Refused};
 use crate::machine::api::error::StepError;
@@ -19,15 +19,6 @@ use crate::wire::item::{MessageView as MlsView, message_hash, message_id};
 
 /// The generation mark of an epoch that must not be used to send any more.
 const SPENT: u64 = i64::MAX as u64;
-
-/// A message that was decrypted.
-pub(in crate::machine) struct OpenedMessage {
-    hash: ItemHash,
-    epoch: EpochId,
-    /// The epoch's MLS state, whose ratchet has moved on.
-    mls: Mls,
-    opened: Opened,
-}
 
 impl Conversation {
     /// Decrypts an application message: the epoch that opens it is the one that it was sent in.

@@ -16,23 +16,30 @@ pub(in crate::machine) mod deferred;
 pub(in crate::machine) mod directory;
 pub(in crate::machine) mod drafts;
 pub(in crate::machine) mod epochs;
+pub(in crate::machine) mod facts;
 #[cfg(feature = "test-access")]
 mod insider;
 pub(in crate::machine) mod intent;
 pub(in crate::machine) mod intents;
 pub(in crate::machine) mod invite;
+pub(in crate::machine) mod later;
 pub(in crate::machine) mod leaving;
 pub(in crate::machine) mod messages;
+pub(in crate::machine) mod numbers;
 pub(in crate::machine) mod open;
 pub(in crate::machine) mod plan;
 pub(in crate::machine) mod prune;
+pub(in crate::machine) mod pursue;
 pub(in crate::machine) mod record;
+pub(in crate::machine) mod refusals;
 pub(in crate::machine) mod revoked;
+pub(in crate::machine) mod say;
 pub(in crate::machine) mod send;
 pub(in crate::machine) mod stored;
 #[cfg(test)]
 mod tests;
 pub(in crate::machine) mod trim;
+pub(in crate::machine) mod verdict;
 pub(in crate::machine) mod view;
 
 use super::api::error::StepError;

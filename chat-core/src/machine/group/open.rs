@@ -1,11 +1,9 @@
 //! The way in: an envelope is opened and judged, and the group stays as it is; then what was found
 //! good is taken in.
 
-use super::commits::OpenedCommit;
 use super::conversation::Conversation;
-use super::deferred::Later;
-use super::messages::OpenedMessage;
-use crate::ids::{EpochId, ItemHash};
+use super::later::Later;
+use super::verdict::Verdict;
 use crate::machine::api::disposition::{Deferred, Disposition, Refused};
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
@@ -13,39 +11,8 @@ use crate::machine::people::logs::Who;
 use crate::time::Slot;
 use crate::wire::envelope::{self, EnvelopeKey};
 use crate::wire::frame::{Frame, FrameKind};
-use crate::wire::header::CommitHeader;
 use crate::wire::item::item_hash;
 use crate::wire::topic::ContentTopic;
-
-/// What an envelope turned out to be. Nothing of it has been taken in.
-pub(in crate::machine) enum Verdict {
-    /// It leaves the group as it is.
-    Dropped(Disposition),
-    /// It cannot be judged yet, and is kept.
-    Kept(Later, Deferred),
-    /// A message or commit that is not ours, under our own leaf.
-    OwnLeaf {
-        epoch: EpochId,
-        hash: ItemHash,
-    },
-    Message(Box<OpenedMessage>),
-    Commit(Box<OpenedCommit>),
-}
-
-impl Verdict {
-    pub(super) fn refused(why: Refused) -> Self {
-        Verdict::Dropped(Disposition::Refused(why))
-    }
-
-    /// The header of a commit: the logs in its warrants are learnt before it is taken in, since
-    /// quarantine precedes flagging.
-    pub(in crate::machine) fn header(&self) -> Option<&CommitHeader> {
-        match self {
-            Verdict::Commit(commit) => Some(commit.header()),
-            _ => None,
-        }
-    }
-}
 
 impl Conversation {
     /// Opens an envelope on one of the group's topics, and judges what is in it.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use openmls::key_packages::KeyPackage;
 
 use super::change::Change;
-use super::commits::{added_views, facts, node};
 use super::converge::NewEpoch;
 use super::conversation::Conversation;
 use super::directory::Directory;
+use super::facts::{added_views, facts, node};
 use super::intent::{Intent, IntentRecord};
 use super::invite::Invitations;
+use super::refusals::{not_allowed, too_large};
 use crate::convergence::choose::would_lose;
 use crate::group::commit::{CommitPlan, build};
 use crate::group::epoch::{EpochInfo, Leaf};
@@ -20,14 +21,14 @@ use crate::group::policy::{self, Effect as RuleEffect, ParentView, Refusal};
 use crate::group::stage::leaves_after;
 use crate::history::Head;
 use crate::ids::{CommitId, EpochId, IntentId, ItemHash};
-use crate::machine::api::done::{Done, Fail};
+use crate::machine::api::done::Done;
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
-use crate::machine::net::outbox::{Address, Item, Parcel};
+use crate::machine::parcel::{Address, Item, Parcel};
 use crate::machine::people::logs::Who;
 use crate::wire::chain::ChainLink;
-use crate::wire::envelope::{SealError, class_for};
+use crate::wire::envelope::class_for;
 use crate::wire::frame::Frame;
 use crate::wire::header::{CommitHeader, Cut, Warrant};
 
@@ -42,17 +43,6 @@ pub(in crate::machine) struct Plan {
     /// Marks of the key packages that it uses.
     used: Vec<Vec<u8>>,
     invitations: Invitations,
-}
-
-pub(super) fn not_allowed(reason: impl std::fmt::Display) -> Fail {
-    CommandError::NotAllowed { reason: reason.to_string() }.into()
-}
-
-pub(super) fn too_large(error: SealError) -> CommandError {
-    match error {
-        SealError::TooLarge { size, max } => CommandError::TooLarge { size, max },
-        other => CommandError::NotAllowed { reason: other.to_string() },
-    }
 }
 
 /// A header and what the rules say to it.

@@ -1,5 +1,4 @@
-//! Saying something in the group: drafts are encrypted when they go out, numbered, recorded and
-//! posted.
+//! Drafts are encrypted when they go out: numbered, recorded and posted.
 
 use std::time::Duration;
 
@@ -9,68 +8,23 @@ use super::conversation::Conversation;
 use super::directory::Directory;
 use super::drafts::{Draft, DraftBody};
 use super::intent::Intent;
+use super::say::own_text;
 use super::state_error;
-use super::stored::{Delivery, Sent, Stored};
-use crate::group::epoch::EpochInfo;
-use crate::history::Head;
-use crate::ids::{EpochId, InstallationId, IntentId, ItemHash, MessageId};
+use super::stored::{Delivery, Sent};
+use crate::ids::IntentId;
 use crate::machine::api::done::Fail;
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
-use crate::machine::net::outbox::{Address, Item, Parcel};
+use crate::machine::parcel::{Address, Item, Parcel};
 use crate::machine::people::logs::Who;
 use crate::params::RETRY_MIN;
-use crate::time::Timestamp;
-use crate::wire::chain::{ChainLink, HeadRef};
 use crate::wire::content::{Body, Content};
 use crate::wire::frame::{Frame, FrameKind};
 use crate::wire::item::{message_hash, message_id};
 
 impl Conversation {
-    /// Says a text, as soon as it can go out. Its id.
-    pub(in crate::machine) fn say(&mut self, cx: &Cx, who: Who<'_>, text: String) -> MessageId {
-        let body = DraftBody::Text(Zeroizing::new(text));
-        let salt = self.draft(cx, body, Duration::ZERO, Vec::new());
-        message_id(&cx.network, &who.me.id(), &salt)
-    }
-
-    /// Tells the account's other installations something, after a delay, and not before these are
-    /// gone.
-    pub(in crate::machine) fn say_to_own(
-        &mut self,
-        cx: &Cx,
-        items: Vec<u8>,
-        delay: Duration,
-        not_to: Vec<InstallationId>,
-    ) {
-        self.draft(cx, DraftBody::Sync(items), delay, not_to);
-    }
-
-    pub(super) fn draft(
-        &mut self,
-        cx: &Cx,
-        body: DraftBody,
-        delay: Duration,
-        not_to: Vec<InstallationId>,
-    ) -> [u8; 16] {
-        let salt = cx.rng.bytes();
-        let (written_at, due_at) = (cx.now, cx.now + delay);
-        self.drafts.push(Draft { salt, body, written_at, due_at, not_to, row: None });
-        salt
-    }
-
-    /// Messages that wait to be encrypted.
-    pub(in crate::machine) fn drafts(&self) -> usize {
-        self.drafts.len()
-    }
-
-    /// When a draft is due next.
-    pub(in crate::machine) fn next_draft_due(&self) -> Option<Timestamp> {
-        self.drafts.next_due(|installation| self.has(installation))
-    }
-
     /// Encrypts what is due. The caller sees to it that this device is connected and has caught up,
     /// and that what is to be committed was committed before.
     pub(in crate::machine) fn flush(
@@ -92,23 +46,6 @@ impl Conversation {
             self.encrypt(cx, who, draft)?;
         }
         Ok(())
-    }
-
-    /// Writes what waits, and shows it in the history.
-    pub(in crate::machine) fn save_drafts(
-        &mut self,
-        cx: &Cx,
-        who: Who<'_>,
-    ) -> Result<(), StepError> {
-        let id = self.record.id;
-        self.drafts.save(cx, &id, |cx, draft| {
-            if let (DraftBody::Text(text), None) = (&draft.body, draft.row) {
-                let message = message_id(&cx.network, &who.me.id(), &draft.salt);
-                let stored = own_text(cx, who, draft.written_at, text, Delivery::Waiting);
-                draft.row = stored.add(cx, &id, message, false)?.map(|row| row.id);
-            }
-            Ok(())
-        })
     }
 
     /// This device is not a member any more: what it wanted to say is not said.
@@ -197,66 +134,9 @@ impl Conversation {
         let frame = Frame::new(FrameKind::Message, bytes).encode();
         let address = Address::Group { group, epoch };
         cx.ask(Effect::Post(Parcel { address, frame, item }, Duration::ZERO));
+        if matches!(draft.body, DraftBody::LeaveWish) {
+            self.leave_if_alone(cx, who)?;
+        }
         Ok(())
-    }
-
-    /// The number, chain and heads of this device's next item, sent in an epoch.
-    pub(super) fn next_link(&self, who: Who<'_>, state: &EpochInfo) -> (ChainLink, Vec<Head>) {
-        let mut tips = self.tips();
-        // A head names a leaf: of those who are gone nothing can be said.
-        tips.retain(|installation, _| state.leaf_of(installation).is_some());
-        let heads = self.record.heads.select(&tips, &who.me.id());
-        let head = |head: &Head| {
-            Some(HeadRef {
-                leaf: state.leaf_of(&head.installation)?.leaf,
-                epoch: (head.epoch != state.epoch).then(|| head.epoch.prefix()),
-                seq: head.seq,
-                hash: head.hash.prefix(),
-            })
-        };
-        let link = ChainLink {
-            seq: self.record.next_seq,
-            previous: self.record.last_hash,
-            prev_in_epoch: self.record.last_in_epoch.get(&state.epoch).copied(),
-            heads: heads.iter().filter_map(head).collect(),
-        };
-        (link, heads)
-    }
-
-    /// Notes that an item of this device has its number now.
-    pub(super) fn numbered(
-        &mut self,
-        cx: &Cx,
-        epoch: EpochId,
-        seq: u64,
-        hash: ItemHash,
-        said: &[Head],
-    ) -> Result<(), StepError> {
-        self.record.heads.sent(said);
-        self.record.next_seq = seq.saturating_add(1);
-        self.record.last_hash = Some(hash);
-        self.record.last_in_epoch.insert(epoch, seq);
-        self.record.save_numbers(&cx.db, said)?;
-        cx.db.mark_seen(&self.record.id, &hash, cx.now)?;
-        Ok(())
-    }
-}
-
-/// A text of this device, as it stands in the history.
-fn own_text(
-    cx: &Cx,
-    who: Who<'_>,
-    written_at: Timestamp,
-    text: &str,
-    delivery: Delivery,
-) -> Stored {
-    Stored {
-        sender: who.me.account,
-        installation: who.me.id(),
-        delivery,
-        text: Some(text.to_owned()),
-        sent_at: written_at,
-        received_at: cx.now,
-        transferred_by: None,
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::{AccountId, InstallationId, LinkingId};
 use crate::machine::account::me::Identity;
 use crate::machine::api::error::StepError;
 use crate::machine::api::linking::{NewcomerState, NewcomerView};
-use crate::machine::net::outbox::Parcel;
+use crate::machine::parcel::Parcel;
 use crate::params::{LINKING_KEEP, NetworkId, NetworkParams};
 use crate::time::Timestamp;
 

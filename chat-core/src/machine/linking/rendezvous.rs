@@ -3,7 +3,8 @@
 use crate::identity::linking::{LinkingCode, Sealed};
 use crate::machine::api::disposition::{Disposition, Refused};
 use crate::machine::cx::Cx;
-use crate::machine::net::outbox::{Address, Sealing};
+use crate::machine::net::outbox::Sealing;
+use crate::machine::parcel::Address;
 use crate::params::{NetworkId, NetworkParams};
 use crate::time::{Slot, Timestamp};
 use crate::wire::envelope::{self, EnvelopeKey};

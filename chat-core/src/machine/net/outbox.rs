@@ -4,66 +4,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
-
 use super::backoff::Backoff;
 use crate::contact::schedule::CARD_LANE;
 use crate::database::Database;
-use crate::ids::{EpochId, GroupId, IntentId, MessageId};
+use crate::ids::EpochId;
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::io::{OutboxId, Output, PublishFailure};
 use crate::machine::cx::Cx;
+use crate::machine::parcel::{Address, Item, Parcel};
 use crate::params::{RETRY_MAX, RETRY_MIN};
-use crate::time::{Slot, Timestamp};
-use crate::wire::envelope::{SizeClass, seal};
-use crate::wire::frame::{Frame, FrameKind};
+use crate::time::Timestamp;
+use crate::wire::envelope::seal;
 use crate::wire::roots::Roots;
 use crate::wire::topic;
 
 /// Pauses between attempts to publish.
 const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-
-/// Under which roots something is sealed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::machine) enum Address {
-    /// Those of an epoch of a group.
-    Group {
-        group: GroupId,
-        /// A commit's parent, a message's own.
-        epoch: EpochId,
-    },
-    /// The network's inbox.
-    Inbox,
-    /// The one-time roots of an invitation.
-    Invitation {
-        secret: Zeroizing<[u8; 32]>,
-        /// The slot that the roots begin in.
-        slot: Slot,
-    },
-    /// The rendezvous of a linking.
-    Linking {
-        /// The code's secret.
-        secret: Zeroizing<[u8; 32]>,
-        /// The slot that the roots begin in.
-        slot: Slot,
-        /// When nobody listens any more: what is not published by then never is.
-        until: Timestamp,
-    },
-    /// Those of the account's own card of a period.
-    Card { period: u64 },
-}
-
-impl Address {
-    fn size_class(&self) -> SizeClass {
-        match self {
-            Address::Inbox => SizeClass::Doorbell,
-            Address::Card { .. } => SizeClass::Card,
-            _ => SizeClass::Fit,
-        }
-    }
-}
 
 /// What an address comes to in the present slot.
 pub(in crate::machine) enum Sealing {
@@ -73,30 +30,6 @@ pub(in crate::machine) enum Sealing {
     From(Timestamp),
     /// Nothing can be sealed for it any more.
     Never(String),
-}
-
-/// What the application is told of once it is published.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(in crate::machine) enum Item {
-    Message { group: GroupId, message: MessageId },
-    Change { group: GroupId, intent: IntentId },
-}
-
-/// A frame, and where it goes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::machine) struct Parcel {
-    pub(in crate::machine) address: Address,
-    /// The encoded frame.
-    #[serde(with = "serde_bytes")]
-    pub(in crate::machine) frame: Vec<u8>,
-    /// None: the application is not told.
-    pub(in crate::machine) item: Option<Item>,
-}
-
-impl Parcel {
-    fn is_commit(&self) -> bool {
-        Frame::decode(&self.frame).is_ok_and(|frame| frame.kind == FrameKind::Commit)
-    }
 }
 
 #[derive(Debug)]

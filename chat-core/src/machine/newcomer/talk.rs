@@ -1,6 +1,6 @@
 //! What a new device says and is told.
 
-use super::Newcomer;
+use super::state::Newcomer;
 use crate::contact::link::CardSecret;
 use crate::identity::linking::{
     EndCode, Ending, Grant, Introduction, LinkingAnswer, Reveal, Sealed, Step, Transcript,

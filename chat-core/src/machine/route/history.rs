@@ -115,10 +115,4 @@ impl Machine {
         let slot = self.history.roots_kept_from(&self.cx);
         self.groups.values_mut().try_for_each(|group| group.forget_roots(&self.cx, slot))
     }
-
-    /// Takes in the time at which something was sent that was published just now.
-    pub(in crate::machine) fn observe_time(&mut self, at: Timestamp) -> Result<(), StepError> {
-        self.history.note_time(&self.cx, at);
-        self.clock.check(&mut self.cx, at)
-    }
 }

@@ -3,10 +3,8 @@
 use crate::ids::GroupId;
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::error::StepError;
-use crate::machine::api::io::{Inbound, Output};
+use crate::machine::api::io::Inbound;
 use crate::machine::assembly::Machine;
-use crate::machine::group::deferred;
-use crate::machine::group::open::Verdict;
 use crate::machine::net::outside::sent_in;
 use crate::machine::net::watch::Target;
 use crate::machine::people::logs::Who;
@@ -24,11 +22,6 @@ impl Machine {
         self.run_effects()?;
         self.say_disposed(disposition);
         Ok(())
-    }
-
-    fn say_disposed(&mut self, disposition: Disposition) {
-        self.counters.count(&disposition);
-        self.cx.out.push(Output::Disposed(disposition));
     }
 
     fn dispose(&mut self, inbound: &Inbound, live: bool) -> Result<Disposition, StepError> {
@@ -58,16 +51,6 @@ impl Machine {
         }
     }
 
-    /// The card that goes on a topic at a moment.
-    pub(in crate::machine) fn card_target(
-        &mut self,
-        topic: &str,
-        size: usize,
-        at: Timestamp,
-    ) -> Option<Target> {
-        self.cards.target(&self.cx, &self.me, topic, size, at).map(Target::Card)
-    }
-
     fn open_group(
         &mut self,
         id: GroupId,
@@ -83,42 +66,5 @@ impl Machine {
             self.retry_deferred(id)?;
         }
         Ok(disposition)
-    }
-
-    /// Takes in what a group judged; what it says of logs first.
-    fn apply(&mut self, id: GroupId, verdict: Verdict) -> Result<Disposition, StepError> {
-        if let Some(header) = verdict.header().cloned() {
-            self.learn_warrants(&header)?;
-        }
-        let Self { cx, me, logs, groups, .. } = self;
-        let Some(group) = groups.get_mut(&id) else { return Ok(Disposition::NotForUs) };
-        let disposition = group.apply(cx, Who { me, logs }, verdict)?;
-        self.run_effects()?;
-        Ok(disposition)
-    }
-
-    /// What waited for a slot that has come is looked at; what has waited too long is dropped.
-    pub(in crate::machine) fn review_deferred(&mut self) -> Result<(), StepError> {
-        deferred::due(&self.cx)?.into_iter().try_for_each(|group| self.retry_deferred(group))
-    }
-
-    /// Looks again at what a group keeps for later, until nothing more comes of it. Called when an
-    /// epoch came.
-    pub(in crate::machine) fn retry_deferred(&mut self, id: GroupId) -> Result<(), StepError> {
-        loop {
-            let mut progress = false;
-            let Some(group) = self.groups.get(&id) else { return Ok(()) };
-            for row in group.deferred(&self.cx)? {
-                let Self { cx, me, logs, groups, .. } = self;
-                let Some(group) = groups.get_mut(&id) else { return Ok(()) };
-                let Some(verdict) = group.reopen(cx, Who { me, logs }, &row)? else { continue };
-                let disposition = self.apply(id, verdict)?;
-                progress |= matches!(disposition, Disposition::Commit(_));
-                self.say_disposed(disposition);
-            }
-            if !progress {
-                return Ok(());
-            }
-        }
     }
 }

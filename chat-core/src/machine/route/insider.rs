@@ -8,6 +8,7 @@ use crate::database::Database;
 use crate::group::commit::{BuiltCommit, CommitPlan};
 use crate::group::crypto::SharedRng;
 use crate::group::epoch::EpochInfo;
+use crate::group::mls::Mls;
 use crate::identity::credential::Credential;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::EntrySigner;
@@ -121,6 +122,16 @@ impl Machine {
         let Self { cx, me, groups, .. } = self;
         let group = groups.get_mut(id).ok_or_else(|| state_error("no such group"))?;
         group.insider_commit(cx, me, plan)
+    }
+
+    /// A copy of the openmls group of the epoch that is followed, in memory, on which everything can
+    /// be done and nothing is written.
+    ///
+    /// # Errors
+    /// Where there is no such group, and those of the database.
+    pub fn insider_mls(&self, id: &GroupId) -> Result<Mls, StepError> {
+        let epoch = self.insider_group(id)?.current()?.epoch;
+        Mls::load(&self.cx.rng, id, self.cx.db.mls_rows(&epoch)?).map_err(state_error)
     }
 
     /// What is kept of a group: epochs; those with keys; roots; topics in the present slot.

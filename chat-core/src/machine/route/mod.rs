@@ -3,6 +3,7 @@
 
 mod command;
 mod effects;
+mod flush;
 mod history;
 mod inbound;
 #[cfg(feature = "test-access")]

@@ -10,7 +10,8 @@ use crate::machine::assembly::Machine;
 use crate::machine::cx::Cx;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::linking::rendezvous;
-use crate::machine::net::outbox::{Address, Sealing};
+use crate::machine::net::outbox::Sealing;
+use crate::machine::parcel::Address;
 use crate::wire::roots::{card_roots, inbox_roots, invitation_roots};
 
 impl Machine {

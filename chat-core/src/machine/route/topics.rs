@@ -1,15 +1,16 @@
-//! Who listens where: the topics of requests, linkings and groups, for the watch.
+//! What an envelope is told by: the topics of requests, linkings, groups and cards; and its time.
 
 use std::collections::BTreeMap;
 
 use crate::ids::GroupId;
+use crate::machine::api::error::StepError;
 use crate::machine::assembly::Machine;
 use crate::machine::cx::Cx;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::linking::linkings::Linkings;
 use crate::machine::net::watch::{Target, TopicSource};
 use crate::machine::people::requests::Requests;
-use crate::time::Slot;
+use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Root, inbox_roots};
 
 /// Everything that has topics.
@@ -69,5 +70,21 @@ impl Machine {
             .map(|slot| (slot, me.card_topic(cx, slot.start(cx.params.slot_secs))));
         let wanted = watch.refresh(cx, &Topics { cx, requests, linkings, groups }, own_card);
         cx.out.extend(wanted);
+    }
+
+    /// The card that goes on a topic at a moment.
+    pub(in crate::machine) fn card_target(
+        &mut self,
+        topic: &str,
+        size: usize,
+        at: Timestamp,
+    ) -> Option<Target> {
+        self.cards.target(&self.cx, &self.me, topic, size, at).map(Target::Card)
+    }
+
+    /// Takes in the time at which something was sent that was published just now.
+    pub(in crate::machine) fn observe_time(&mut self, at: Timestamp) -> Result<(), StepError> {
+        self.history.note_time(&self.cx, at);
+        self.clock.check(&mut self.cx, at)
     }
 }

@@ -107,8 +107,12 @@ impl ByHand {
     }
 
     fn try_step(&mut self, input: Input) -> Result<(), StepError> {
+        self.try_batch(vec![input])
+    }
+
+    fn try_batch(&mut self, inputs: Vec<Input>) -> Result<(), StepError> {
         self.now = self.now + self.step_time;
-        let outputs = self.machine.step(self.now, input)?;
+        let outputs = self.machine.step_all(self.now, inputs)?;
         self.told.take(self.now, outputs);
         Ok(())
     }
@@ -145,6 +149,15 @@ impl ByHand {
     /// Hands the machine a Waku message.
     pub fn deliver(&mut self, message: &Observed) {
         self.step(Input::Envelope(inbound(message)));
+    }
+
+    /// Hands the machine Waku messages in one step.
+    ///
+    /// # Errors
+    /// Where the step fails; the machine has none of them then.
+    pub fn try_deliver_all(&mut self, messages: &[Observed]) -> Result<(), StepError> {
+        let inputs = messages.iter().map(|message| Input::Envelope(inbound(message)));
+        self.try_batch(inputs.collect())
     }
 
     /// Tells the machine what became of a publication.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chat_core::ids::{AccountId, GroupId, InstallationId, LinkingId, MessageId, RequestId};
+use chat_core::ids::{
+    AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId,
+};
 use chat_core::machine::{
     Answer, Command, CommandError, CommandId, ContactView, Input, LinkingView, PhraseWords,
     RequestState,
@@ -117,7 +119,15 @@ impl<'w> Hand<'w> {
 
     fn done(self, command: Command) -> Reply<()> {
         self.ask(command).map(|answer| match answer {
-            Answer::Done | Answer::Change { .. } => (),
+            Answer::Done => (),
+            other => unexpected(&other),
+        })
+    }
+
+    /// Asks for a change to a group; its id.
+    fn change(self, command: Command) -> Reply<IntentId> {
+        self.ask(command).map(|answer| match answer {
+            Answer::Change { intent, .. } => intent,
             other => unexpected(&other),
         })
     }
@@ -182,14 +192,14 @@ impl<'w> Hand<'w> {
         })
     }
 
-    /// Adds contacts to a group.
-    pub fn add_members(self, group: GroupId, accounts: Vec<AccountId>) -> Reply<()> {
-        self.done(Command::AddMembers { group, accounts })
+    /// Adds contacts to a group. The id of the change, as with those that follow.
+    pub fn add_members(self, group: GroupId, accounts: Vec<AccountId>) -> Reply<IntentId> {
+        self.change(Command::AddMembers { group, accounts })
     }
 
     /// Removes accounts from a group.
-    pub fn remove_members(self, group: GroupId, accounts: Vec<AccountId>) -> Reply<()> {
-        self.done(Command::RemoveMembers { group, accounts })
+    pub fn remove_members(self, group: GroupId, accounts: Vec<AccountId>) -> Reply<IntentId> {
+        self.change(Command::RemoveMembers { group, accounts })
     }
 
     /// Leaves a group.
@@ -203,22 +213,22 @@ impl<'w> Hand<'w> {
         group: GroupId,
         name: Option<&str>,
         description: Option<&str>,
-    ) -> Reply<()> {
+    ) -> Reply<IntentId> {
         let (name, description) = (name.map(str::to_owned), description.map(str::to_owned));
-        self.done(Command::DescribeGroup { group, name, description })
+        self.change(Command::DescribeGroup { group, name, description })
     }
 
     /// Sets a group's name.
-    pub fn rename(self, group: GroupId, name: &str) -> Reply<()> {
+    pub fn rename(self, group: GroupId, name: &str) -> Reply<IntentId> {
         self.describe(group, Some(name), None)
     }
 
     /// Makes an account an admin of a group, or takes that back.
-    pub fn set_admin(self, group: GroupId, account: AccountId, admin: bool) -> Reply<()> {
-        self.done(Command::SetAdmin { group, account, admin })
+    pub fn set_admin(self, group: GroupId, account: AccountId, admin: bool) -> Reply<IntentId> {
+        self.change(Command::SetAdmin { group, account, admin })
     }
 
-    /// Sends a text to a group; its message's hash.
+    /// Sends a text to a group; its message's id.
     pub fn send(self, group: GroupId, text: &str) -> Reply<MessageId> {
         let text = text.to_owned();
         self.ask(Command::Send { group, text }).map(|answer| match answer {

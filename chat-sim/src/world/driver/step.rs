@@ -101,6 +101,9 @@ impl World {
         if !is_refusal(&outputs) {
             self.keys.note(&sealed);
         }
+        if !sealed.is_empty() {
+            self.note_epochs(device);
+        }
         let it = &mut self.devices[device];
         let kinds: Vec<Kind> = outputs.iter().map(kind).collect();
         it.tally.count(&kinds);
@@ -128,6 +131,16 @@ impl World {
             let at = at.0.saturating_add_signed(-self.devices[device].clock_ahead_ms);
             let at = Timestamp(at.max(self.now().0 + 1));
             self.clock.schedule(at, Action::Wake(device));
+        }
+    }
+
+    /// Notes who is in the epochs that a device follows: it has just encrypted something.
+    fn note_epochs(&mut self, device: usize) {
+        let Some(machine) = &self.devices[device].machine else { return };
+        for group in machine.groups().into_iter().flatten() {
+            let members = machine.members(&group.id).ok().flatten().unwrap_or_default();
+            let installations = members.into_iter().flat_map(|member| member.installations);
+            self.epochs.entry(group.epoch_id).or_insert_with(|| installations.collect());
         }
     }
 

@@ -13,7 +13,7 @@ use crate::machine::assembly::Machine;
 use crate::machine::linking::record::NewcomerRecord;
 use crate::machine::linking::rendezvous::{MAX_FAILURES, address};
 use crate::machine::linking::repeated::Repeated;
-use crate::machine::net::outbox::Parcel;
+use crate::machine::parcel::Parcel;
 
 impl Machine {
     /// The own linking, on a device that was linked to its account.

@@ -22,7 +22,7 @@ use crate::machine::assembly::Machine;
 use crate::machine::linking::grant::{GrantRecord, Open};
 use crate::machine::linking::rendezvous::{MAX_FAILURES, address};
 use crate::machine::linking::repeated::Repeated;
-use crate::machine::net::outbox::Parcel;
+use crate::machine::parcel::Parcel;
 use crate::params::{LINKING_KEEP, MAX_INSTALLATIONS, MAX_LINKINGS};
 use crate::wire::item::item_hash;
 
