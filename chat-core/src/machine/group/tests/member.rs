@@ -26,7 +26,7 @@ use crate::machine::group::directory::{Directory, Reachable};
 use crate::machine::group::intent::Intent;
 use crate::machine::group::plan::Plan;
 use crate::machine::group::stored::history;
-use crate::machine::net::outbox::{Address, Parcel};
+use crate::machine::parcel::{Address, Parcel};
 use crate::machine::people::logs::{Logs, Who};
 use crate::machine::testing::{context, done, effects, events, found_account};
 use crate::time::Slot;
