@@ -95,6 +95,7 @@ impl Error {
             Error::Database(DatabaseError::Corrupt) => "database_corrupt",
             Error::Database(DatabaseError::WrongKey) => "database_wrong_key",
             Error::Database(DatabaseError::TooNew { .. }) => "database_too_new",
+            Error::Database(DatabaseError::TooOld { .. }) => "database_too_old",
             Error::Database(_) => "database",
             Error::Command(error) => error.code(),
             Error::Step(error) => error.code(),

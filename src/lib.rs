@@ -30,7 +30,7 @@ pub use chat_core::database::{DatabaseError, DatabaseKey};
 pub use chat_core::identity::linking::EndCode;
 pub use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
 pub use chat_core::ids::{
-    AccountId, EpochId, GroupId, IdError, InstallationId, LinkingId, MessageId, RequestId,
+    AccountId, EpochId, GroupId, IdError, InstallationId, IntentId, LinkingId, MessageId, RequestId,
 };
 pub use chat_core::machine::{
     CommandError, ContactView, Counters, Event, GroupView, IdentityView, InstallationView,

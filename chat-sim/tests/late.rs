@@ -312,3 +312,24 @@ fn a_refused_intent_publishes_nothing_twice() {
     assert!(times.len() > under_way, "what came later is published");
     assert!(times.values().all(|times| *times == 1), "published twice: {times:?}");
 }
+
+#[test]
+fn what_waits_is_committed_in_the_order_in_which_it_was_asked_for() {
+    // Ids are random, so that an order by them would show in some of these.
+    for seed in 30..34 {
+        let (scenario, [alice, bob], hikers) = hikers(seed, ["alice", "bob"], 2);
+        let both: [&dyn Who; 2] = [&alice, &bob];
+        bob.phone.offline();
+        let asked: Vec<IntentId> = ["one", "two", "three"]
+            .map(|name| bob.phone.attempt(|it| it.describe(hikers.id(), Some(name), None)).unwrap())
+            .into();
+        bob.phone.online();
+        scenario.settle_until(|| hikers.is_agreed(&both) && bob.phone.outbox() == 0);
+        for member in both {
+            assert_eq!(member.installation().view(&hikers).name, "three", "seed {seed}");
+        }
+        for intent in asked {
+            assert_eq!(told_of(&bob.phone, intent), (1, 0), "seed {seed}");
+        }
+    }
+}

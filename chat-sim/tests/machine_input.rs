@@ -170,16 +170,21 @@ fn a_second_process_is_kept_out_until_the_first_has_ended() {
 }
 
 #[test]
-fn a_version_of_the_future_and_another_network_are_told() {
-    let home = Home::new();
-    filled(&home.path(), &key());
-    let connection = rusqlite::Connection::open(home.path()).unwrap();
-    let raw = "07".repeat(32);
-    connection.pragma_update(None, "key", format!("x'{raw}'")).unwrap();
-    connection.pragma_update(None, "user_version", 1_000_000).unwrap();
-    drop(connection);
-    let found = open(&home.path(), &key());
+fn another_version_and_another_network_are_told() {
+    let of_version = |version: i64| {
+        let home = Home::new();
+        filled(&home.path(), &key());
+        let connection = rusqlite::Connection::open(home.path()).unwrap();
+        let raw = "07".repeat(32);
+        connection.pragma_update(None, "key", format!("x'{raw}'")).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        drop(connection);
+        open(&home.path(), &key())
+    };
+    let found = of_version(1_000_000);
     assert!(matches!(found, Err(DatabaseError::TooNew { found: 1_000_000, .. })), "{found:?}");
+    let found = of_version(2);
+    assert!(matches!(found, Err(DatabaseError::TooOld { found: 2, .. })), "{found:?}");
 
     let home = Home::new();
     filled(&home.path(), &key());

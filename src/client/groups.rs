@@ -1,6 +1,6 @@
 //! Groups and their members.
 
-use chat_core::ids::{AccountId, GroupId};
+use chat_core::ids::{AccountId, GroupId, IntentId};
 use chat_core::machine::{Answer, Command, GroupView, MemberView};
 
 use super::lifecycle::{Client, UNEXPECTED};
@@ -52,16 +52,22 @@ impl Client {
         }
     }
 
-    /// Invites contacts into a group.
+    /// Invites contacts into a group. Gives the id of the change, by which
+    /// [`Event::ChangePublished`](chat_core::machine::Event::ChangePublished) and
+    /// [`Event::ChangeFailed`](chat_core::machine::Event::ChangeFailed) name it.
     ///
     /// # Errors
     /// As for [`Client::create_group`]; an account is already a member; no permission.
-    pub async fn add_members(&self, group: GroupId, accounts: &[AccountId]) -> Result<(), Error> {
+    pub async fn add_members(
+        &self,
+        group: GroupId,
+        accounts: &[AccountId],
+    ) -> Result<IntentId, Error> {
         let accounts = accounts.to_vec();
-        self.command(Command::AddMembers { group, accounts }).await.map(drop)
+        self.change(Command::AddMembers { group, accounts }).await
     }
 
-    /// Removes accounts from a group.
+    /// Removes accounts from a group. Gives the id of the change, as [`Client::add_members`] does.
     ///
     /// # Errors
     /// An account is not a member; no permission.
@@ -69,9 +75,9 @@ impl Client {
         &self,
         group: GroupId,
         accounts: &[AccountId],
-    ) -> Result<(), Error> {
+    ) -> Result<IntentId, Error> {
         let accounts = accounts.to_vec();
-        self.command(Command::RemoveMembers { group, accounts }).await.map(drop)
+        self.change(Command::RemoveMembers { group, accounts }).await
     }
 
     /// Asks to leave a group; the commit of another member completes it.
@@ -82,7 +88,8 @@ impl Client {
         self.command(Command::LeaveGroup { group }).await.map(drop)
     }
 
-    /// Changes the name of a group, its description, or both.
+    /// Changes the name of a group, its description, or both. Gives the id of the change, as
+    /// [`Client::add_members`] does.
     ///
     /// # Errors
     /// A text is too long or empty, or nothing would change.
@@ -91,11 +98,12 @@ impl Client {
         group: GroupId,
         name: Option<String>,
         description: Option<String>,
-    ) -> Result<(), Error> {
-        self.command(Command::DescribeGroup { group, name, description }).await.map(drop)
+    ) -> Result<IntentId, Error> {
+        self.change(Command::DescribeGroup { group, name, description }).await
     }
 
-    /// Makes a member an admin of a group, or an admin an ordinary member.
+    /// Makes a member an admin of a group, or an admin an ordinary member. Gives the id of the
+    /// change, as [`Client::add_members`] does.
     ///
     /// # Errors
     /// No permission; the group would be left without an admin.
@@ -104,7 +112,14 @@ impl Client {
         group: GroupId,
         account: AccountId,
         admin: bool,
-    ) -> Result<(), Error> {
-        self.command(Command::SetAdmin { group, account, admin }).await.map(drop)
+    ) -> Result<IntentId, Error> {
+        self.change(Command::SetAdmin { group, account, admin }).await
+    }
+
+    async fn change(&self, command: Command) -> Result<IntentId, Error> {
+        match self.command(command).await? {
+            Answer::Change { intent, .. } => Ok(intent),
+            _ => Err(UNEXPECTED),
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chat_core::identity::phrase::{PhraseError, RecoveryPhrase};
-use chat_core::ids::{AccountId, GroupId, InstallationId, LinkingId, MessageId, RequestId};
+use chat_core::ids::{
+    AccountId, GroupId, InstallationId, IntentId, LinkingId, MessageId, RequestId,
+};
 use chat_core::machine::{
     CommandError, ContactView, Counters, GroupView, IdentityView, InstallationView, LinkingView,
     MemberView, MessageView, MissingView, NewcomerView, RequestView,
@@ -38,6 +40,13 @@ const DAY_SECS: u64 = 24 * 3600;
 pub struct Sent {
     /// The message's id, by which events and the history name it.
     pub message: MessageId,
+}
+
+/// A change of a group that is on its way.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Change {
+    /// The change's id, by which events name it.
+    pub intent: IntentId,
 }
 
 methods! {
@@ -139,7 +148,9 @@ methods! {
         group: GroupId,
         /// The accounts.
         accounts: Vec<AccountId>,
-    } -> () { client.add_members(group, &accounts).await? }
+    } -> Change {
+        Change { intent: client.add_members(group, &accounts).await? }
+    }
 
     /// Removes accounts from a group.
     Command RemoveMembers {
@@ -147,7 +158,9 @@ methods! {
         group: GroupId,
         /// The accounts.
         accounts: Vec<AccountId>,
-    } -> () { client.remove_members(group, &accounts).await? }
+    } -> Change {
+        Change { intent: client.remove_members(group, &accounts).await? }
+    }
 
     /// Asks to leave a group; the commit of another member completes it.
     Command LeaveGroup {
@@ -163,7 +176,9 @@ methods! {
         name: Option<String>,
         /// The new description.
         description: Option<String>,
-    } -> () { client.describe_group(group, name, description).await? }
+    } -> Change {
+        Change { intent: client.describe_group(group, name, description).await? }
+    }
 
     /// Makes a member an admin, or an admin an ordinary member.
     Command SetAdmin {
@@ -173,7 +188,9 @@ methods! {
         account: AccountId,
         /// Whether it is to be an admin.
         admin: bool,
-    } -> () { client.set_admin(group, account, admin).await? }
+    } -> Change {
+        Change { intent: client.set_admin(group, account, admin).await? }
+    }
 
     /// Sends a text to a group. When this returns the text is on disk; it is published as soon as
     /// there is a connection.

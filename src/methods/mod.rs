@@ -15,5 +15,5 @@ mod schema;
 pub use error::MethodError;
 pub(crate) use error::error_json;
 pub use kind::Kind;
-pub use list::{Call, DEFAULT_HISTORY, DEFAULT_TRANSFER_DAYS, MAX_HISTORY, Method, Sent};
+pub use list::{Call, Change, DEFAULT_HISTORY, DEFAULT_TRANSFER_DAYS, MAX_HISTORY, Method, Sent};
 pub use schema::{help, schema};

@@ -35,8 +35,9 @@ impl Database {
     /// Opens the file at `path`, or makes it. `salt` is random; it is used for a new file only.
     ///
     /// # Errors
-    /// [`DatabaseError::WrongKey`], [`DatabaseError::Corrupt`], [`DatabaseError::Busy`] and
-    /// [`DatabaseError::TooNew`] say what is wrong with a file that is there.
+    /// [`DatabaseError::WrongKey`], [`DatabaseError::Corrupt`], [`DatabaseError::Busy`],
+    /// [`DatabaseError::TooNew`] and [`DatabaseError::TooOld`] say what is wrong with a file that is
+    /// there.
     pub fn open(path: &Path, key: &DatabaseKey, salt: [u8; 16]) -> Result<Self, DatabaseError> {
         file::check(path)?;
         let literal = key.literal(Some(path), salt)?;
@@ -91,13 +92,18 @@ impl Database {
         if found > schema::VERSION {
             return Err(DatabaseError::TooNew { found, known: schema::VERSION });
         }
-        let from = usize::try_from(found).map_err(|_| DatabaseError::Corrupt)?;
-        for (step, sql) in schema::STEPS.iter().enumerate().skip(from) {
+        if found != 0 && found < schema::OLDEST {
+            return Err(DatabaseError::TooOld { found, known: schema::OLDEST });
+        }
+        for (to, sql) in (schema::OLDEST..).zip(schema::STEPS) {
+            if to <= found {
+                continue;
+            }
             self.begin()?;
             let done = self
                 .conn
                 .execute_batch(sql)
-                .and_then(|()| self.conn.pragma_update(None, "user_version", step as i64 + 1));
+                .and_then(|()| self.conn.pragma_update(None, "user_version", to));
             match done {
                 Ok(()) => self.commit()?,
                 Err(error) => {

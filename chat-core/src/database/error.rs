@@ -31,6 +31,14 @@ pub enum DatabaseError {
         /// Newest version that this code knows.
         known: i64,
     },
+    /// The file was written by a version before the first release.
+    #[error("the database has version {found}; the oldest that this program can read is {known}")]
+    TooOld {
+        /// Version of the file.
+        found: i64,
+        /// Oldest version that this code can bring up to date.
+        known: i64,
+    },
     /// The file cannot be read or made.
     #[error("cannot use {}: {source}", path.display())]
     File {

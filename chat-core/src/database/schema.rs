@@ -1,10 +1,14 @@
 //! The tables. A change gets a new version and a step that brings older files up to it.
 
-/// The version that this code writes, kept in `user_version`.
-pub(super) const VERSION: i64 = 2;
+/// The oldest version that can be brought up to date. The tables of 1 and 2, which no release wrote,
+/// were others.
+pub(super) const OLDEST: i64 = 3;
 
-/// Steps from each version to the next; the first makes an empty file version 1.
-pub(super) const STEPS: [&str; VERSION as usize] = ["
+/// The version that this code writes, kept in `user_version`.
+pub(super) const VERSION: i64 = OLDEST + STEPS.len() as i64 - 1;
+
+/// The first makes an empty file [`OLDEST`]; each further one leads to the next version.
+pub(super) const STEPS: [&str; 1] = ["
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
 -- People.
@@ -73,7 +77,7 @@ CREATE TABLE outbox (
     data BLOB NOT NULL
 );
 CREATE TABLE event (cursor INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
-", "
+
 -- Several installations of one account.
 CREATE TABLE account_log (account BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE own_installation (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;

@@ -96,7 +96,8 @@ pub enum Event {
         /// Whether another account removed it.
         removed: bool,
     },
-    /// A change that this account made to a group lost to another one, and cannot be made again.
+    /// A change to a group that this installation was to make is given up: it lost to another one and
+    /// cannot be made again, or it waited for a connection and is refused by now.
     ChangeFailed {
         /// The group.
         group: GroupId,

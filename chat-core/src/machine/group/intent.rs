@@ -61,6 +61,8 @@ pub(in crate::machine) struct IntentRecord {
     pub(super) id: IntentId,
     pub(super) group: GroupId,
     pub(super) intent: Intent,
+    /// Later intents of the group have higher numbers: what waits is committed in that order.
+    pub(super) number: u64,
     /// The commit that does it, and the epoch that it leads to.
     pub(super) done_by: Option<(CommitId, EpochId)>,
     /// When it is to be committed, while nothing does it.
@@ -72,9 +74,15 @@ pub(in crate::machine) struct IntentRecord {
 }
 
 impl IntentRecord {
-    pub(super) fn new(cx: &Cx, group: GroupId, intent: Intent, due_at: Timestamp) -> Self {
+    pub(super) fn new(
+        cx: &Cx,
+        group: GroupId,
+        number: u64,
+        intent: Intent,
+        due_at: Timestamp,
+    ) -> Self {
         let id = IntentId(cx.rng.bytes());
-        Self { id, group, intent, done_by: None, due_at, attempts: 0, welcome: None }
+        Self { id, group, intent, number, done_by: None, due_at, attempts: 0, welcome: None }
     }
 }
 

@@ -29,10 +29,16 @@ impl Conversation {
         intent: Intent,
         delay: Duration,
     ) -> Result<IntentId, StepError> {
-        let record = IntentRecord::new(cx, self.record.id, intent, cx.now + delay);
+        let record = self.new_intent(cx, intent, cx.now + delay);
         let id = record.id;
         self.save_intent(cx, record)?;
         Ok(id)
+    }
+
+    pub(super) fn new_intent(&self, cx: &Cx, intent: Intent, due_at: Timestamp) -> IntentRecord {
+        let last = self.intents.values().map(|record| record.number).max();
+        let number = last.map_or(0, |last| last.saturating_add(1));
+        IntentRecord::new(cx, self.record.id, number, intent, due_at)
     }
 
     pub(super) fn save_intent(&mut self, cx: &Cx, record: IntentRecord) -> Result<(), StepError> {
@@ -49,6 +55,31 @@ impl Conversation {
     /// Intents that no commit does yet.
     pub(in crate::machine) fn open_intents(&self) -> impl Iterator<Item = &Intent> {
         self.intents.values().filter(|record| record.done_by.is_none()).map(|record| &record.intent)
+    }
+
+    /// What the group's name and description will be once the changes that wait are committed, in
+    /// that order.
+    pub(in crate::machine) fn description_to_be(&self) -> Result<(String, String), StepError> {
+        let policy = self.current()?.policy()?;
+        let (mut name, mut description) = (policy.name, policy.description);
+        for record in self.in_order(|record| record.done_by.is_none()) {
+            let Intent::Describe { name: n, description: d } = &record.intent else { continue };
+            for (field, wanted) in [(&mut name, n), (&mut description, d)] {
+                if let Some((old, new)) = wanted
+                    && field == old
+                {
+                    field.clone_from(new);
+                }
+            }
+        }
+        Ok((name, description))
+    }
+
+    /// Intents in the order in which they were made.
+    pub(super) fn in_order(&self, which: impl Fn(&IntentRecord) -> bool) -> Vec<&IntentRecord> {
+        let mut records: Vec<_> = self.intents.values().filter(|record| which(record)).collect();
+        records.sort_by_key(|record| record.number);
+        records
     }
 
     /// How many changes the application asked for that no commit makes yet.

@@ -28,12 +28,8 @@ impl Conversation {
         who: Who<'_>,
         directory: &dyn Directory,
     ) -> Result<(), StepError> {
-        let due: Vec<IntentRecord> = self
-            .intents
-            .values()
-            .filter(|record| record.done_by.is_none() && record.due_at <= cx.now)
-            .cloned()
-            .collect();
+        let is_due = |record: &IntentRecord| record.done_by.is_none() && record.due_at <= cx.now;
+        let due: Vec<IntentRecord> = self.in_order(is_due).into_iter().cloned().collect();
         for record in due {
             match self.pursue(cx, who, directory, record.clone()) {
                 Ok(true) => {}
@@ -55,7 +51,7 @@ impl Conversation {
         intent: Intent,
         now: bool,
     ) -> Done<Prepared> {
-        let record = IntentRecord::new(cx, self.record.id, intent, cx.now);
+        let record = self.new_intent(cx, intent, cx.now);
         let prepared = match now {
             true => self
                 .plan(cx, who, directory, &record.intent, record.id)
