@@ -1,6 +1,10 @@
 use super::*;
+use crate::ids::{EpochId, GroupId, IntentId, MessageId};
 use crate::machine::testing::{context, events};
+use crate::time::Slot;
+use crate::wire::frame::{Frame, FrameKind};
 use crate::wire::roots::linking_roots;
+use zeroize::Zeroizing;
 
 const GROUP: GroupId = GroupId([1; 32]);
 const EPOCH: EpochId = EpochId([2; 32]);
