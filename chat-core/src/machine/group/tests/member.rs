@@ -8,27 +8,23 @@ use crate::group::join::join;
 use crate::group::policy::GroupPolicy;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::{Entry, EntrySigner, Log};
-use crate::ids::{AccountId, EpochId, InstallationId, IntentId, MessageId};
+use crate::ids::{AccountId, InstallationId, IntentId, MessageId};
 use crate::machine::account::keys::Keys;
 use crate::machine::account::me::{Identity, Me};
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::done::Done;
-use crate::machine::api::event::Event;
-use crate::machine::api::view::MessageView;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
 use crate::machine::group::begin::Origin;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::group::intent::Intent;
 use crate::machine::group::plan::Plan;
-use crate::machine::group::stored::history;
 use crate::machine::parcel::{Address, Parcel};
 use crate::machine::people::logs::{Logs, Who};
-use crate::machine::testing::{context, done, effects, events, found_account};
+use crate::machine::testing::{context, done, effects, found_account};
 use crate::time::Slot;
 use crate::wire::envelope::{Envelope, SizeClass, seal};
 use crate::wire::frame::{Frame, FrameKind};
-use crate::wire::labels::Label;
 use crate::wire::sync::SyncItem;
 
 /// One installation, with a context of its own.
@@ -271,62 +267,6 @@ impl Member {
             }
             out
         })
-    }
-
-    // ---- what is to be compared ----
-
-    /// The epoch that it follows.
-    pub(super) fn tip(&mut self) -> EpochId {
-        self.group().tip()
-    }
-
-    /// The epoch that it follows, its name and description, and a secret that only those in the
-    /// same epoch derive.
-    pub(super) fn state(&mut self) -> (EpochId, String, String, [u8; 32]) {
-        let epoch = self.tip();
-        let Self { cx, group, .. } = self;
-        let group = group.as_mut().unwrap();
-        let mls = group.take_mls(cx, &epoch).unwrap();
-        let secret = *mls.export(Label::GroupTopicRoot, &cx.network).unwrap();
-        assert_eq!(mls.epoch_id(&cx.network), epoch);
-        group.put_mls(epoch, mls);
-        let policy = group.current().unwrap().policy().unwrap();
-        (epoch, policy.name, policy.description, secret)
-    }
-
-    /// Its history, oldest first.
-    pub(super) fn history(&mut self) -> Vec<MessageView> {
-        let (id, own) = (self.group().id(), self.account());
-        history(&self.cx, &id, &own, None, 100).unwrap()
-    }
-
-    /// The texts of its history, oldest first.
-    pub(super) fn texts(&mut self) -> Vec<String> {
-        self.history().into_iter().filter_map(|message| message.text).collect()
-    }
-
-    /// What it was told since it was asked last.
-    pub(super) fn events(&mut self) -> Vec<Event> {
-        events(&mut self.cx)
-    }
-
-    /// The membership of an account, to be removed.
-    pub(super) fn removal_of(&mut self, account: AccountId) -> Intent {
-        let state = self.group().current().unwrap();
-        let leaves = state.leaves_of(&account);
-        Intent::Remove(leaves.map(|it| (it.installation, it.since.unwrap())).collect())
-    }
-
-    /// A new name for the group, in place of the present one.
-    pub(super) fn renaming(&mut self, name: &str) -> Intent {
-        let old = self.group().current().unwrap().policy().unwrap().name;
-        Intent::Describe { name: Some((old, name.into())), description: None }
-    }
-
-    /// A new description.
-    pub(super) fn describing(&mut self, text: &str) -> Intent {
-        let old = self.group().current().unwrap().policy().unwrap().description;
-        Intent::Describe { name: None, description: Some((old, text.into())) }
     }
 }
 

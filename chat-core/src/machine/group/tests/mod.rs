@@ -8,6 +8,7 @@ mod forgetting;
 mod forks;
 mod installations;
 mod joining;
+mod look;
 mod member;
 mod messages;
 mod refusals;
