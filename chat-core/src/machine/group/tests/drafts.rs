@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::member::group_of;
+use super::world::group_of;
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::event::Event;
 use crate::machine::testing::effects;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::member::{Member, group_of};
+use super::member::Member;
+use super::world::group_of;
 use crate::ids::EpochId;
 use crate::machine::api::disposition::Disposition;
 use crate::params::{HORIZON_AGE, HORIZON_COMMITS};

@@ -1,6 +1,7 @@
 //! Two commits on one parent.
 
-use super::member::{Member, Outgoing, group_of};
+use super::member::{Member, Outgoing};
+use super::world::group_of;
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::event::Event;
 use crate::machine::effect::Effect;

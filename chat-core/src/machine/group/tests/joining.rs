@@ -1,6 +1,7 @@
 //! Groups are founded, and entered with an invitation.
 
-use super::member::{Member, group_of};
+use super::member::Member;
+use super::world::group_of;
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::event::Event;
 use crate::machine::api::view::Membership;

@@ -1,74 +1,31 @@
 //! A member of the test's group, and how members talk.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openmls::key_packages::KeyPackage;
-
+use super::book::{Book, Card};
 use crate::contact::invitation::Invitation;
-use crate::group::epoch::{EpochInfo, Leaf};
 use crate::group::join::join;
-use crate::group::package::read_package;
 use crate::group::policy::GroupPolicy;
-use crate::ids::{AccountId, EpochId, InstallationId, IntentId, MessageId};
+use crate::identity::installation::InstallationKey;
+use crate::identity::log::{Entry, EntrySigner, Log};
+use crate::ids::{AccountId, InstallationId, IntentId, MessageId};
 use crate::machine::account::keys::Keys;
-use crate::machine::account::me::Me;
+use crate::machine::account::me::{Identity, Me};
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::done::Done;
-use crate::machine::api::error::CommandError;
-use crate::machine::api::event::Event;
-use crate::machine::api::view::MessageView;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
 use crate::machine::group::begin::Origin;
 use crate::machine::group::conversation::Conversation;
-use crate::machine::group::directory::{Directory, Reachable};
 use crate::machine::group::intent::Intent;
 use crate::machine::group::plan::Plan;
-use crate::machine::group::stored::history;
 use crate::machine::parcel::{Address, Parcel};
 use crate::machine::people::logs::{Logs, Who};
-use crate::machine::testing::{context, done, effects, events, found_account};
+use crate::machine::testing::{context, done, effects, found_account};
 use crate::time::Slot;
 use crate::wire::envelope::{Envelope, SizeClass, seal};
 use crate::wire::frame::{Frame, FrameKind};
-use crate::wire::labels::Label;
-
-/// What a member gives to others, so that they can add it.
-#[derive(Clone)]
-pub(super) struct Card {
-    pub(super) account: AccountId,
-    pub(super) installation: InstallationId,
-    package: Vec<u8>,
-    inbox: [u8; 32],
-}
-
-/// The directory of a member: the cards that it has.
-#[derive(Default, Clone)]
-pub(super) struct Book(BTreeMap<AccountId, Card>);
-
-impl Book {
-    fn read(cx: &Cx, card: &Card) -> (KeyPackage, Leaf) {
-        read_package(&card.package, &cx.rng, &cx.network).unwrap()
-    }
-}
-
-impl Directory for Book {
-    fn contact(&self, cx: &Cx, account: &AccountId) -> Done<Reachable> {
-        let card = self.0.get(account).ok_or(CommandError::ContactPending { account: *account })?;
-        Ok(Reachable { packages: vec![Self::read(cx, card)], inbox: card.inbox })
-    }
-
-    fn installation(&self, cx: &Cx, id: &InstallationId) -> Done<(KeyPackage, Leaf)> {
-        let card = self.0.values().find(|card| card.installation == *id);
-        let card = card.ok_or(CommandError::BadKeyPackage { installation: *id })?;
-        Ok(Self::read(cx, card))
-    }
-
-    fn needs_readmission(&self, _: &Cx, _: &EpochInfo, _: &AccountId) -> bool {
-        false
-    }
-}
+use crate::wire::sync::SyncItem;
 
 /// One installation, with a context of its own.
 pub(super) struct Member {
@@ -85,6 +42,43 @@ impl Member {
         let cx = context(seed);
         let (me, _) = found_account(&cx);
         Self { cx, me, logs: Logs::default(), book: Book::default(), group: None }
+    }
+
+    /// Another installation of the account, which this one adds to the log.
+    pub(super) fn second(&mut self, seed: u8) -> Self {
+        let cx = context(seed);
+        let key = InstallationKey::generate(&mut *cx.rng.lock());
+        let possession = key.prove_possession(&self.account(), &cx.network);
+        let by = EntrySigner::Installation(&self.me.key);
+        let entry = self.me.log().add(by, key.id(), possession, cx.now).unwrap();
+        self.grow(entry);
+        let identity = Identity::new(&key, &self.me.card_secret, self.me.log(), cx.now);
+        identity.found(&cx.db, &cx.network).unwrap();
+        let me = Me::load(&cx.db, &cx.network).unwrap();
+        Self { cx, me, logs: Logs::default(), book: Book::default(), group: None }
+    }
+
+    /// Revokes another installation of the account. The log that says so.
+    pub(super) fn revoke(&mut self, id: InstallationId) -> Log {
+        let log = self.me.log();
+        let by = EntrySigner::Installation(&self.me.key);
+        let entry = log.revoke(by, id, log.last_entry_of(&id), self.cx.now).unwrap();
+        self.grow(entry);
+        self.me.log().clone()
+    }
+
+    fn grow(&mut self, entry: Entry) {
+        let mut log = self.me.log().clone();
+        log.insert(entry).unwrap();
+        self.me.set_log(&self.cx, log).unwrap();
+    }
+
+    /// Learns the log of an account.
+    pub(super) fn learn(&mut self, log: &Log) {
+        if log.account() != self.account() {
+            self.logs.set(&self.cx, log.clone()).unwrap();
+        }
+        self.with(|group, cx, _, _| group.quarantine(cx, &log.account(), log.state())).unwrap();
     }
 
     pub(super) fn account(&self) -> AccountId {
@@ -135,7 +129,7 @@ impl Member {
 
     /// Learns how another member is added.
     pub(super) fn know(&mut self, card: &Card) {
-        self.book.0.insert(card.account, card.clone());
+        self.book.add(card.clone());
     }
 
     /// Joins with an invitation; false: it was used before.
@@ -207,7 +201,17 @@ impl Member {
     pub(super) fn outgoing(&mut self) -> Outgoing {
         let mut out = Outgoing::default();
         for effect in effects(&mut self.cx) {
-            let Effect::Post(parcel, _) = effect else { continue };
+            let parcel = match effect {
+                Effect::Post(parcel, _) => parcel,
+                Effect::TellOwn(items, _) => {
+                    out.own_invitations.extend(items.into_iter().filter_map(|item| match item {
+                        SyncItem::Welcome(invitation) => Some(invitation),
+                        _ => None,
+                    }));
+                    continue;
+                }
+                _ => continue,
+            };
             match parcel.address {
                 Address::Group { .. } => {
                     let envelope = self.seal(&parcel);
@@ -264,62 +268,6 @@ impl Member {
             out
         })
     }
-
-    // ---- what is to be compared ----
-
-    /// The epoch that it follows.
-    pub(super) fn tip(&mut self) -> EpochId {
-        self.group().tip()
-    }
-
-    /// The epoch that it follows, its name and description, and a secret that only those in the
-    /// same epoch derive.
-    pub(super) fn state(&mut self) -> (EpochId, String, String, [u8; 32]) {
-        let epoch = self.tip();
-        let Self { cx, group, .. } = self;
-        let group = group.as_mut().unwrap();
-        let mls = group.take_mls(cx, &epoch).unwrap();
-        let secret = *mls.export(Label::GroupTopicRoot, &cx.network).unwrap();
-        assert_eq!(mls.epoch_id(&cx.network), epoch);
-        group.put_mls(epoch, mls);
-        let policy = group.current().unwrap().policy().unwrap();
-        (epoch, policy.name, policy.description, secret)
-    }
-
-    /// Its history, oldest first.
-    pub(super) fn history(&mut self) -> Vec<MessageView> {
-        let (id, own) = (self.group().id(), self.account());
-        history(&self.cx, &id, &own, None, 100).unwrap()
-    }
-
-    /// The texts of its history, oldest first.
-    pub(super) fn texts(&mut self) -> Vec<String> {
-        self.history().into_iter().filter_map(|message| message.text).collect()
-    }
-
-    /// What it was told since it was asked last.
-    pub(super) fn events(&mut self) -> Vec<Event> {
-        events(&mut self.cx)
-    }
-
-    /// The membership of an account, to be removed.
-    pub(super) fn removal_of(&mut self, account: AccountId) -> Intent {
-        let state = self.group().current().unwrap();
-        let leaves = state.leaves_of(&account);
-        Intent::Remove(leaves.map(|it| (it.installation, it.since.unwrap())).collect())
-    }
-
-    /// A new name for the group, in place of the present one.
-    pub(super) fn renaming(&mut self, name: &str) -> Intent {
-        let old = self.group().current().unwrap().policy().unwrap().name;
-        Intent::Describe { name: Some((old, name.into())), description: None }
-    }
-
-    /// A new description.
-    pub(super) fn describing(&mut self, text: &str) -> Intent {
-        let old = self.group().current().unwrap().policy().unwrap().description;
-        Intent::Describe { name: None, description: Some((old, text.into())) }
-    }
 }
 
 /// What goes out.
@@ -329,30 +277,7 @@ pub(super) struct Outgoing {
     pub(super) group: Vec<Envelope>,
     /// The bodies of invitations.
     pub(super) invitations: Vec<Vec<u8>>,
+    /// The bodies of invitations for installations of the same account.
+    pub(super) own_invitations: Vec<Vec<u8>>,
     pub(super) doorbells: usize,
-}
-
-/// A group of so many members; the first one made it.
-pub(super) fn group_of<const N: usize>() -> [Member; N] {
-    group_with(std::array::from_fn(|n| n as u8 + 1))
-}
-
-/// A group of members with these seeds; the first one made it.
-pub(super) fn group_with<const N: usize>(seeds: [u8; N]) -> [Member; N] {
-    let mut members = seeds.map(Member::new);
-    let cards: Vec<Card> = members[1..].iter_mut().map(Member::card).collect();
-    let (first, others) = members.split_first_mut().unwrap();
-    first.found();
-    cards.iter().for_each(|card| first.know(card));
-    let out = first.change(Intent::Add(cards.iter().map(|card| card.account).collect()));
-    let inviter = first.account();
-    for other in others {
-        assert!(other.join(inviter, &out.invitations[0]));
-        cards.iter().for_each(|card| other.know(card));
-    }
-    for member in &mut members {
-        effects(&mut member.cx);
-        member.events();
-    }
-    members
 }

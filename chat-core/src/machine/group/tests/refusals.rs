@@ -1,6 +1,7 @@
 //! A plan that is refused, or dropped, leaves the group as it was.
 
-use super::member::{Member, group_of};
+use super::member::Member;
+use super::world::group_of;
 use crate::ids::{AccountId, InstallationId};
 use crate::machine::api::disposition::Disposition;
 use crate::machine::api::error::CommandError;

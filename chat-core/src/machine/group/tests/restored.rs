@@ -1,6 +1,7 @@
 //! Keys that were used are not used again: not from a backup, and not from a copy.
 
-use super::member::{Member, group_of, group_with};
+use super::member::Member;
+use super::world::{group_of, group_with};
 use crate::group::crypto::SharedRng;
 use crate::group::pages::RawRows;
 use crate::group::rows::Rows;
