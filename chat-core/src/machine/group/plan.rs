@@ -63,7 +63,11 @@ impl Conversation {
         intent: &Intent,
     ) -> Done<()> {
         let Some(change) = self.change_for(cx, who, directory, intent)? else {
-            return Err(CommandError::NothingToDo.into());
+            // It is made after another one that waits.
+            return match intent.renames() {
+                true => Ok(()),
+                false => Err(CommandError::NothingToDo.into()),
+            };
         };
         let (link, _) = self.next_link(who, self.current()?);
         self.check(cx, who, &change, IntentId([0; 16]), link)?;
