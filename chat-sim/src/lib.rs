@@ -39,7 +39,7 @@
 //! - [`crash`]: where a process dies; [`keys`]: a watch on keys that are used twice.
 //! - [`ledger`]: what was said in a run, and whether it arrived where it belongs.
 //! - [`observer`]: an outsider at the relay, who looks for what should not show.
-//! - [`reference`]: second implementations of rules, written from the protocol's text alone.
+//! - [`mod@reference`]: second implementations of rules, written from the protocol's text alone.
 //! - [`campaign`]: many seeds of a [`storm`] in the [`weather`] that is asked for.
 //! - [`fuzz`]: a machine with a peer, driven by bytes, for property tests and the fuzzer.
 //! - [`fleet`]: what an account of many installations in many groups costs.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::error::CallError;
 use crate::lanes::{Lane, submit};
 
-use super::context::{self, Context, Owner};
+use super::context::{Context, Owner};
 
 /// How long calls about a node's life may wait for their turn: until ten nodes have been destroyed,
 /// at up to 11 s each, and some more.
@@ -93,7 +93,7 @@ impl Node {
 
     #[cfg(feature = "testing")]
     pub(crate) fn queued(&self) -> usize {
-        context::MAX_QUEUED - self.inner.context.turns.available_permits()
+        super::context::MAX_QUEUED - self.inner.context.turns.available_permits()
     }
 
     #[cfg(test)]

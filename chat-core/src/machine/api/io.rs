@@ -76,7 +76,7 @@ pub enum Input {
         /// The sender's timestamp, in nanoseconds since the unix epoch.
         timestamp_ns: i64,
     },
-    /// Time has passed ([`Machine::next_wake`](super::Machine::next_wake)).
+    /// Time has passed ([`Machine::next_wake`](crate::machine::Machine::next_wake)).
     Tick,
 }
 

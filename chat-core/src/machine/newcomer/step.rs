@@ -11,7 +11,7 @@ use crate::params::RETRY_MIN;
 use crate::time::{Slot, Timestamp};
 
 impl Newcomer {
-    /// Takes one input, as [`Machine::step`] does.
+    /// Takes one input, as [`Machine::step`](crate::machine::Machine::step) does.
     ///
     /// Of commands it knows [`Command::CancelLinking`] and [`Command::AcknowledgeEvents`].
     ///
@@ -21,7 +21,7 @@ impl Newcomer {
         self.step_all(now, vec![input])
     }
 
-    /// Takes several inputs in one transaction, as [`Machine::step_all`] does.
+    /// Takes several inputs in one transaction, as [`Machine::step_all`](crate::machine::Machine::step_all) does.
     ///
     /// # Errors
     /// See [`Newcomer::step`].
