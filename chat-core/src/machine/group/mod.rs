@@ -8,6 +8,7 @@
 pub(in crate::machine) mod begin;
 pub(in crate::machine) mod chains;
 pub(in crate::machine) mod change;
+pub(in crate::machine) mod commit_intents;
 pub(in crate::machine) mod commits;
 pub(in crate::machine) mod converge;
 pub(in crate::machine) mod conversation;
@@ -29,7 +30,6 @@ pub(in crate::machine) mod numbers;
 pub(in crate::machine) mod open;
 pub(in crate::machine) mod plan;
 pub(in crate::machine) mod prune;
-pub(in crate::machine) mod pursue;
 pub(in crate::machine) mod record;
 pub(in crate::machine) mod refusals;
 pub(in crate::machine) mod revoked;

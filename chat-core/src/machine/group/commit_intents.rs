@@ -31,7 +31,7 @@ impl Conversation {
         let is_due = |record: &IntentRecord| record.done_by.is_none() && record.due_at <= cx.now;
         let due: Vec<IntentRecord> = self.in_order(is_due).into_iter().cloned().collect();
         for record in due {
-            match self.pursue(cx, who, directory, record.clone()) {
+            match self.commit_intent(cx, who, directory, record.clone()) {
                 Ok(true) => {}
                 Ok(false) => self.end_idle(cx, &record)?,
                 Err(Fail::Refused(reason)) => self.postpone(cx, record, reason)?,
@@ -83,7 +83,7 @@ impl Conversation {
 
     /// Commits an intent; false: there is nothing to do any more. Where it refuses, nothing was
     /// written.
-    fn pursue(
+    fn commit_intent(
         &mut self,
         cx: &mut Cx,
         who: Who<'_>,
