@@ -213,6 +213,12 @@ impl Machine {
         self.loaded = true;
         Ok(())
     }
+
+    /// Publications that wait, and messages and changes that wait to become such.
+    pub(in crate::machine) fn waiting(&self) -> usize {
+        let of_group = |group: &Conversation| group.drafts() + group.changes();
+        self.outbox.len() + self.groups.values().map(of_group).sum::<usize>()
+    }
 }
 
 /// The identity of an account's first installation.

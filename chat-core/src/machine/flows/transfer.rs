@@ -10,7 +10,6 @@ use crate::machine::api::done::Done;
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
 use crate::machine::assembly::Machine;
-use crate::machine::group::conversation::Conversation;
 use crate::machine::group::stored::{Delivery, Sent, Stored};
 use crate::time::Timestamp;
 use crate::wire::sync::{SyncItem, TransferredMessage};
@@ -34,12 +33,6 @@ impl Machine {
         }
         self.transfers.begin(&self.cx, to, since)?;
         Ok(Answer::Done)
-    }
-
-    /// Publications that wait, and messages and changes that wait to become such.
-    pub(in crate::machine) fn waiting(&self) -> usize {
-        let of_group = |group: &Conversation| group.drafts() + group.changes();
-        self.outbox.len() + self.groups.values().map(of_group).sum::<usize>()
     }
 
     /// Sends the next pieces, as long as little else waits.
