@@ -77,7 +77,8 @@ struct Thread<M> {
     machine: M,
     outputs: mpsc::Sender<Output>,
     progress: watch::Sender<Progress>,
-    /// Inputs that the machine could not take yet: small ones, no more than publications under way.
+    /// Inputs that the machine could not take yet, in order: small ones, no more than publications
+    /// under way and a few. While there are some, later ones wait behind them.
     owed: VecDeque<Input>,
     next_command: u64,
 }
@@ -88,7 +89,10 @@ impl<M: StateMachine> Thread<M> {
             match request {
                 Request::Network(Batch { inputs, turn }) => {
                     self.pay();
-                    self.network(inputs);
+                    match self.owed.is_empty() {
+                        true => self.network(inputs),
+                        false => self.put_off(&inputs),
+                    }
                     drop(turn);
                 }
                 Request::Command(command, reply) => {
@@ -136,10 +140,24 @@ impl<M: StateMachine> Thread<M> {
                 inputs.iter().for_each(|input| self.owe(input));
             }
             Err(_) if inputs.len() > 1 => {
-                inputs.into_iter().for_each(|input| self.network(vec![input]));
+                for input in inputs {
+                    match self.owed.is_empty() {
+                        true => self.network(vec![input]),
+                        false => self.put_off(&[input]),
+                    }
+                }
             }
             Err(error) => self.failed(&inputs, &error),
         }
+    }
+
+    /// Inputs that come while others are owed keep their order: a connection that came must not be
+    /// overtaken by one that went before.
+    fn put_off(&mut self, inputs: &[Input]) {
+        self.progress.send_modify(|progress| {
+            inputs.iter().for_each(|input| progress.given_up(input));
+        });
+        inputs.iter().for_each(|input| self.owe(input));
     }
 
     fn try_to_take(&mut self, inputs: &[Input]) -> Result<(), StepError> {
@@ -162,6 +180,14 @@ impl<M: StateMachine> Thread<M> {
         match remainder(input) {
             // Once is enough.
             Some(Input::Missed) if self.owed.iter().any(|it| matches!(it, Input::Missed)) => {}
+            // All that counts of its comings and goings is that it went, and how it is now.
+            Some(Input::Connection { connected }) => {
+                self.owed.retain(|it| !matches!(it, Input::Connection { .. }));
+                self.owed.push_back(Input::Connection { connected: false });
+                if connected {
+                    self.owed.push_back(Input::Connection { connected });
+                }
+            }
             remainder => self.owed.extend(remainder),
         }
     }

@@ -85,6 +85,16 @@ impl Database {
         Ok(out)
     }
 
+    /// A message of the history, by its id.
+    pub(crate) fn message_with_id<T: DeserializeOwned>(
+        &self,
+        group: &GroupId,
+        id: &MessageId,
+    ) -> Result<Option<MessageRow<T>>, DatabaseError> {
+        let sql = "SELECT id, message, flagged, data FROM message WHERE grp = ?1 AND message = ?2";
+        self.read_one(sql, params![group, id], message)
+    }
+
     /// When a message of the history was sent, by its id.
     pub(crate) fn message_sent_at(
         &self,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::parcel::Parcel;
 use crate::group::epoch::Leaf;
 use crate::identity::log::Log;
-use crate::ids::{AccountId, GroupId, InstallationId};
+use crate::ids::{AccountId, GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 use crate::wire::sync::SyncItem;
 
@@ -38,6 +38,8 @@ pub(in crate::machine) enum Effect {
     RetryDeferred(GroupId),
     /// What is beyond the horizon of a group is to be forgotten.
     Prune(GroupId),
+    /// A message that was encrypted can never be published.
+    Unsendable { group: GroupId, message: MessageId },
     /// Installations were added to the self group: they are told what they have to know.
     Introduce,
 }

@@ -165,7 +165,10 @@ impl Conversation {
         }
         match self.record.membership {
             // The removal lost: this device is a member after all, or is leaving still.
-            Membership::Left => self.set_membership(cx, Membership::Leaving)?,
+            Membership::Left => {
+                self.set_membership(cx, Membership::Leaving)?;
+                self.wish_again(cx);
+            }
             Membership::Removed => self.set_membership(cx, Membership::Active)?,
             _ => {}
         }

@@ -40,7 +40,10 @@ pub(super) struct Draft {
 
 struct Waiting {
     draft: Draft,
+    /// The database has a row of it.
     stored: bool,
+    /// The row is to be written, for the first time or anew.
+    changed: bool,
 }
 
 /// The drafts of a group, in the order in which they were written.
@@ -52,7 +55,7 @@ pub(in crate::machine) struct Drafts {
 impl Drafts {
     pub(super) fn load(db: &Database, group: &GroupId) -> Result<Self, StepError> {
         let rows = db.drafts::<Draft>(group)?;
-        let waiting = |(number, draft)| (number, Waiting { draft, stored: true });
+        let waiting = |(number, draft)| (number, Waiting { draft, stored: true, changed: false });
         Ok(Self { waiting: rows.into_iter().map(waiting).collect() })
     }
 
@@ -66,7 +69,7 @@ impl Drafts {
 
     pub(super) fn push(&mut self, draft: Draft) {
         let number = self.waiting.keys().next_back().map_or(1, |last| last.saturating_add(1));
-        self.waiting.insert(number, Waiting { draft, stored: false });
+        self.waiting.insert(number, Waiting { draft, stored: false, changed: true });
     }
 
     /// The oldest that may go now. `is_member`: whether an installation is in the group.
@@ -107,8 +110,14 @@ impl Drafts {
     pub(super) fn postpone(&mut self, number: u64, due_at: Timestamp) {
         if let Some(waiting) = self.waiting.get_mut(&number) {
             waiting.draft.due_at = due_at;
-            waiting.stored = false;
+            waiting.changed = true;
         }
+    }
+
+    /// Whether a wish to leave waits.
+    pub(super) fn has_wish(&self) -> bool {
+        let mut bodies = self.waiting.values().map(|waiting| &waiting.draft.body);
+        bodies.any(|body| matches!(body, DraftBody::LeaveWish))
     }
 
     /// All that wait.
@@ -124,7 +133,8 @@ impl Drafts {
         mut show: impl FnMut(&Cx, &mut Draft) -> Result<(), StepError>,
     ) -> Result<(), StepError> {
         for (number, waiting) in &mut self.waiting {
-            if !std::mem::replace(&mut waiting.stored, true) {
+            if std::mem::take(&mut waiting.changed) {
+                waiting.stored = true;
                 show(cx, &mut waiting.draft)?;
                 cx.db.set_draft(group, *number, &waiting.draft)?;
             }

@@ -144,10 +144,13 @@ impl Conversation {
         for record in void {
             self.end_void(cx, &record, CommandError::NotMember.to_string())?;
         }
+        // A random pause, or two that met would meet again. One for all, which stay in their order.
+        let pause = match lost.is_empty() {
+            true => 0,
+            false => cx.rng.below(cx.params.rank_delay_ms.saturating_add(1)),
+        };
+        let due_at = cx.now + Duration::from_millis(pause);
         for record in lost {
-            // A random pause, or two that met would meet again.
-            let pause = cx.rng.below(cx.params.rank_delay_ms.saturating_add(1));
-            let due_at = cx.now + Duration::from_millis(pause);
             let lost = IntentRecord { done_by: None, due_at, attempts: 0, welcome: None, ..record };
             self.save_intent(cx, lost)?;
         }
@@ -169,10 +172,7 @@ impl Conversation {
             let due_at = cx.now + RETRY.pause(attempts);
             return self.save_intent(cx, IntentRecord { due_at, attempts, ..record });
         }
-        tracing::info!(%reason, "an intent is void now");
-        self.drop_intent(cx, &record.id)?;
-        let (group, intent, reason) = (self.record.id, record.id, reason.to_string());
-        cx.tell(Event::ChangeFailed { group, intent, reason })
+        self.end_void(cx, &record, reason.to_string())
     }
 
     /// An intent has nothing to do any more. Either it is done, perhaps by others, or it is void, and

@@ -29,6 +29,14 @@ impl Conversation {
         self.set_membership(cx, Membership::Leaving)
     }
 
+    /// Wishes to leave once more, if the wish was given up unsaid: the removal that forestalled it
+    /// has lost.
+    pub(super) fn wish_again(&mut self, cx: &mut Cx) {
+        if !self.record.wish_said && !self.drafts.has_wish() {
+            self.draft(cx, DraftBody::LeaveWish, Duration::ZERO, Vec::new());
+        }
+    }
+
     /// The signed wish of this installation, which is the last thing that it says.
     pub(super) fn leave_wish(&self, cx: &Cx, who: Who<'_>) -> Result<Vec<u8>, StepError> {
         let state = self.current()?;

@@ -159,10 +159,11 @@ impl Conversation {
         self.numbered(cx, parent, seq, ItemHash::from(id), &heads)?;
         self.adopt(cx, new, &frame)?;
         let group = self.record.id;
+        let is_asked_for = record.as_ref().is_some_and(|record| record.intent.is_asked_for());
         let parcel = Parcel {
             address: Address::Group { group, epoch: parent },
             frame,
-            item: cx.is_visible(&group).then_some(Item::Change { group, intent }),
+            item: is_asked_for.then_some(Item::Change { group, intent }),
         };
         cx.ask(Effect::Post(parcel, Duration::ZERO));
         let welcome = self.send_invitations(cx, invitations);

@@ -49,6 +49,8 @@ pub(in crate::machine) struct Record {
     pub(super) heads: HeadRotation,
     /// When this device's membership began.
     pub(super) joined_at: Timestamp,
+    /// Whether this device has said that it wishes to leave.
+    pub(super) wish_said: bool,
     /// Members whose installation was revoked, and the last that was heard of them before that was
     /// known: until they are removed, nothing later counts.
     pub(super) quarantine: BTreeMap<InstallationId, (u64, Option<ItemHash>)>,
@@ -91,6 +93,7 @@ impl Record {
             last_in_epoch: BTreeMap::new(),
             heads: HeadRotation::default(),
             joined_at,
+            wish_said: false,
             quarantine: BTreeMap::new(),
         }
     }

@@ -135,6 +135,8 @@ impl Conversation {
         let address = Address::Group { group, epoch };
         cx.ask(Effect::Post(Parcel { address, frame, item }, Duration::ZERO));
         if matches!(draft.body, DraftBody::LeaveWish) {
+            self.record.wish_said = true;
+            self.record.save(&cx.db)?;
             self.leave_if_alone(cx, who)?;
         }
         Ok(())

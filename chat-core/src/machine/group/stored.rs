@@ -111,6 +111,16 @@ impl Stored {
     }
 }
 
+/// Notes of a message of this device that it can never be sent.
+pub(in crate::machine) fn fail(
+    cx: &Cx,
+    group: &GroupId,
+    message: &MessageId,
+) -> Result<(), StepError> {
+    let Some(row) = cx.db.message_with_id::<Stored>(group, message)? else { return Ok(()) };
+    Stored { delivery: Delivery::Failed, ..row.data }.update(cx, row.id)
+}
+
 /// Up to `limit` messages of a group, the newest of those before `before`, oldest first.
 pub(in crate::machine) fn history(
     cx: &Cx,

@@ -255,7 +255,8 @@ impl History {
     /// again. `attempted` is what [`Self::attempted`] said before it.
     pub(in crate::machine) fn restart(&mut self, cx: &Cx, attempted: bool) {
         self.query = None;
-        self.attempted = attempted;
+        // A change of the connection is not taken back: then neither is what it says.
+        self.attempted &= attempted;
         if self.connected {
             self.want(self.complete_to);
             self.not_before = cx.now + RETRY_MIN;

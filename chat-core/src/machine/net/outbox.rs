@@ -12,6 +12,7 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::io::{OutboxId, Output, PublishFailure};
 use crate::machine::cx::Cx;
+use crate::machine::effect::Effect;
 use crate::machine::parcel::{Address, Item, Parcel};
 use crate::params::{RETRY_MAX, RETRY_MIN};
 use crate::time::Timestamp;
@@ -21,6 +22,9 @@ use crate::wire::topic;
 
 /// Pauses between attempts to publish.
 const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+/// Publications under way at most: as many as the driver publishes at a time, so that a long outbox
+/// does not keep it from taking in anything else.
+const MAX_UNDER_WAY: usize = 64;
 
 /// What an address comes to in the present slot.
 pub(in crate::machine) enum Sealing {
@@ -74,7 +78,15 @@ impl Outbox {
 
     /// When something is due next.
     pub(in crate::machine) fn next_due(&self) -> Option<Timestamp> {
+        if self.under_way() >= MAX_UNDER_WAY {
+            // The next one goes with the result of one of these.
+            return None;
+        }
         self.waiting.values().filter(|waiting| !waiting.in_flight).map(|it| it.due_at).min()
+    }
+
+    fn under_way(&self) -> usize {
+        self.waiting.values().filter(|waiting| waiting.in_flight).count()
     }
 
     /// After the connection was lost nothing is under way.
@@ -176,7 +188,11 @@ impl Outbox {
             .filter(|(_, waiting)| !waiting.in_flight && waiting.due_at <= cx.now)
             .map(|(id, _)| *id)
             .collect();
+        let mut free = MAX_UNDER_WAY.saturating_sub(self.under_way());
         for id in due {
+            if free == 0 {
+                break;
+            }
             let Some(waiting) = self.waiting.get_mut(&id) else { continue };
             let address = &waiting.parcel.address;
             let sealed = match sealing(cx, address) {
@@ -200,6 +216,7 @@ impl Outbox {
             match sealed {
                 Ok(envelope) => {
                     waiting.in_flight = true;
+                    free -= 1;
                     cx.out.push(Output::Publish {
                         outbox: OutboxId(id),
                         topic: envelope.topic.to_string(),
@@ -250,7 +267,8 @@ impl Outbox {
                 cx.tell(Event::ChangePublished { group, intent })?;
             }
             (Some(_), Some(Item::Message { group, message })) => {
-                let reason = "the transport refuses it for good".into();
+                cx.ask(Effect::Unsendable { group, message });
+                let reason = "it cannot be sealed, or the transport refuses it for good".into();
                 cx.tell(Event::MessageFailed { group, message, reason })?;
             }
             (Some(_), _) => tracing::error!("an invitation or card cannot be published; dropped"),

@@ -106,6 +106,8 @@ impl Watch {
     /// The step has failed: the driver hears nothing of it, and is told again.
     pub(in crate::machine) fn take_back(&mut self) {
         self.pending = None;
+        // What the slot brought was taken back with the step.
+        self.slot = Slot::default();
         self.changed = true;
     }
 

@@ -8,8 +8,8 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::io::Output;
 use crate::machine::assembly::Machine;
 use crate::machine::effect::Effect;
-use crate::machine::group::deferred;
 use crate::machine::group::verdict::Verdict;
+use crate::machine::group::{deferred, stored};
 use crate::machine::people::logs::Who;
 
 impl Machine {
@@ -52,6 +52,7 @@ impl Machine {
                 self.cards.want(account);
                 Ok(())
             }
+            Effect::Unsendable { group, message } => stored::fail(&self.cx, &group, &message),
             Effect::RetryDeferred(group) => self.retry_deferred(group),
             Effect::Prune(group) => self.prune(&group),
         }
