@@ -1,6 +1,7 @@
 //! The thread alone, around a machine that fails as a test says.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chat_core::database::DatabaseError;
@@ -68,6 +69,8 @@ fn short(input: &Input) -> &'static str {
         Input::Published { .. } => "published",
         Input::Missed => "missed",
         Input::Tick => "tick",
+        Input::Connection { connected: true } => "came",
+        Input::Connection { connected: false } => "went",
         _ => "other",
     }
 }
@@ -129,4 +132,27 @@ async fn a_short_trouble_is_waited_for() {
     rig.give(vec![envelope(), published()]).await;
     assert_eq!(rig.taken(), ["envelope published"]);
     assert!(rig.worker.progress.borrow().failure.is_none());
+}
+
+#[tokio::test]
+async fn a_connection_that_came_is_not_overtaken_by_one_that_went() {
+    let full = Arc::new(AtomicBool::new(true));
+    let is_full = Arc::clone(&full);
+    let rig = Rig::new(move |inputs| {
+        // A connection that came writes nothing, and would be taken by a full disk.
+        let came = |input: &Input| matches!(input, Input::Connection { connected: true });
+        (is_full.load(Ordering::Relaxed) && !inputs.iter().all(came))
+            .then_some(StepError::Database(DatabaseError::Full))
+    })
+    .await;
+    let connection = |connected| Input::Connection { connected };
+    rig.give(vec![published(), connection(false)]).await;
+    for _ in 0..3 {
+        rig.give(vec![connection(true)]).await;
+        rig.give(vec![connection(false), connection(true)]).await;
+    }
+    assert!(rig.taken().is_empty());
+    full.store(false, Ordering::Relaxed);
+    rig.give(vec![Input::Tick]).await;
+    assert_eq!(rig.taken(), ["published", "went", "came", "tick"]);
 }

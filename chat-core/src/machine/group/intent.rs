@@ -41,16 +41,6 @@ pub(in crate::machine) enum Intent {
 }
 
 impl Intent {
-    /// Whether it gives the group a name or a description that differs from what it replaces.
-    pub(super) fn renames(&self) -> bool {
-        let differ =
-            |it: &Option<(String, String)>| it.as_ref().is_some_and(|(old, new)| old != new);
-        match self {
-            Self::Describe { name, description } => differ(name) || differ(description),
-            _ => false,
-        }
-    }
-
     /// Whether the application asked for it; everything else the installation wants by itself.
     pub(super) fn is_asked_for(&self) -> bool {
         match self {

@@ -75,6 +75,16 @@ impl Conversation {
         Ok((name, description))
     }
 
+    /// Whether an intent changes what the group's name or description will be by then.
+    pub(super) fn describes_anew(&self, intent: &Intent) -> Result<bool, StepError> {
+        let Intent::Describe { name, description } = intent else { return Ok(false) };
+        let to_be = self.description_to_be()?;
+        let changes = |wanted: &Option<(String, String)>, to_be: &str| {
+            wanted.as_ref().is_some_and(|(old, new)| old == to_be && new != old)
+        };
+        Ok(changes(name, &to_be.0) || changes(description, &to_be.1))
+    }
+
     /// Intents in the order in which they were made.
     pub(super) fn in_order(&self, which: impl Fn(&IntentRecord) -> bool) -> Vec<&IntentRecord> {
         let mut records: Vec<_> = self.intents.values().filter(|record| which(record)).collect();

@@ -64,7 +64,7 @@ impl Conversation {
     ) -> Done<()> {
         let Some(change) = self.change_for(cx, who, directory, intent)? else {
             // It is made after another one that waits.
-            return match intent.renames() {
+            return match self.describes_anew(intent)? {
                 true => Ok(()),
                 false => Err(CommandError::NothingToDo.into()),
             };

@@ -230,3 +230,33 @@ fn a_card_that_is_under_way_is_not_withdrawn() {
     outbox.withdraw_card(&cx, 5).unwrap();
     assert_eq!(outbox.len(), 1);
 }
+
+#[test]
+fn only_so_many_are_under_way_and_the_next_go_with_their_results() {
+    let mut cx = context(21);
+    let mut outbox = Outbox::default();
+    for _ in 0..MAX_UNDER_WAY + 2 {
+        outbox.post(&cx, message(), Duration::ZERO).unwrap();
+    }
+    let first = flush(&mut outbox, &mut cx);
+    assert_eq!(first.len(), MAX_UNDER_WAY);
+    assert_eq!(outbox.next_due(), None, "nothing can go before one of these has come to an end");
+    assert!(flush(&mut outbox, &mut cx).is_empty());
+    outbox.on_published(&mut cx, first[0], None).unwrap();
+    cx.out.clear();
+    assert!(outbox.next_due().is_some());
+    assert_eq!(flush(&mut outbox, &mut cx).len(), 1);
+    outbox.reset();
+    assert_eq!(flush(&mut outbox, &mut cx).len(), MAX_UNDER_WAY);
+}
+
+#[test]
+fn a_message_that_is_refused_for_good_is_told_to_the_history() {
+    let mut cx = context(22);
+    let (mut outbox, id) = under_way(&mut cx, message());
+    outbox.on_published(&mut cx, id, Some(PublishFailure::Refused)).unwrap();
+    let asked = crate::machine::testing::effects(&mut cx);
+    let is_told = |effect: &Effect| matches!(effect, Effect::Unsendable { message: MESSAGE, .. });
+    assert!(asked.iter().any(is_told));
+    assert!(matches!(events(&mut cx)[..], [Event::MessageFailed { message: MESSAGE, .. }]));
+}

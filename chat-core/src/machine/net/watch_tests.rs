@@ -166,3 +166,12 @@ fn only_so_many_slots_are_kept_computed() {
     }
     assert_eq!(watch.index.len(), INDEXED_SLOTS);
 }
+
+#[test]
+fn a_slot_that_a_failed_step_entered_is_entered_again() {
+    let mut watch = Watch::default();
+    assert!(watch.enters(Slot(7)));
+    watch.take_back();
+    assert!(watch.enters(Slot(7)));
+    assert!(!watch.enters(Slot(7)));
+}
