@@ -132,9 +132,12 @@ impl Ledger {
 
     /// Records which messages and commits were published, as their senders' events say.
     pub(super) fn published(&mut self, events: &[Vec<Value>]) {
-        let published = events.iter().flatten().filter(|event| event["type"] == "published");
-        self.items =
-            published.filter_map(|event| event["item"].as_str().map(str::to_owned)).collect();
+        let item = |event: &Value| match event["type"].as_str() {
+            Some("published") => event["message"].as_str().map(str::to_owned),
+            Some("change_published") => event["intent"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        self.items = events.iter().flatten().filter_map(item).collect();
     }
 
     /// How many Waku messages there must be: one for each message and commit of the group, and those
