@@ -89,10 +89,7 @@ impl<M: StateMachine> Thread<M> {
             match request {
                 Request::Network(Batch { inputs, turn }) => {
                     self.pay();
-                    match self.owed.is_empty() {
-                        true => self.network(inputs),
-                        false => self.put_off(&inputs),
-                    }
+                    self.network(inputs);
                     drop(turn);
                 }
                 Request::Command(command, reply) => {
@@ -133,6 +130,9 @@ impl<M: StateMachine> Thread<M> {
 
     /// Has the machine take inputs in one step, or each in a step of its own if one of them fails.
     fn network(&mut self, inputs: Vec<Input>) {
+        if !self.owed.is_empty() {
+            return self.put_off(&inputs);
+        }
         match self.try_to_take(&inputs) {
             Ok(()) => {}
             Err(error) if error.is_retryable() => {
@@ -140,12 +140,7 @@ impl<M: StateMachine> Thread<M> {
                 inputs.iter().for_each(|input| self.owe(input));
             }
             Err(_) if inputs.len() > 1 => {
-                for input in inputs {
-                    match self.owed.is_empty() {
-                        true => self.network(vec![input]),
-                        false => self.put_off(&[input]),
-                    }
-                }
+                inputs.into_iter().for_each(|input| self.network(vec![input]));
             }
             Err(error) => self.failed(&inputs, &error),
         }
@@ -167,8 +162,7 @@ impl<M: StateMachine> Thread<M> {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            // While something is owed already the trouble lasts, and waiting more helps nobody.
-            match pauses.next().filter(|_| error.is_retryable() && self.owed.is_empty()) {
+            match pauses.next().filter(|_| error.is_retryable()) {
                 Some(pause) => std::thread::sleep(*pause),
                 None => return Err(error),
             }

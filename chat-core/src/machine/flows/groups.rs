@@ -141,17 +141,16 @@ impl Machine {
         if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
             return Err(CommandError::Empty { what: "the name".into() }.into());
         }
-        let policy = self.active(&group)?.policy().map_err(StepError::from)?;
-        let mut old = (policy.name, policy.description);
+        let mut policy = self.active(&group)?.policy().map_err(StepError::from)?;
         // What cannot go out now is committed after what waits already.
         if !self.history.may_send()
             && let Some(group) = self.groups.get(&group)
         {
-            old = group.description_to_be()?;
+            policy = group.policy_to_be()?;
         }
         let intent = Intent::Describe {
-            name: name.map(|new| (old.0, new)),
-            description: description.map(|new| (old.1, new)),
+            name: name.map(|new| (policy.name, new)),
+            description: description.map(|new| (policy.description, new)),
         };
         self.intend(group, intent)
     }

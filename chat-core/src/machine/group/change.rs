@@ -101,9 +101,7 @@ impl Conversation {
                 }
             }
             Intent::Leave { wish, hash } => leave(cx, who, state, wish, *hash, &mut change)?,
-            Intent::Describe { name, description } => {
-                change.policy = described(state.policy()?, name.as_ref(), description.as_ref());
-            }
+            Intent::Describe { .. } => change.policy = described(&state.policy()?, intent),
             Intent::Admin { account, admin } => {
                 change.policy = with_admin(state, who, account, *admin)?;
             }
@@ -149,11 +147,9 @@ fn leave(
 
 /// The policy with another name or description. What was changed by others meanwhile stays as they
 /// want it.
-fn described(
-    mut policy: GroupPolicy,
-    name: Option<&(String, String)>,
-    description: Option<&(String, String)>,
-) -> Option<GroupPolicy> {
+pub(super) fn described(policy: &GroupPolicy, intent: &Intent) -> Option<GroupPolicy> {
+    let Intent::Describe { name, description } = intent else { return None };
+    let mut policy = policy.clone();
     let mut changed = false;
     let fields = [(name, &mut policy.name), (description, &mut policy.description)];
     for (wanted, field) in fields {

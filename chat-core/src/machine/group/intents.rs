@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use super::change::described;
 use super::conversation::Conversation;
 use super::intent::{Intent, IntentRecord};
+use crate::group::policy::GroupPolicy;
 use crate::ids::IntentId;
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
@@ -57,32 +59,20 @@ impl Conversation {
         self.intents.values().filter(|record| record.done_by.is_none()).map(|record| &record.intent)
     }
 
-    /// What the group's name and description will be once the changes that wait are committed, in
-    /// that order.
-    pub(in crate::machine) fn description_to_be(&self) -> Result<(String, String), StepError> {
-        let policy = self.current()?.policy()?;
-        let (mut name, mut description) = (policy.name, policy.description);
+    /// The group's policy once the descriptions that wait are committed, in their order.
+    pub(in crate::machine) fn policy_to_be(&self) -> Result<GroupPolicy, StepError> {
+        let mut policy = self.current()?.policy()?;
         for record in self.in_order(|record| record.done_by.is_none()) {
-            let Intent::Describe { name: n, description: d } = &record.intent else { continue };
-            for (field, wanted) in [(&mut name, n), (&mut description, d)] {
-                if let Some((old, new)) = wanted
-                    && field == old
-                {
-                    field.clone_from(new);
-                }
+            if let Some(next) = described(&policy, &record.intent) {
+                policy = next;
             }
         }
-        Ok((name, description))
+        Ok(policy)
     }
 
     /// Whether an intent changes what the group's name or description will be by then.
     pub(super) fn describes_anew(&self, intent: &Intent) -> Result<bool, StepError> {
-        let Intent::Describe { name, description } = intent else { return Ok(false) };
-        let to_be = self.description_to_be()?;
-        let changes = |wanted: &Option<(String, String)>, to_be: &str| {
-            wanted.as_ref().is_some_and(|(old, new)| old == to_be && new != old)
-        };
-        Ok(changes(name, &to_be.0) || changes(description, &to_be.1))
+        Ok(described(&self.policy_to_be()?, intent).is_some())
     }
 
     /// Intents in the order in which they were made.
