@@ -174,21 +174,7 @@ impl Conversation {
 
     /// Everybody is online and has fetched what there is.
     fn finish(&mut self) {
-        self.world.crash = None;
-        for device in 0..DEVICES {
-            if !self.world.is_up(device) {
-                self.deaths += 1;
-                self.world.start(device);
-            }
-        }
-        for _ in 0..2 {
-            self.world.run_for(Duration::from_secs(70));
-            for device in 0..DEVICES {
-                self.world.set_online(device, false);
-                self.world.set_online(device, true);
-            }
-        }
-        self.world.run_for(Duration::from_secs(20));
+        self.deaths += self.world.come_to_rest(0..DEVICES);
     }
 
     fn faults(&self) -> Vec<String> {

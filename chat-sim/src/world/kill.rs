@@ -1,5 +1,8 @@
 //! Processes that end, die and start again.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use chat_core::database::Database;
 
 use super::state::World;
@@ -78,6 +81,31 @@ impl World {
     /// it was opened, as long as that is less than SQLite keeps there (1,000 pages).
     pub fn journal_bytes(&self, device: usize) -> Option<u64> {
         self.devices[device].home.as_ref()?.journal_bytes()
+    }
+
+    /// Ends all dying: starts those of the devices that are not running, and has all of them fetch what
+    /// there is. How many had died.
+    ///
+    /// # Panics
+    /// As [`World::start`] and [`World::run_for`].
+    pub fn come_to_rest(&mut self, devices: Range<usize>) -> u32 {
+        self.crash = None;
+        let mut died = 0;
+        for device in devices.clone() {
+            if !self.is_up(device) {
+                died += 1;
+                self.start(device);
+            }
+        }
+        for _ in 0..2 {
+            self.run_for(Duration::from_secs(70));
+            for device in devices.clone() {
+                self.set_online(device, false);
+                self.set_online(device, true);
+            }
+        }
+        self.run_for(Duration::from_secs(20));
+        died
     }
 
     /// Whether a device's process is running.
