@@ -269,3 +269,21 @@ async fn the_mesh_is_told_by_peer() {
         assert!(metrics.lines().any(|l| l == line), "{line} in\n{metrics}");
     }
 }
+
+/// A peer that parts leaves the mesh at once, not at the next look at it. Otherwise one that is back by then
+/// would seem never to have been away, and who waits for it would wait for ever.
+#[tokio::test]
+async fn a_peer_that_parts_is_out_of_the_mesh_at_once() {
+    let hub = node(|_| {}).await;
+    let mut events = hub.events();
+    for round in 0..5 {
+        let peer = node(|_| {}).await;
+        connect(&peer, &hub).await;
+        until(&hub, "a mesh", |hub| hub.status().topics[0].mesh_peers == 1).await;
+        let id = peer.peer_id();
+        peer.shutdown().await;
+        let gone = |event| matches!(event, NodeEvent::PeerDisconnected { peer } if peer == id);
+        event(&mut events, "its end", |e| gone(e).then_some(())).await;
+        assert_eq!(hub.status().topics[0].mesh_peers, 0, "round {round}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use waku_node::pubsub_topic;
 
@@ -121,7 +122,13 @@ fn slow_clients_do_not_delay_others() {
         let _ = stream.read_to_end(&mut rest);
         assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
     }
-    assert!(descriptors() <= before + 4);
+    // A client sees the end of its connection before the process has closed the socket, and another
+    // process has no events to wait for, so this polls.
+    let start = Instant::now();
+    while descriptors() > before + 4 {
+        assert!(start.elapsed() < PATIENCE, "{} descriptors, {before} before", descriptors());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 
     let mut large = TcpStream::connect(&served.metrics).unwrap();
     large.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -128,6 +128,9 @@ impl Driver {
             let _ =
                 waiter.send(Err(NodeError::Refused { peer: peer_id, reason: reason.to_owned() }));
         }
+        // Before the event, so that its reader finds the mesh without the peer. And without waiting for the
+        // next tick: a peer that is back before that would seem never to have left the mesh.
+        self.look_at_mesh();
         if peer.announced {
             self.shared.events.push(&NodeEvent::PeerDisconnected { peer: peer_id });
         }

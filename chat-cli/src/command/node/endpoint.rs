@@ -84,6 +84,10 @@ async fn run(listener: TcpListener, health: Arc<Health>) {
             && let Some(oldest) = order.pop_front()
         {
             oldest.abort();
+            // An aborted task holds its connection until the runtime drops it.
+            while connections.len() >= MAX_CONNECTIONS {
+                connections.join_next().await;
+            }
         }
         order.push_back(connections.spawn(connection(stream, health.clone())));
     }
