@@ -40,6 +40,7 @@
 //! - [`ledger`]: what was said in a run, and whether it arrived where it belongs.
 //! - [`observer`]: an outsider at the relay, who looks for what should not show.
 //! - [`mod@reference`]: second implementations of rules, written from the protocol's text alone.
+//! - [`model`]: a search through all small trees for one in which `choose` breaks a promise.
 //! - [`campaign`]: many seeds of a [`storm`] in the [`weather`] that is asked for.
 //! - [`fuzz`]: a machine with a peer, driven by bytes, for property tests and the fuzzer.
 //! - [`fleet`]: what an account of many installations in many groups costs.
@@ -51,6 +52,7 @@ pub mod fuzz;
 mod home;
 pub mod keys;
 pub mod ledger;
+pub mod model;
 pub mod observer;
 pub mod reference;
 pub mod scenario;

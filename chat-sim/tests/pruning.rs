@@ -280,17 +280,19 @@ fn a_removal_that_is_undone_takes_back_its_own_flags_only() {
     for device in [&alice.phone, &carol.phone] {
         assert_eq!(flags(device, &hikers), expected, "at {device:?}");
     }
-    // He is removed once more, on a branch that loses at first.
-    scenario.partition(&[&alice]);
-    alice.phone.remove(&hikers, &[&bob]);
+    // He is removed once more, on a branch that loses at first: Alice has more authority than Carol.
+    alice.phone.promote(&hikers, &carol);
+    scenario.settle();
+    scenario.partition(&[&carol]);
+    carol.phone.remove(&hikers, &[&bob]);
     for text in ["one", "two"] {
-        describe(&carol, &hikers, text);
+        describe(&alice, &hikers, text);
     }
     bob.phone.send(&hikers, "c: beside the removal");
     scenario.pass(Duration::from_secs(5));
     scenario.heal_and_reconnect();
     scenario.settle();
-    assert!(alice.phone.count_events(|event| matches!(event, Event::BranchChanged { .. })) > 0);
+    assert!(carol.phone.count_events(|event| matches!(event, Event::BranchChanged { .. })) > 0);
     for device in [&alice.phone, &carol.phone] {
         assert_eq!(flags(device, &hikers)[..2], expected, "at {device:?}");
     }

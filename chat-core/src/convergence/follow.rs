@@ -23,15 +23,18 @@ pub fn switch(tree: &CommitTree, from: EpochId, to: EpochId) -> Option<Switch> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::convergence::tree::CommitNode;
+    use crate::convergence::tree::{CommitNode, TreeRoot};
     use crate::ids::{AccountId, InstallationId};
 
     #[test]
     fn the_way_leads_through_the_fork() {
         let epoch = |n: u8| EpochId([n; 32]);
         let id = |n: u8| CommitId([n; 32]);
-        let mut tree = CommitTree::new(epoch(0), 0);
+        let start = TreeRoot { epoch: epoch(0), depth: 0, accounts: BTreeSet::new() };
+        let mut tree = CommitTree::new(start);
         for (n, parent, depth) in [(1, 0, 1), (2, 1, 2), (3, 2, 3), (4, 1, 2), (5, 4, 3)] {
             tree.insert(CommitNode {
                 id: id(n),
@@ -43,7 +46,10 @@ mod tests {
                 author_admin: None,
                 author_seniority: 0,
                 removed: vec![],
+                removed_from: vec![],
                 demoted: vec![],
+                joined: vec![],
+                gone: vec![],
                 depth,
             })
             .unwrap();

@@ -8,6 +8,6 @@ pub mod choose;
 pub mod follow;
 pub mod tree;
 
-pub use choose::{Choice, choose, would_lose};
+pub use choose::{Judgement, choose, judge, would_lose};
 pub use follow::{Switch, switch};
-pub use tree::{CommitNode, CommitTree, Membership, TreeError};
+pub use tree::{Admin, CommitNode, CommitTree, Membership, TreeError, TreeRoot};

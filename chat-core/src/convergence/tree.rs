@@ -29,8 +29,14 @@ pub struct CommitNode {
     pub author_seniority: u32,
     /// Memberships that existed before and do not after. A resync is none.
     pub removed: Vec<Membership>,
-    /// Accounts that were admins before and are not after.
-    pub demoted: Vec<AccountId>,
+    /// The accounts of these memberships.
+    pub removed_from: Vec<AccountId>,
+    /// Admins that were admins before and are not after.
+    pub demoted: Vec<Admin>,
+    /// Accounts that had no leaf before and have one after.
+    pub joined: Vec<AccountId>,
+    /// Accounts that had a leaf before and have none after.
+    pub gone: Vec<AccountId>,
     /// Commits since the group's creation: the parent's number and one.
     pub depth: u64,
 }
@@ -45,10 +51,58 @@ pub struct Membership {
     pub since: EpochId,
 }
 
+/// An account's time as an admin. Its number is never given out again: one that was demoted and becomes
+/// an admin again has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Admin {
+    /// The account that is an admin.
+    pub account: AccountId,
+    /// Its number; a lower one has more authority.
+    pub number: u32,
+}
+
+/// Where a tree begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeRoot {
+    /// The epoch.
+    pub epoch: EpochId,
+    /// Commits between the group's creation and it.
+    pub depth: u64,
+    /// The accounts that have a leaf in it.
+    pub accounts: BTreeSet<AccountId>,
+}
+
 impl CommitNode {
     /// The membership in which it was made.
     pub fn membership(&self) -> Membership {
         Membership { installation: self.author, since: self.author_since }
+    }
+
+    /// The admin as whom its author made it.
+    pub fn admin(&self) -> Option<Admin> {
+        self.author_admin.map(|number| Admin { account: self.author_account, number })
+    }
+
+    /// Whether it ended the membership in which another commit was made, or demoted the admin as whom
+    /// its author made it.
+    pub fn takes_from(&self, other: &CommitNode) -> bool {
+        self.removed.contains(&other.membership())
+            || other.admin().is_some_and(|admin| self.demoted.contains(&admin))
+    }
+
+    /// Whether an account made it, or is one from which it takes something away.
+    pub fn is_about(&self, account: &AccountId) -> bool {
+        self.author_account == *account
+            || self.removed_from.contains(account)
+            || self.demoted.iter().any(|admin| admin.account == *account)
+    }
+
+    /// Turns the accounts of the epoch before into those of the epoch after.
+    pub(super) fn apply_to(&self, accounts: &mut BTreeSet<AccountId>) {
+        for account in &self.gone {
+            accounts.remove(account);
+        }
+        accounts.extend(&self.joined);
     }
 
     /// Whether the commit takes away a membership or the role of an admin, which
@@ -91,33 +145,36 @@ pub enum TreeError {
 /// [`CommitTree::prune_to`] and [`CommitTree::remove_tip`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitTree {
-    root: EpochId,
-    root_depth: u64,
+    root: TreeRoot,
     nodes: BTreeMap<CommitId, CommitNode>,
     by_epoch: BTreeMap<EpochId, CommitId>,
     children: BTreeMap<EpochId, BTreeSet<CommitId>>,
 }
 
 impl CommitTree {
-    /// A tree of one epoch, `depth` commits after the group's creation.
-    pub fn new(root: EpochId, depth: u64) -> Self {
-        Self {
-            root,
-            root_depth: depth,
-            nodes: BTreeMap::new(),
-            by_epoch: BTreeMap::new(),
-            children: BTreeMap::new(),
-        }
+    /// A tree of one epoch.
+    pub fn new(root: TreeRoot) -> Self {
+        Self { root, nodes: BTreeMap::new(), by_epoch: BTreeMap::new(), children: BTreeMap::new() }
     }
 
     /// The epoch that the tree starts from.
     pub fn root(&self) -> EpochId {
-        self.root
+        self.root.epoch
     }
 
     /// Commits between the group's creation and the root.
     pub fn root_depth(&self) -> u64 {
-        self.root_depth
+        self.root.depth
+    }
+
+    /// The accounts that have a leaf in the root's epoch.
+    pub fn root_accounts(&self) -> &BTreeSet<AccountId> {
+        &self.root.accounts
+    }
+
+    /// Where the tree starts, to start another there.
+    pub fn start(&self) -> &TreeRoot {
+        &self.root
     }
 
     /// How many commits the tree has.
@@ -138,7 +195,7 @@ impl CommitTree {
         if let Some(known) = self.nodes.get(&node.id) {
             return if *known == node { Ok(()) } else { Err(TreeError::CommitClash(node.id)) };
         }
-        if node.epoch == self.root || self.by_epoch.contains_key(&node.epoch) {
+        if node.epoch == self.root.epoch || self.by_epoch.contains_key(&node.epoch) {
             return Err(TreeError::EpochClash(node.epoch));
         }
         let parent = self.depth(&node.parent).ok_or(TreeError::Orphan(node.parent))?;
@@ -164,13 +221,13 @@ impl CommitTree {
 
     /// Whether an epoch is in the tree.
     pub fn contains(&self, epoch: &EpochId) -> bool {
-        *epoch == self.root || self.by_epoch.contains_key(epoch)
+        *epoch == self.root.epoch || self.by_epoch.contains_key(epoch)
     }
 
     /// Commits between the group's creation and an epoch.
     pub fn depth(&self, epoch: &EpochId) -> Option<u64> {
-        if *epoch == self.root {
-            return Some(self.root_depth);
+        if *epoch == self.root.epoch {
+            return Some(self.root.depth);
         }
         self.by_epoch(epoch).map(|node| node.depth)
     }
@@ -188,7 +245,7 @@ impl CommitTree {
     /// The epochs that no commit was made on, in no particular order; the root if it is alone.
     pub fn tips(&self) -> Vec<EpochId> {
         if self.nodes.is_empty() {
-            return vec![self.root];
+            return vec![self.root.epoch];
         }
         let is_tip = |epoch: &&EpochId| !self.children.contains_key(*epoch);
         self.by_epoch.keys().filter(is_tip).copied().collect()
@@ -243,7 +300,13 @@ impl CommitTree {
     /// [`TreeError::Unknown`] if there is no such epoch; the tree is unchanged.
     pub fn prune_to(&mut self, root: &EpochId) -> Result<Vec<CommitNode>, TreeError> {
         let depth = self.depth(root).ok_or(TreeError::Unknown(*root))?;
-        let mut kept = CommitTree::new(*root, depth);
+        let mut accounts = self.root.accounts.clone();
+        for id in self.path(&self.root.epoch, root).into_iter().flatten() {
+            if let Some(node) = self.nodes.get(&id) {
+                node.apply_to(&mut accounts);
+            }
+        }
+        let mut kept = CommitTree::new(TreeRoot { epoch: *root, depth, accounts });
         let mut open = vec![*root];
         while let Some(epoch) = open.pop() {
             for id in self.children.remove(&epoch).into_iter().flatten() {
@@ -300,9 +363,16 @@ mod tests {
             author_admin: None,
             author_seniority: 0,
             removed: vec![],
+            removed_from: vec![],
             demoted: vec![],
+            joined: vec![],
+            gone: vec![],
             depth,
         }
+    }
+
+    fn starting(depth: u64) -> CommitTree {
+        CommitTree::new(TreeRoot { epoch: epoch(0), depth, accounts: BTreeSet::new() })
     }
 
     fn epoch(id: u8) -> EpochId {
@@ -318,7 +388,7 @@ mod tests {
     ///     └── 4 ─ 5 ─ 6
     /// ```
     fn sample() -> CommitTree {
-        let mut tree = CommitTree::new(epoch(0), 7);
+        let mut tree = starting(7);
         for (id, parent, depth) in
             [(1, 0, 8), (2, 1, 9), (3, 2, 10), (4, 1, 9), (5, 4, 10), (6, 5, 11)]
         {
@@ -350,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_tree_at_the_end_of_numbers_takes_no_more() {
-        let mut tree = CommitTree::new(epoch(0), u64::MAX);
+        let mut tree = starting(u64::MAX);
         assert!(matches!(tree.insert(node(1, 0, u64::MAX)), Err(TreeError::WrongDepth { .. })));
     }
 
@@ -359,7 +429,7 @@ mod tests {
         let tree = sample();
         assert_eq!(tree.len(), 6);
         assert_eq!(tree.tips(), vec![epoch(3), epoch(6)]);
-        assert_eq!(CommitTree::new(epoch(0), 0).tips(), vec![epoch(0)]);
+        assert_eq!(starting(0).tips(), vec![epoch(0)]);
         assert!(tree.is_ancestor(&epoch(0), &epoch(6)));
         assert!(tree.is_ancestor(&epoch(6), &epoch(6)));
         assert!(!tree.is_ancestor(&epoch(2), &epoch(6)));
@@ -386,6 +456,23 @@ mod tests {
         assert_eq!(tree.path(&epoch(4), &epoch(6)), Some(vec![id(5), id(6)]));
         assert_eq!(tree.insert(node(3, 2, 10)), Err(TreeError::Orphan(epoch(2))));
         tree.insert(node(7, 6, 12)).unwrap();
+    }
+
+    #[test]
+    fn a_later_root_has_the_accounts_of_its_epoch() {
+        let account = |n: u8| AccountId([n; 32]);
+        let mut tree = CommitTree::new(TreeRoot {
+            epoch: epoch(0),
+            depth: 0,
+            accounts: [account(1), account(2)].into(),
+        });
+        tree.insert(CommitNode { joined: vec![account(3)], ..node(1, 0, 1) }).unwrap();
+        tree.insert(CommitNode { gone: vec![account(2)], ..node(2, 1, 2) }).unwrap();
+        tree.insert(CommitNode { gone: vec![account(1)], ..node(3, 1, 2) }).unwrap();
+        tree.insert(node(4, 2, 3)).unwrap();
+        tree.prune_to(&epoch(2)).unwrap();
+        assert_eq!(*tree.root_accounts(), [account(1), account(3)].into());
+        assert_eq!(tree.start().depth, 2);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What holds for any tree of commits.
 
-use chat_core::convergence::{CommitNode, choose, would_lose};
+use chat_core::convergence::{Admin, CommitNode, choose, judge, would_lose};
 use chat_core::ids::EpochId;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +38,12 @@ fn grow(draws: &[Draw], members: u32, bushy: u32) -> Vec<CommitNode> {
         match draw.kind % 8 {
             0 | 1 => node = removing(node, &[other(draw.target)]),
             2 => node = removing(node, &[other(draw.target), other(draw.second)]),
-            3 => node.demoted = vec![account_of(draw.second % members)],
+            3 => {
+                let account = account_of(draw.second % members);
+                node.demoted = vec![Admin { account, number: draw.parent % 3 }];
+            }
+            4 => node.joined = vec![account(100 + draw.target % 3)],
+            5 => node.gone = vec![account_of(draw.second % members)],
             _ => {}
         }
         // Some commits, and some removals, are of a later membership of the same installation.
@@ -93,42 +98,29 @@ fn reordered(nodes: &[CommitNode], rng: &mut ChaCha8Rng) -> Vec<CommitNode> {
 /// Everything that holds for any tree.
 fn check_tree(nodes: &[CommitNode], rng: &mut ChaCha8Rng) {
     let tree = tree_of(nodes);
-    let choice = choose(&tree, &NETWORK);
-    assert_eq!(agreed(nodes), choice.tip);
+    let tip = agreed(nodes);
+    let judgement = judge(&tree);
 
     // The order in which one heard of the commits does not matter.
-    assert_eq!(choose(&tree_of(&reordered(nodes, rng)), &NETWORK), choice);
+    let other = tree_of(&reordered(nodes, rng));
+    assert_eq!((choose(&other, &NETWORK), judge(&other)), (tip, judgement.clone()));
 
-    // The winner is live and nothing live is deeper.
-    let winning = tree.path(&ROOT, &choice.tip).unwrap();
-    assert!(winning.iter().all(|id| !choice.struck.contains(id)));
-    let depth = tree.depth(&choice.tip).unwrap();
-    assert!(tree.nodes().all(|n| n.depth <= depth || choice.struck.contains(&n.id)));
+    // What is struck is struck with all that was built on it, and the winner is live.
+    let is_struck = |epoch| tree.by_epoch(epoch).is_some_and(|n| judgement.struck.contains(&n.id));
+    assert!(tree.nodes().all(|n| judgement.struck.contains(&n.id) || !is_struck(&n.parent)));
+    let winning = tree.path(&ROOT, &tip).unwrap();
+    assert!(winning.first().is_none_or(|id| !judgement.struck.contains(id)));
 
-    // Nobody who was removed by a removal that stands has a commit beside it on the winner.
-    for r in choice.accepted.iter().filter(|r| !choice.struck.contains(r)) {
-        let r = tree.get(r).unwrap();
-        for c in winning.iter().filter_map(|c| tree.get(c)) {
-            let beside =
-                !tree.is_ancestor(&r.epoch, &c.epoch) && !tree.is_ancestor(&c.epoch, &r.epoch);
-            let taken =
-                r.removed.contains(&c.membership()) || r.demoted.contains(&c.author_account);
-            assert!(!(beside && taken), "{r:?} is undone by {c:?}");
-        }
-    }
-
-    // The removal with the most authority always stands.
-    if let Some(first) = tree
-        .nodes()
-        .filter(|n| n.removes())
-        .min_by_key(|n| (n.author_admin.unwrap_or(u32::MAX), n.author_seniority, n.depth, n.id))
-    {
-        assert!(choice.accepted.contains(&first.id));
+    // A later root on the way to the winner changes nothing.
+    for id in &winning {
+        let mut later = tree.clone();
+        later.prune_to(&tree.get(id).unwrap().epoch).unwrap();
+        assert_eq!(choose(&later, &NETWORK), tip);
     }
 
     // What is committed on the winner stays the winner: a commit that takes nothing away, always;
     // one that does, unless `would_lose` says so, and then it is not made.
-    let on = tree.by_epoch(&choice.tip);
+    let on = tree.by_epoch(&tip);
     let plain = commit(nodes.len(), on, 250);
     assert!(!would_lose(&tree, plain.clone(), &NETWORK));
     let mut with = nodes.to_vec();
@@ -203,7 +195,7 @@ proptest! {
             })
             .collect();
         let tip = agreed(&nodes);
-        let choice = choose(&tree_of(&nodes), &NETWORK);
+        let choice = judge(&tree_of(&nodes));
         let by = |n: u32| nodes.iter().find(|c| c.author == installation(2 * n)).unwrap();
         prop_assert!(choice.accepted.contains(&by(0).id));
         prop_assert!(choice.struck.contains(&by(1).id));

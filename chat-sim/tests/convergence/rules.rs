@@ -1,6 +1,6 @@
 //! What the rule is for, case by case.
 
-use chat_core::convergence::{CommitNode, choose, would_lose};
+use chat_core::convergence::{Admin, CommitNode, choose, judge, would_lose};
 
 use crate::trees::*;
 
@@ -36,17 +36,24 @@ fn a_junior_cannot_block_its_removal() {
 
 #[test]
 fn a_demotion_strikes_all_installations_of_the_account() {
-    let demotion =
-        ranked(CommitNode { demoted: vec![account(1)], ..commit(0, None, 0) }, Some(0), 0);
+    let demotion = ranked(
+        CommitNode {
+            demoted: vec![Admin { account: account(1), number: 1 }],
+            ..commit(0, None, 0)
+        },
+        Some(0),
+        0,
+    );
     for thief in [2, 3] {
         let branch = ranked(removing(commit(1, None, thief), &[0]), Some(1), 0);
         let more = commit(2, Some(&branch), thief);
         assert_eq!(agreed(&[demotion.clone(), branch, more]), demotion.epoch);
     }
-    // Who was not demoted is not struck.
-    let branch = commit(1, None, 4);
-    let more = commit(2, Some(&branch), 4);
-    assert_eq!(agreed(&[demotion, branch, more.clone()]), more.epoch);
+    // Who was not demoted is not struck, nor is what the account does once it is an admin again.
+    for other in [ranked(commit(1, None, 4), Some(1), 0), ranked(commit(1, None, 2), Some(2), 0)] {
+        agreed(&[demotion.clone(), other.clone()]);
+        assert!(judge(&tree_of(&[demotion.clone(), other])).struck.is_empty());
+    }
 }
 
 #[test]
@@ -64,13 +71,10 @@ fn a_removal_that_lost_says_nothing_of_a_later_membership() {
     // comes back on that branch and commits: the removal that lost must not strike that.
     let (a, b) = (removing(commit(0, None, 0), &[4]), removing(commit(1, None, 2), &[4]));
     let tree = tree_of(&[a.clone(), b.clone()]);
-    let won = if choose(&tree, &NETWORK).tip == a.epoch { a.clone() } else { b.clone() };
+    let won = if choose(&tree, &NETWORK) == a.epoch { a.clone() } else { b.clone() };
     let added = commit(2, Some(&won), 0);
     let later = back(commit(3, Some(&added), 4), added.epoch);
     assert_eq!(agreed(&[a.clone(), b.clone(), added.clone(), later.clone()]), later.epoch);
-    // In the membership that was ended it is struck, as ever.
-    let stale = commit(3, Some(&added), 4);
-    assert_eq!(agreed(&[a, b, added.clone(), stale]), added.epoch);
 }
 
 #[test]
@@ -80,22 +84,21 @@ fn a_removal_that_hits_an_accepted_one_is_struck_with_all_on_it() {
     let more = commit(2, Some(&weak), 6);
     let nodes = [strong.clone(), weak.clone(), more.clone()];
     assert_eq!(agreed(&nodes), strong.epoch);
-    let choice = choose(&tree_of(&nodes), &NETWORK);
-    assert_eq!(choice.accepted, [strong.id]);
+    let choice = judge(&tree_of(&nodes));
+    assert_eq!(choice.accepted, [strong.id].into());
     assert_eq!(choice.struck, [weak.id, more.id].into_iter().collect());
     assert!(would_lose(&tree_of(&nodes[..1]), weak, &NETWORK));
 }
 
 #[test]
 fn a_struck_commit_does_not_drag_its_parent_down() {
-    // 5 was removed on a shorter branch and commits on the winner: the winner stays, without it.
-    let one = commit(0, None, 0);
-    let two = commit(1, Some(&one), 0);
-    let removal = ranked(removing(commit(2, None, 0), &[5]), Some(0), 0);
-    let struck = commit(3, Some(&two), 5);
-    let nodes = [one, two.clone(), removal, struck.clone()];
-    assert_eq!(agreed(&nodes), two.epoch);
-    assert_eq!(choose(&tree_of(&nodes), &NETWORK).struck, [struck.id].into_iter().collect());
+    // 5 was removed beside the branch of the best admin and commits on it: that branch stays, without it.
+    let one = ranked(commit(0, None, 0), Some(0), 0);
+    let removal = ranked(removing(commit(2, None, 4), &[5]), Some(1), 0);
+    let struck = commit(3, Some(&one), 5);
+    let nodes = [one.clone(), removal, struck.clone()];
+    assert_eq!(agreed(&nodes[..2]), one.epoch);
+    assert_eq!(judge(&tree_of(&nodes)).struck, [struck.id].into());
 }
 
 #[test]
@@ -124,23 +127,78 @@ fn ties_fall_to_the_lower_draw_then_to_the_lower_id() {
 }
 
 #[test]
-fn a_removal_that_would_free_a_longer_branch_is_not_published() {
-    // 4 has a long branch that is struck because 2 removed 4. Who now removes 2 on the winner would
-    // strike 2's removal and so bring the long branch back: it has to remove both at once.
-    let winner = commit(0, None, 6);
-    let longer = commit(1, Some(&winner), 6);
+fn a_removal_that_lost_still_binds_elsewhere() {
+    // 2 removed 4, which has a long branch of its own. Who removes 2 on the winner strikes that removal,
+    // and does not bring the long branch back by it.
+    let winner = ranked(commit(0, None, 0), Some(0), 0);
     let removal = ranked(removing(commit(2, None, 2), &[4]), Some(1), 0);
-    let mut nodes = vec![winner, longer.clone(), removal, commit(3, None, 4)];
+    let mut nodes = vec![winner.clone(), removal.clone(), commit(3, None, 4)];
     for at in 4..8 {
         let parent = nodes.last().cloned().unwrap();
         nodes.push(commit(at, Some(&parent), 4));
     }
-    assert_eq!(agreed(&nodes), longer.epoch);
-    let tree = tree_of(&nodes);
-    let alone = ranked(removing(commit(8, Some(&longer), 0), &[2]), Some(0), 0);
-    assert!(would_lose(&tree, alone, &NETWORK));
-    let both = ranked(removing(commit(9, Some(&longer), 0), &[2, 4]), Some(0), 0);
-    assert!(!would_lose(&tree, both, &NETWORK));
+    assert_eq!(agreed(&nodes), winner.epoch);
+    let alone = ranked(removing(commit(8, Some(&winner), 0), &[2]), Some(0), 0);
+    assert!(!would_lose(&tree_of(&nodes), alone.clone(), &NETWORK));
+    nodes.push(alone.clone());
+    assert_eq!(agreed(&nodes), alone.epoch);
+    let struck = judge(&tree_of(&nodes)).struck;
+    assert!(struck.contains(&removal.id) && struck.contains(&nodes[2].id));
+}
+
+/// Review scenario 4: one account revokes its own device on the state before its rename, twenty commits
+/// back; and 20: others built on that rename.
+#[test]
+fn an_ordinary_account_undoes_no_work_of_others() {
+    for authors in [[(0, Some(0)); 2], [(4, None), (6, None)]] {
+        let mut nodes = vec![commit(0, None, 3)];
+        for at in 1..20 {
+            let parent = nodes.last().cloned().unwrap();
+            let (author, admin) = authors[at % 2];
+            nodes.push(ranked(commit(at, Some(&parent), author), admin, 0));
+        }
+        let last = nodes.last().unwrap().epoch;
+        let revocation = removing(commit(20, None, 2), &[3]);
+        assert!(would_lose(&tree_of(&nodes), revocation.clone(), &NETWORK));
+        nodes.push(revocation);
+        assert_eq!(agreed(&nodes), last);
+    }
+    // What one account alone built on the rename does not hold it.
+    let rename = commit(0, None, 3);
+    let on_it = commit(1, Some(&rename), 4);
+    let revocation = removing(commit(2, None, 2), &[3]);
+    assert_eq!(agreed(&[rename, on_it, revocation.clone()]), revocation.epoch);
+}
+
+/// Review scenario 19: a member adds accounts of its own, and all of them commit beside an admin's
+/// removal.
+#[test]
+fn accounts_of_ones_own_do_not_outweigh_an_admin() {
+    let removal = ranked(removing(commit(0, None, 0), &[10]), Some(0), 0);
+    let mut nodes = vec![removal.clone()];
+    for at in 1..30 {
+        let parent = nodes.last().cloned().unwrap();
+        nodes.push(commit(at, Some(&parent), 4 + 2 * (at as u32 % 2)));
+    }
+    let last = nodes.last().unwrap().epoch;
+    let mut branch = vec![CommitNode { joined: vec![account(200)], ..commit(30, None, 8) }];
+    for at in 31..80 {
+        let parent = branch.last().cloned().unwrap();
+        branch.push(commit(at, Some(&parent), 100 + at as u32 % 40));
+    }
+    nodes.extend(branch);
+    assert_eq!(agreed(&nodes), last);
+}
+
+/// Accounts count where they are members at the parting; those that came in on a branch do not.
+#[test]
+fn who_came_in_on_a_branch_does_not_speak_for_it() {
+    let ours = commit(0, None, 0);
+    let both = commit(1, Some(&ours), 2);
+    let theirs = CommitNode { joined: vec![account(200), account(201)], ..commit(2, None, 4) };
+    let came = CommitNode { author_account: account(200), ..commit(3, Some(&theirs), 6) };
+    let more = CommitNode { author_account: account(201), ..commit(4, Some(&came), 8) };
+    assert_eq!(agreed(&[ours, both.clone(), theirs, came, more]), both.epoch);
 }
 
 #[test]
@@ -172,8 +230,7 @@ fn the_largest_tree_is_chosen_from_in_time() {
         }
     }
     let tree = tree_of(&nodes);
-    let choice = choose(&tree, &NETWORK);
     // The deepest commit of the second branch has the most authority and strikes all of the first.
-    assert_eq!(choice.tip, nodes[999].epoch);
-    assert_eq!(choice.struck.len(), 500);
+    assert_eq!(choose(&tree, &NETWORK), nodes[999].epoch);
+    assert_eq!(judge(&tree).struck.len(), 500);
 }

@@ -1,9 +1,9 @@
 //! Trees of commits, and what both implementations say of them.
 
-use chat_core::convergence::{CommitNode, CommitTree, Membership, choose};
+use chat_core::convergence::{CommitNode, CommitTree, Membership, TreeRoot, choose, judge};
 use chat_core::ids::{AccountId, CommitId, EpochId, InstallationId};
 use chat_core::params::NetworkId;
-use chat_sim::reference::choose::{self as reference, Commit, Outcome};
+use chat_sim::reference::choose::{self as reference, Commit, Known};
 
 pub(crate) const NETWORK: NetworkId = NetworkId([42; 32]);
 pub(crate) const ROOT: EpochId = EpochId([0; 32]);
@@ -42,13 +42,17 @@ pub(crate) fn commit(n: usize, parent: Option<&CommitNode>, author: u32) -> Comm
         author_admin: None,
         author_seniority: 0,
         removed: vec![],
+        removed_from: vec![],
         demoted: vec![],
+        joined: vec![],
+        gone: vec![],
         depth: parent.map_or(ROOT_DEPTH, |p| p.depth) + 1,
     }
 }
 
 pub(crate) fn removing(mut node: CommitNode, whom: &[u32]) -> CommitNode {
     node.removed = whom.iter().map(|n| member(*n, ROOT)).collect();
+    node.removed_from = whom.iter().map(|n| account_of(*n)).collect();
     node
 }
 
@@ -69,37 +73,47 @@ pub(crate) fn ranked(mut node: CommitNode, admin: Option<u32>, seniority: u32) -
 }
 
 pub(crate) fn tree_of(nodes: &[CommitNode]) -> CommitTree {
-    let mut tree = CommitTree::new(ROOT, ROOT_DEPTH);
+    let accounts = accounts().into_iter().collect();
+    let mut tree = CommitTree::new(TreeRoot { epoch: ROOT, depth: ROOT_DEPTH, accounts });
     for node in nodes {
         tree.insert(node.clone()).unwrap();
     }
     tree
 }
 
-pub(crate) fn refer(nodes: &[CommitNode]) -> Outcome {
-    let commits: Vec<Commit> = nodes
-        .iter()
-        .map(|n| Commit {
-            id: n.id,
-            epoch: n.epoch,
-            parent: n.parent,
-            author: n.author,
-            account: n.author_account,
-            admin: n.author_admin,
-            seniority: n.author_seniority,
-            since: n.author_since,
-            removes: n.removed.iter().map(|m| (m.installation, m.since)).collect(),
-            demotes: n.demoted.clone(),
-            depth: n.depth,
-        })
-        .collect();
-    reference::choose(ROOT, &commits, &NETWORK)
+/// The accounts in the root's epoch.
+fn accounts() -> Vec<AccountId> {
+    (0..127).map(account).collect()
+}
+
+fn for_reference(n: &CommitNode) -> Commit {
+    Commit {
+        id: n.id,
+        epoch: n.epoch,
+        parent: n.parent,
+        author: n.author,
+        account: n.author_account,
+        admin: n.author_admin,
+        seniority: n.author_seniority,
+        since: n.author_since,
+        removes: n.removed.iter().map(|m| (m.installation, m.since)).collect(),
+        removes_from: n.removed_from.clone(),
+        demotes: n.demoted.iter().map(|admin| (admin.account, admin.number)).collect(),
+        joins: n.joined.clone(),
+        goes: n.gone.clone(),
+        depth: n.depth,
+    }
 }
 
 /// Both implementations agree; the tip is given.
 pub(crate) fn agreed(nodes: &[CommitNode]) -> EpochId {
-    let (ours, theirs) = (choose(&tree_of(nodes), &NETWORK), refer(nodes));
-    assert_eq!(ours.tip, theirs.tip, "{nodes:#?}");
-    assert_eq!(ours.struck.into_iter().collect::<Vec<_>>(), theirs.struck, "{nodes:#?}");
-    ours.tip
+    let tree = tree_of(nodes);
+    let commits: Vec<Commit> = nodes.iter().map(for_reference).collect();
+    let known = Known { root: ROOT, accounts: accounts(), commits: &commits };
+    let tip = choose(&tree, &NETWORK);
+    assert_eq!(tip, reference::choose(&known, &NETWORK), "{nodes:#?}");
+    let live = reference::live(&known, ROOT);
+    let struck = nodes.iter().map(|n| n.id).filter(|id| !live.contains(id)).collect();
+    assert_eq!(judge(&tree).struck, struck, "{nodes:#?}");
+    tip
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
+use super::facts::tree_root;
 use super::record::Record;
 use crate::contact::inbox::InboxKey;
 use crate::group::epoch::{EpochInfo, LineId, RootLines};
@@ -57,7 +58,7 @@ impl Conversation {
         let (number, topics) = (mls.epoch(), vec![(slot, topic)]);
         let state =
             EpochInfo::new(epoch, number, None, slot, leaves, policy, topics, seal, cx.now)?;
-        let record = Record::new(id, epoch, number, me.account, inbox.secret(), cx.now, None);
+        let record = Record::new(id, tree_root(&state), me.account, inbox.secret(), cx.now, None);
         Ok(Self::new(record, state, lines, mls))
     }
 
@@ -103,7 +104,7 @@ impl Conversation {
             // It is not new to the account: what follows from it is spread over time.
             Origin::OwnInstallation => earlier.map_or(Timestamp(0), |earlier| earlier.joined_at),
         };
-        let record = Record::new(id, epoch, number, from, inbox, joined_at, earlier);
+        let record = Record::new(id, tree_root(&state), from, inbox, joined_at, earlier);
         if earlier.is_some() {
             // Chains begin anew too: what others sent while we were away does not count, and what
             // was missing before cannot come any more.

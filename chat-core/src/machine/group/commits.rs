@@ -173,11 +173,11 @@ impl Conversation {
             return refused(Refused::Content);
         }
         if staged.self_removed {
-            self.add_node(cx, node(id, unfollowed(&id), &parent, &effect), &frame)?;
+            self.add_node(cx, node(id, unfollowed(&id), &parent, &before, &effect), &frame)?;
             self.settle(cx, who)?;
             return Ok(Disposition::Commit(id));
         }
-        let policy = staged.policy.clone().unwrap_or(before);
+        let policy = staged.policy.clone().unwrap_or_else(|| before.clone());
         let (added, removed) = (staged.added.clone(), staged.removed.clone());
         let mls = match staged.merge() {
             Ok(mls) => mls,
@@ -188,7 +188,7 @@ impl Conversation {
         };
         let leaves = leaves_after(&parent, &removed, &added, &mls)?;
         let epoch = mls.epoch_id(&cx.network);
-        let node = node(id, epoch, &parent, &effect);
+        let node = node(id, epoch, &parent, &before, &effect);
         self.adopt(cx, NewEpoch { node, parent, mls, leaves, policy, header }, &frame)?;
         self.settle(cx, who)?;
         self.call_back(cx, &epoch)?;

@@ -57,7 +57,7 @@ impl Conversation {
     /// A group that begins here, in one epoch.
     pub(super) fn new(record: Record, state: EpochInfo, lines: RootLines, mls: Mls) -> Self {
         Self {
-            tree: CommitTree::new(record.root.0, record.root.1),
+            tree: CommitTree::new(record.root.clone()),
             record,
             cache: vec![(state.epoch, mls)],
             epochs: BTreeMap::from([(state.epoch, state)]),
@@ -91,7 +91,7 @@ impl Conversation {
     fn load(cx: &Cx, mut record: Record) -> Result<Self, StepError> {
         let (db, id) = (&cx.db, record.id);
         record.load_numbers(db)?;
-        let mut tree = CommitTree::new(record.root.0, record.root.1);
+        let mut tree = CommitTree::new(record.root.clone());
         for node in db.commit_nodes::<CommitNode>(&id)? {
             // Nodes come by depth. One without a parent belongs to what was pruned.
             if let Err(error) = tree.insert(node) {
@@ -280,7 +280,7 @@ impl Conversation {
 
     /// The epoch that counts, by the commits that are known.
     pub(super) fn chosen(&self, network: &NetworkId) -> EpochId {
-        choose(&self.tree, network).tip
+        choose(&self.tree, network)
     }
 
     /// The place of an installation among others, first come first.

@@ -1,11 +1,15 @@
 //! What a commit claims, carries and changes: what the group's rules and `choose` judge it by.
 
-use crate::convergence::tree::{CommitNode, Membership};
+use std::collections::BTreeSet;
+
+use crate::convergence::tree::{Admin, CommitNode, Membership, TreeRoot};
 use crate::group::epoch::{EpochInfo, Leaf};
-use crate::group::policy::{AddedView, CommitFacts, Effect as RuleEffect, LeaveFact, RevokeFact};
+use crate::group::policy::{
+    AddedView, CommitFacts, Effect as RuleEffect, GroupPolicy, LeaveFact, RevokeFact,
+};
 use crate::identity::leave::LeaveWish;
 use crate::identity::log::Log;
-use crate::ids::{CommitId, EpochId, GroupId, InstallationId};
+use crate::ids::{AccountId, CommitId, EpochId, GroupId, InstallationId};
 use crate::machine::api::disposition::Refused;
 use crate::machine::people::logs::is_revoked;
 use crate::params::NetworkId;
@@ -86,16 +90,33 @@ pub(super) fn added_views<'a>(added: impl IntoIterator<Item = &'a Leaf>) -> Vec<
     added.into_iter().map(view).collect()
 }
 
+/// A tree of commits that begins with an epoch.
+pub(super) fn tree_root(state: &EpochInfo) -> TreeRoot {
+    TreeRoot {
+        epoch: state.epoch,
+        depth: state.number,
+        accounts: state.accounts().into_iter().collect(),
+    }
+}
+
 /// What `choose` has to know of a commit.
 pub(super) fn node(
     id: CommitId,
     epoch: EpochId,
     parent: &EpochInfo,
+    before: &GroupPolicy,
     effect: &RuleEffect,
 ) -> CommitNode {
     let since = |installation: &InstallationId| {
         parent.leaf_of(installation).and_then(|leaf| leaf.since).unwrap_or(parent.epoch)
     };
+    let is_removed = |leaf: &&Leaf| effect.removed.contains(&leaf.installation);
+    let removed_from: BTreeSet<AccountId> =
+        parent.leaves.iter().filter(is_removed).map(|leaf| leaf.account).collect();
+    let accounts: BTreeSet<AccountId> = parent.leaves.iter().map(|leaf| leaf.account).collect();
+    let staying = parent.leaves.iter().filter(|leaf| !is_removed(leaf)).map(|leaf| leaf.account);
+    let after: BTreeSet<AccountId> =
+        staying.chain(effect.added.iter().map(|leaf| leaf.account)).collect();
     CommitNode {
         id,
         epoch,
@@ -110,7 +131,15 @@ pub(super) fn node(
             .iter()
             .map(|gone| Membership { installation: *gone, since: since(gone) })
             .collect(),
-        demoted: effect.demoted.clone(),
+        removed_from: removed_from.into_iter().collect(),
+        demoted: effect
+            .demoted
+            .iter()
+            .filter_map(|account| Some((*account, *before.admins.get(account)?)))
+            .map(|(account, number)| Admin { account, number })
+            .collect(),
+        joined: after.difference(&accounts).copied().collect(),
+        gone: accounts.difference(&after).copied().collect(),
         depth: parent.number.saturating_add(1),
     }
 }

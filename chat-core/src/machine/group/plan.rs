@@ -116,16 +116,14 @@ impl Conversation {
         let built = built.map_err(not_allowed)?;
 
         let epoch = built.mls.epoch_id(&cx.network);
-        let node = node(built.id, epoch, &parent, &effect);
-        if node.removes() && would_lose(&self.tree, node.clone(), &cx.network) {
+        let before = parent.policy()?;
+        let node = node(built.id, epoch, &parent, &before, &effect);
+        if would_lose(&self.tree, node.clone(), &cx.network) {
             return Err(CommandError::WouldLose.into());
         }
         let frame = Frame::commit(parent.epoch.prefix(), built.message).encode();
         class_for(frame.len()).map_err(too_large)?;
-        let policy = match change.policy {
-            Some(policy) => policy,
-            None => parent.policy()?,
-        };
+        let policy = change.policy.unwrap_or(before);
         let invitations = match built.welcome {
             None => Invitations::default(),
             Some(welcome) => {

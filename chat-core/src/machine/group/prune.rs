@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
+use super::state_error;
 use super::trim::trim;
 use crate::convergence::tree::CommitTree;
 use crate::ids::{CommitId, EpochId, InstallationId};
@@ -128,11 +129,11 @@ impl Conversation {
         for line in self.lines.retain(|_| false) {
             cx.db.delete_root_line(&self.record.id, &line)?;
         }
-        let depth = self.tree.depth(&self.record.tip).unwrap_or(self.record.root.1);
         let nodes: Vec<CommitId> = self.tree.nodes().map(|node| node.id).collect();
         cx.db.delete_commit_nodes(&self.record.id, &nodes)?;
-        self.tree = CommitTree::new(self.record.tip, depth);
-        self.record.root = (self.record.tip, depth);
+        self.tree.prune_to(&self.record.tip).map_err(state_error)?;
+        self.tree = CommitTree::new(self.tree.start().clone());
+        self.record.root = self.tree.start().clone();
         self.record.inbox = Zeroizing::new([0; 32]);
         self.record.save(&cx.db)?;
         self.record.save_numbers(&cx.db, &[])?;
@@ -151,7 +152,7 @@ impl Conversation {
         }
         let tip = self.record.tip;
         let gone = trim(&mut self.tree, &tip, &cx.network, PUBLIC_COMMITS)?;
-        self.record.root = (self.tree.root(), self.tree.root_depth());
+        self.record.root = self.tree.start().clone();
         let ids: Vec<CommitId> = gone.iter().map(|node| node.id).collect();
         cx.db.delete_commit_nodes(&self.record.id, &ids)?;
         self.record.save(&cx.db)?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::state_error;
+use crate::convergence::tree::TreeRoot;
 use crate::database::{Database, Keyed};
 use crate::history::{Head, HeadRotation};
 use crate::ids::{AccountId, EpochId, GroupId, InstallationId, ItemHash};
@@ -23,8 +24,8 @@ pub(in crate::machine) struct Record {
     pub(super) last_epoch: EpochId,
     /// How this account stands to the group.
     pub(super) membership: Membership,
-    /// Where the tree of commits begins, and its depth.
-    pub(super) root: (EpochId, u64),
+    /// Where the tree of commits begins.
+    pub(super) root: TreeRoot,
     /// The epoch in which this device's membership began.
     pub(super) first_epoch: EpochId,
     /// The installations that were members before this device; none where it made the group.
@@ -67,23 +68,23 @@ struct Numbers {
 }
 
 impl Record {
-    /// The record of a membership that begins in an epoch at some depth of the tree. Numbers go on
-    /// where an earlier membership left them.
+    /// The record of a membership that begins where the tree does. Numbers go on where an earlier
+    /// membership left them.
     pub(super) fn new(
         id: GroupId,
-        epoch: EpochId,
-        depth: u64,
+        root: TreeRoot,
         invited_by: AccountId,
         inbox: Zeroizing<[u8; 32]>,
         joined_at: Timestamp,
         earlier: Option<&Record>,
     ) -> Self {
+        let epoch = root.epoch;
         Self {
             id,
             tip: epoch,
             last_epoch: epoch,
             membership: Membership::Active,
-            root: (epoch, depth),
+            root,
             first_epoch: epoch,
             members_before: BTreeSet::new(),
             invited_by,

@@ -127,21 +127,38 @@ fn what_was_said_on_the_losing_branch_is_read() {
 }
 
 #[test]
-fn a_deeper_branch_wins_over_the_one_that_was_followed() {
+fn a_longer_branch_wins_over_the_one_that_was_followed_where_authority_is_equal() {
+    let [_alice, mut bob, mut carol] = group_of();
+    let naming = bob.renaming("One");
+    let short = bob.change(naming);
+    let mut long = Vec::new();
+    for text in ["first", "second"] {
+        let describing = carol.describing(text);
+        long.push(carol.change(describing));
+    }
+    let tip = carol.tip();
+    carol.take_all(&short);
+    assert_eq!(carol.tip(), tip);
+    long.iter().for_each(|out| bob.take_all(out));
+    assert_eq!(bob.state(), carol.state());
+    assert_eq!(bob.tip(), tip);
+}
+
+#[test]
+fn an_admins_branch_wins_over_a_longer_one() {
     let [mut alice, mut bob] = group_of();
     let naming = alice.renaming("One");
     let short = alice.change(naming);
+    let tip = alice.tip();
     let mut long = Vec::new();
     for text in ["first", "second"] {
         let describing = bob.describing(text);
         long.push(bob.change(describing));
     }
-    let tip = bob.tip();
     bob.take_all(&short);
-    assert_eq!(bob.tip(), tip);
     long.iter().for_each(|out| alice.take_all(out));
     assert_eq!(alice.state(), bob.state());
-    assert_eq!(alice.tip(), tip);
+    assert_eq!(bob.tip(), tip);
 }
 
 #[test]

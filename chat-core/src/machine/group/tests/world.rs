@@ -10,6 +10,20 @@ pub(super) fn group_of<const N: usize>() -> [Member; N] {
     group_with(std::array::from_fn(|n| n as u8 + 1))
 }
 
+/// Another installation of a member's account, which comes in while the others look on.
+pub(super) fn second_of<const N: usize>(first: &mut Member, others: [&mut Member; N]) -> Member {
+    let mut second = first.second(9);
+    let card = second.card();
+    first.know(&card);
+    let out = first.change(Intent::Enrol(vec![card.installation]));
+    assert!(second.join(first.account(), &out.own_invitations[0]));
+    for other in others {
+        other.take_all(&out);
+        other.events();
+    }
+    second
+}
+
 /// A group of members with these seeds; the first one made it.
 pub(super) fn group_with<const N: usize>(seeds: [u8; N]) -> [Member; N] {
     let mut members = seeds.map(Member::new);
