@@ -12,6 +12,9 @@ use super::services::{filter, store};
 use super::unserved::refuse_what_is_not_served;
 use crate::enr;
 
+/// How many streams of one protocol nim-libp2p takes from a peer. It resets the next one without a word.
+const MAX_STREAMS_PER_PROTOCOL: usize = 10;
+
 /// All that a context knows of its node before it is started.
 pub(crate) struct Settings {
     pub(crate) node: NodeConfig,
@@ -69,6 +72,7 @@ impl Settings {
         }
         let elsewhere = |a: &&Multiaddr| !node.listen.contains(a) && !has_no_host(a);
         node.announce = announced.iter().filter(elsewhere).cloned().collect();
+        node.limits.max_streams_per_protocol = MAX_STREAMS_PER_PROTOCOL;
         if let Some(max) = keys.parse::<u32>("maxConnections", "a number of 32 bits")? {
             node.limits.max_connections = max;
             node.limits.max_inbound_connections = max - max / 4;

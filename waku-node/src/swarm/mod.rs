@@ -24,8 +24,10 @@ mod requests;
 mod run;
 mod servers;
 mod store;
+mod stream_use;
 mod tasks;
 mod transport;
+mod turns;
 
 pub(crate) use command::{Command, StoreAnswer};
 pub(crate) use driver::Driver;
