@@ -72,7 +72,7 @@ impl Host {
         for _ in 0..5 {
             let port = free_port();
             let config = CString::new(format!(
-                r#"{{"listenAddress":"127.0.0.1","tcpPort":{port},"nat":"extip:127.0.0.1","clusterId":66,"shards":[0],"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0}}"#
+                r#"{{"listenAddress":"127.0.0.1","tcpPort":{port},"nat":"extip:127.0.0.1","clusterId":66,"shards":[0],"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0,"dnsAddrsNameServers":["127.0.0.1"]}}"#
             ));
             let config = config.unwrap();
             let (data, told) = Self::expect();

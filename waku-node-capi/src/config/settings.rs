@@ -134,14 +134,16 @@ mod tests {
     #[test]
     fn numbers_flags_and_lists_may_be_strings() {
         let a = read(serde_json::json!({
-            "tcpPort": 61001, "clusterId": 66, "shards": [0, 3], "relay": true, "unknown": {},
+            "tcpPort": 61001, "clusterId": 66, "shards": [0, 3], "numShardsInNetwork": 4, "relay": true,
+            "unknown": {},
             "listenAddress": "127.0.0.1", "nat": "extip:10.0.0.1", "store": true,
             "storeMessageDbUrl": "sqlite:///tmp/a.sqlite3", "portsShift": 2,
             "storeMessageRetentionPolicy": "time:60;capacity:7;size:1.5 GB",
         }))
         .expect("good");
         let b = read(serde_json::json!({
-            "tcpPort": "61003", "clusterId": "66", "shards": "[0,3]", "relay": "yes",
+            "tcpPort": "61003", "clusterId": "66", "shards": "[0,3]", "numShardsInNetwork": "8",
+            "relay": "yes",
             "listenAddress": "127.0.0.1", "nat": "extip:10.0.0.1", "store": false,
         }))
         .expect("good");
@@ -199,6 +201,11 @@ mod tests {
             (r#"{"listenAddress":"here"}"#, "listenAddress"),
             (r#"{"staticnodes":["nowhere"]}"#, "staticnodes"),
             (r#"{"protectedShards":["0:02"]}"#, "protected"),
+            (r#"{"shards":[1]}"#, "numShardsInNetwork"),
+            (r#"{"shards":[8],"numShardsInNetwork":8}"#, "numShardsInNetwork"),
+            (r#"{"shards":[1024],"numShardsInNetwork":0}"#, "1024"),
+            (r#"{"nat":"none"}"#, "nat"),
+            (r#"{"nat":"extip:nowhere"}"#, "nat"),
             (r#"{"store":true,"storeMessageDbUrl":"postgres://a"}"#, "storeMessageDbUrl"),
             (r#"{"store":true,"storeMessageRetentionPolicy":"size:-1GB"}"#, "Retention"),
         ] {
@@ -208,6 +215,20 @@ mod tests {
         let secret = r#"{"nodekey":"0123456789"}"#;
         let error = Settings::read(secret).err().expect("no key");
         assert!(error.contains("nodekey") && !error.contains("0123456789"));
+    }
+
+    #[test]
+    fn what_libwaku_takes_is_taken() {
+        for text in [
+            "{}",
+            r#"{"nat":"any"}"#,
+            r#"{"nat":""}"#,
+            r#"{"nat":"extip:127.0.0.1","shards":[0]}"#,
+            r#"{"shards":[7],"numShardsInNetwork":8}"#,
+            r#"{"shards":[7],"numShardsInNetwork":0}"#,
+        ] {
+            assert!(Settings::read(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -149,9 +149,9 @@ pub fn filter_client() -> Swarm<Attacker> {
     swarm(false, [(FILTER, ask), (FILTER_PUSH, push)])
 }
 
-/// A Store that gets queries as raw requests.
+/// A Store that gets queries as raw requests, and can ask filter servers.
 pub fn store_server() -> Swarm<Attacker> {
-    swarm(false, [(STORE, ProtocolSupport::Inbound)])
+    swarm(false, [(STORE, ProtocolSupport::Inbound), (FILTER, ProtocolSupport::Outbound)])
 }
 
 /// A peer that gets pings as raw requests.
