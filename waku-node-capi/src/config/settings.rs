@@ -1,6 +1,7 @@
 //! All that a context knows of its node before it is started.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, identity};
@@ -14,6 +15,10 @@ use crate::enr;
 
 /// How many streams of one protocol nim-libp2p takes from a peer. It resets the next one without a word.
 const MAX_STREAMS_PER_PROTOCOL: usize = 10;
+
+/// The environment variable that names a number of seconds for [`NodeConfig::mesh_backoff`]. libwaku has 60.
+/// Here the mesh does not stay empty unless it is asked for, to try how a program gets along with libwaku.
+const MESH_BACKOFF: &str = "WAKU_NODE_CAPI_MESH_BACKOFF";
 
 /// All that a context knows of its node before it is started.
 pub(crate) struct Settings {
@@ -54,6 +59,7 @@ impl Settings {
             shards: shards(&keys)?,
             static_peers: keys.list("staticnodes", "multiaddresses")?.unwrap_or_default(),
             relay,
+            mesh_backoff: mesh_backoff()?,
             store: store(&keys)?,
             filter: keys.flag("filter", false)?,
             filter_config: filter(&keys)?,
@@ -106,6 +112,12 @@ impl Settings {
     }
 }
 
+fn mesh_backoff() -> Result<Duration, String> {
+    let Some(seconds) = std::env::var_os(MESH_BACKOFF) else { return Ok(Duration::ZERO) };
+    let seconds = seconds.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Duration::from_secs).ok_or(format!("{MESH_BACKOFF} must be a number of seconds"))
+}
+
 fn node_key(hex: &str) -> Option<NodeKey> {
     let digits = hex.strip_prefix("0x").unwrap_or(hex);
     let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
@@ -121,8 +133,6 @@ fn keypair(key: &NodeKey) -> Option<identity::Keypair> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::command::StoreReply;
 use super::requests::{PendingFilter, PendingLightpush};
-use super::{colocation, push, turns};
+use super::{colocation, push, returns, turns};
 use crate::codec::FrameCodec;
 use crate::config::NodeConfig;
 use crate::ping::{PROTOCOL as PING_PROTOCOL, PingCodec};
@@ -120,7 +120,7 @@ impl Behaviour {
         Ok(Self {
             limits: connection_limits::Behaviour::new(connection_limits),
             colocation: limits.max_connections_per_ip.map(colocation::Behaviour::new).into(),
-            relay: config.relay.then(|| relay(config.cluster_id)).transpose()?.into(),
+            relay: config.relay.then(|| relay(config)).transpose()?.into(),
             metadata: exchange(
                 Some((metadata::PROTOCOL, ProtocolSupport::Full)),
                 codec(metadata::MAX_FRAME, metadata::MAX_FRAME),
@@ -175,8 +175,13 @@ where
 }
 
 /// Gossipsub with the parameters of nwaku and go-waku.
-fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
-    let config = ConfigBuilder::default()
+fn relay(config: &NodeConfig) -> Result<Relay, &'static str> {
+    let mut builder = ConfigBuilder::default();
+    if !config.mesh_backoff.is_zero() {
+        // What a peer is told that grafts too early.
+        builder.prune_backoff(config.mesh_backoff);
+    }
+    let parameters = builder
         .protocol_id(RELAY_PROTOCOL, Version::V1_1)
         .validation_mode(ValidationMode::Anonymous)
         .message_id_fn(|m| MessageId::from(Sha256::digest(&m.data).to_vec()))
@@ -200,13 +205,20 @@ fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
         .build()
         .map_err(|_| "gossipsub refuses Waku's parameters")?;
     let filter = MaxCountSubscriptionFilter {
-        filter: ClusterFilter { prefix: format!("/waku/2/rs/{cluster_id}/") },
+        filter: ClusterFilter { prefix: format!("/waku/2/rs/{}/", config.cluster_id) },
         max_subscribed_topics: MAX_TOPICS,
         max_subscriptions_per_request: MAX_TOPICS,
     };
-    gossipsub::Behaviour::new_with_subscription_filter(
+    let mut relay = gossipsub::Behaviour::new_with_subscription_filter(
         MessageAuthenticity::Anonymous,
-        config,
+        parameters,
         filter,
-    )
+    )?;
+    if !config.mesh_backoff.is_zero() {
+        let thresholds = gossipsub::PeerScoreThresholds::default();
+        relay
+            .with_peer_score(returns::score(), thresholds)
+            .map_err(|_| "gossipsub refuses the score by which peers are kept out")?;
+    }
+    Ok(relay)
 }

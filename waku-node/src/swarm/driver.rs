@@ -16,6 +16,7 @@ use super::command::{Command, ConnectReply};
 use super::peers::Peer;
 use super::reconnect::Statics;
 use super::requests::PendingPing;
+use super::returns::Returns;
 use super::tasks::Tasks;
 use super::transport;
 use crate::config::{ConfigError, Limits, NodeConfig, check_dial};
@@ -39,6 +40,7 @@ pub(crate) struct Driver {
     pub(super) metadata: Metadata,
     pub(super) peers: HashMap<PeerId, Peer>,
     pub(super) statics: Statics,
+    pub(super) returns: Returns,
     /// Dials that a handle waits for.
     pub(super) dials: HashMap<ConnectionId, (Multiaddr, ConnectReply)>,
     /// Metadata requests whose senders are disconnected after the answer.
@@ -89,6 +91,7 @@ impl Driver {
             },
             peers: HashMap::new(),
             statics: Statics::new(statics, config.reconnect.clone(), now),
+            returns: Returns::new(config.mesh_backoff),
             dials: HashMap::new(),
             parting: HashMap::new(),
             store_server: StoreServer::new(limits.store_queue_len, limits.store_in_flight_bytes),

@@ -38,6 +38,7 @@ impl Driver {
                 answer = self.store_server.next() => self.on_store_answer(answer),
                 () = retry => self.dial_static(),
                 _ = tick.tick() => {
+                    self.end_returns(tokio::time::Instant::now());
                     self.look_at_mesh();
                     self.expire_filter();
                 }
