@@ -32,6 +32,7 @@ use value::LogFormat;
 
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(global: &Global, out: Out, args: NodeArgs) -> Result<(), CliError> {
+    transport::check_embedded(global)?;
     if transport::requested_kind(global)? == Some(NodeKind::Libwaku) {
         return Err(CliError::Usage(
             "`waku-chat node` runs this program's own node; for nwaku's, run wakunode2".to_owned(),
