@@ -117,8 +117,8 @@ impl NodeConfig {
         Ok(())
     }
 
-    /// The file in which the key is kept between runs.
-    pub(crate) fn key_path(&self) -> Option<PathBuf> {
+    /// The file in which the identity is kept between runs, if `key` is not given and there is one.
+    pub fn key_path(&self) -> Option<PathBuf> {
         match &self.key_file {
             KeyFile::BesideStore => {
                 let mut path = self.store.as_ref()?.path.clone()?.into_os_string();
