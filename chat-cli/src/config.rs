@@ -1,5 +1,6 @@
 //! The settings of an account's home directory, and the networks that they can name.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -25,6 +26,9 @@ pub(crate) struct Config {
     /// The absolute path of the libwaku to load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) libwaku: Option<PathBuf>,
+    /// The DNS servers that libwaku asks. Without any it asks this machine alone, and no public ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dns_servers: Vec<IpAddr>,
 }
 
 /// The kinds of Waku node that an account can run on.

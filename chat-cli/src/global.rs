@@ -1,5 +1,6 @@
 //! The options that all commands have.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub(crate) struct Global {
     /// LIBWAKU_PATH, in config.json, on the system's library path, and beside itself
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) libwaku: Option<PathBuf>,
+    /// DNS server that libwaku asks; may be repeated. Without it libwaku asks 127.0.0.1 alone. `init`
+    /// saves it in config.json; other commands use it for this run only
+    #[arg(long = "dns-server", global = true, value_name = "IP")]
+    pub(crate) dns_servers: Vec<IpAddr>,
     /// Do not connect; use only what is stored here
     #[arg(long, global = true)]
     pub(crate) offline: bool,

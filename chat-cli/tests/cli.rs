@@ -358,6 +358,17 @@ fn the_choice_of_a_node_is_kept_and_can_be_overridden() {
     assert!(!rpc(&home, &["--node", "embedded"]));
     assert!(!rpc(&embedded, &[]));
     assert!(rpc(&embedded, &["--libwaku", library]));
+    // So are the DNS servers, which are for libwaku alone.
+    let other = dir.path().join("b");
+    let with_dns = [&init[..], &["--dns-server", "192.0.2.1", "--dns-server", "::1"]].concat();
+    assert_eq!(run(&other, &with_dns).code, 0);
+    assert_eq!(config(&other)["dns_servers"], serde_json::json!(["192.0.2.1", "::1"]));
+    assert!(kept.get("dns_servers").is_none());
+    assert!(rpc(&other, &["--dns-server", "127.0.0.1"]));
+    for args in [&["group", "list"][..], &["node"]] {
+        let refused = run(&embedded, &[&["--dns-server", "127.0.0.1"], args].concat());
+        assert_eq!(refused.code, 2, "{}", refused.err);
+    }
     // Without the network no library is needed.
     let mut moved = kept.clone();
     moved["libwaku"] = "/nowhere/libwaku.so".into();

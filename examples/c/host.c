@@ -163,7 +163,9 @@ static void start_node(struct node *node, const char *archive) {
       text("{\"listenAddress\":\"127.0.0.1\",\"tcpPort\":%u,\"nat\":\"extip:127.0.0.1\","
            "\"clusterId\":66,\"shards\":[0],\"relay\":true,\"discv5Discovery\":false,"
            "\"dnsDiscovery\":false,\"peerExchange\":false,\"rendezvous\":false,"
-           "\"logLevel\":\"FATAL\",\"colocationLimit\":0,%s}",
+           "\"logLevel\":\"FATAL\",\"colocationLimit\":0,"
+           /* Or a node that has no peer asks public resolvers for a fixed name. */
+           "\"dnsAddrsNameServers\":[\"127.0.0.1\"],%s}",
            node->port, store);
   struct answer *made = ask();
   node->context = waku_new(config, on_answer, made);

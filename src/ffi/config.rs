@@ -78,6 +78,7 @@ pub(super) enum TransportConfig {
         tcp_port: NonZeroU16,
         cluster: u16,
         peers: Vec<String>,
+        dns_servers: Vec<IpAddr>,
     },
     /// The host's node of libwaku.
     Attached { library: Option<PathBuf> },
@@ -167,6 +168,8 @@ struct Libwaku {
     tcp_port: NonZeroU16,
     #[serde(default)]
     peers: Vec<String>,
+    #[serde(default)]
+    dns_servers: Vec<IpAddr>,
 }
 
 #[derive(Deserialize)]
@@ -245,6 +248,10 @@ impl RawTransport {
                 tcp_port: given.tcp_port,
                 cluster: cluster(network)?,
                 peers: (addresses(given.peers, "peers")?.iter()).map(ToString::to_string).collect(),
+                dns_servers: match given.dns_servers.len() <= MAX_ADDRESSES {
+                    true => given.dns_servers,
+                    false => return Err(ConfigError::TooManyAddresses { list: "dns_servers" }),
+                },
             },
             RawTransport::Attached(given) => {
                 cluster(network)?;

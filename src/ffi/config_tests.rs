@@ -48,18 +48,27 @@ fn a_configuration_is_read_as_it_is_meant() {
     let mut other = with("network", serde_json::to_value(&params).unwrap());
     other["key"] = json!("0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789");
     other.as_object_mut().unwrap().remove("passphrase");
-    other["transport"] = json!({"libwaku": {"tcp_port": 60001, "library": "/lib/libwaku.so"}});
+    other["transport"] = json!({"libwaku": {
+        "tcp_port": 60001, "library": "/lib/libwaku.so", "dns_servers": ["192.0.2.1", "::1"],
+    }});
     let other = read(&other).unwrap();
     assert_eq!(other.network, params);
     assert!(matches!(&other.key, DatabaseKey::Raw(key) if key[..3] == [1, 0x23, 0x45]));
-    let Some(TransportConfig::Libwaku { library, listen_address, tcp_port, cluster, peers }) =
-        other.transport
+    let Some(TransportConfig::Libwaku {
+        library,
+        listen_address,
+        tcp_port,
+        cluster,
+        peers,
+        dns_servers,
+    }) = other.transport
     else {
         panic!("another transport")
     };
     assert_eq!(library, Some(PathBuf::from("/lib/libwaku.so")));
     assert_eq!((listen_address, tcp_port.get()), (loopback(), 60001));
     assert_eq!((u32::from(cluster), peers.len()), (params.cluster, 0));
+    assert_eq!(dns_servers, ["192.0.2.1", "::1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
 }
 
 #[test]
@@ -85,6 +94,11 @@ fn what_makes_no_sense_is_refused() {
         ("transport", json!({"embedded": {"listen": vec!["/ip4/127.0.0.1/tcp/0"; 65]}}), "64"),
         ("transport", json!({"embedded": {"port": 1}}), "`listen` or `peers`"),
         ("transport", json!({"libwaku": {"tcp_port": 0}}), "nonzero"),
+        (
+            "transport",
+            json!({"libwaku": {"tcp_port": 1, "dns_servers": vec!["::1"; 65]}}),
+            "dns_servers: at most 64",
+        ),
         ("transport", json!({"libwaku": {}}), "missing field `tcp_port`"),
         ("transport", json!({"offline": {"why": 1}}), "line 1"),
         ("paswsord", json!("x"), "`passphrase`"),
@@ -161,7 +175,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     ];
     let name = prop_oneof![
         "database|passphrase|key|network|create|transport|phrase",
-        "embedded|libwaku|attached|offline|listen|peers|library|tcp_port|listen_address",
+        "embedded|libwaku|attached|offline|listen|peers|library|tcp_port|listen_address|dns_servers",
         "name|cluster|shards|slot_secs|invitation_delay_ms|rank_delay_ms",
         ".{0,8}",
     ];

@@ -56,10 +56,20 @@ pub(super) async fn open(
             };
             Arc::new(EmbeddedTransport::new(node, &network.pubsub_topic()).await?)
         }
-        Some(TransportConfig::Libwaku { library, listen_address, tcp_port, cluster, peers }) => {
+        Some(TransportConfig::Libwaku {
+            library,
+            listen_address,
+            tcp_port,
+            cluster,
+            peers,
+            dns_servers,
+        }) => {
             let library = load(library, Source::Anywhere).await?;
             let shard = shard(network)?;
-            let node = LibwakuConfig::new(listen_address, tcp_port, cluster, vec![shard]);
+            let node = LibwakuConfig {
+                dns_servers,
+                ..LibwakuConfig::new(listen_address, tcp_port, cluster, vec![shard])
+            };
             let options = LibwakuOptions::default();
             Arc::new(LibwakuTransport::new(&library, node, shard, peers, options).await?)
         }

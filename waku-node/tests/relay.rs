@@ -6,12 +6,14 @@ mod common;
 mod raw;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::*;
 use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
-use waku_node::{MAX_MESSAGE_SIZE, NodeEvent, PublishError, WakuMessage, frame_size, message_hash};
+use waku_node::{
+    MAX_MESSAGE_SIZE, Node, NodeEvent, PublishError, WakuMessage, frame_size, message_hash,
+};
 
 #[tokio::test]
 async fn messages_travel_both_ways_through_a_third_node() {
@@ -285,5 +287,32 @@ async fn a_peer_that_parts_is_out_of_the_mesh_at_once() {
         let gone = |event| matches!(event, NodeEvent::PeerDisconnected { peer } if peer == id);
         event(&mut events, "its end", |e| gone(e).then_some(())).await;
         assert_eq!(hub.status().topics[0].mesh_peers, 0, "round {round}");
+    }
+}
+
+/// As nim-libp2p does, if it is told to.
+#[tokio::test]
+async fn a_peer_that_comes_back_is_kept_out_of_the_mesh_and_hears_what_is_published() {
+    let backoff = Duration::from_secs(2);
+    let (a, b) = (node(|c| c.mesh_backoff = backoff).await, node(|_| {}).await);
+    let in_mesh = |node: &Node| node.status().topics.iter().any(|t| t.mesh_peers > 0);
+    connect(&a, &b).await;
+    until(&a, "a mesh", in_mesh).await;
+    until(&b, "a mesh", in_mesh).await;
+
+    let left = Instant::now();
+    a.disconnect(b.peer_id()).await;
+    until(&a, "the end of a connection", |a| a.peers().is_empty()).await;
+    until(&b, "the end of a connection", |b| b.peers().is_empty()).await;
+    let mut events = b.events();
+    link(&a, &b, TOPIC).await;
+    // It goes to all peers on the topic, whoever is in the mesh.
+    a.publish(TOPIC, hello(1)).await.unwrap();
+    assert_eq!(message(&mut events).await.payload, "hello 1");
+    until(&a, "the mesh again", in_mesh).await;
+    assert!(left.elapsed() >= backoff);
+    until(&b, "the mesh again", in_mesh).await;
+    for n in [a, b] {
+        n.shutdown().await;
     }
 }

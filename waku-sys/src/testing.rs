@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::lanes::{Lane, submit};
 use crate::library::{LIBRARY_VARIABLE, Library, Source};
 use crate::node::Node;
 use crate::{event, pending};
@@ -46,6 +47,19 @@ pub fn say(text: &str) {
 /// Whether the environment names the library, so that it is not the drop-in.
 pub fn is_foreign() -> bool {
     std::env::var_os(LIBRARY_VARIABLE).is_some()
+}
+
+/// Runs something while no node of the process is made, started or destroyed through this crate: for
+/// tests that do one of these things themselves, as a host does. Blocks until it has run.
+///
+/// # Panics
+///
+/// If it panics.
+pub fn alone<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = std::sync::mpsc::sync_channel(1);
+    let job = move || drop(done.send(work()));
+    assert!(submit(Lane::Life, Box::new(job)), "there is no thread to call libwaku from");
+    result.recv().unwrap_or_else(|_| panic!("what was to run alone has panicked"))
 }
 
 /// How many calls in the whole process wait for their answer.

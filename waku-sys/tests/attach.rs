@@ -67,12 +67,18 @@ unsafe impl Sync for Host {}
 unsafe impl Send for Host {}
 
 impl Host {
+    /// While no other node is made, started or destroyed: libwaku was seen to crash otherwise.
     fn start(library: &Library) -> Self {
+        let library = library.clone();
+        testing::alone(move || Self::start_now(&library))
+    }
+
+    fn start_now(library: &Library) -> Self {
         let (symbols, id) = (*library.symbols(), NEXT.fetch_add(1, Ordering::Relaxed));
         for _ in 0..5 {
             let port = free_port();
             let config = CString::new(format!(
-                r#"{{"listenAddress":"127.0.0.1","tcpPort":{port},"nat":"extip:127.0.0.1","clusterId":66,"shards":[0],"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0}}"#
+                r#"{{"listenAddress":"127.0.0.1","tcpPort":{port},"nat":"extip:127.0.0.1","clusterId":66,"shards":[0],"relay":true,"discv5Discovery":false,"dnsDiscovery":false,"peerExchange":false,"rendezvous":false,"logLevel":"ERROR","colocationLimit":0,"dnsAddrsNameServers":["127.0.0.1"]}}"#
             ));
             let config = config.unwrap();
             let (data, told) = Self::expect();
@@ -91,7 +97,7 @@ impl Host {
                 host.address = address(port, &host.peer_id());
                 return host;
             }
-            host.destroy();
+            host.destroy_now();
         }
         panic!("the host's node does not start");
     }
@@ -161,7 +167,13 @@ impl Host {
         (stop, thread)
     }
 
-    fn destroy(&self) {
+    /// As [`start`](Self::start) does, not from a task: it blocks.
+    fn destroy(self: &Arc<Self>) {
+        let host = Arc::clone(self);
+        testing::alone(move || host.destroy_now());
+    }
+
+    fn destroy_now(&self) {
         // SAFETY: the node lives, and is not used.
         let told =
             self.ask(|c, data| unsafe { (self.symbols.waku_destroy)(c, Some(answered), data) });

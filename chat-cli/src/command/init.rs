@@ -25,9 +25,7 @@ pub(crate) struct Init {
 
 /// Runs `init`.
 pub(crate) async fn run(global: &Global, out: Out, args: Init) -> Result<(), CliError> {
-    let (node, libwaku) = transport::choose(global, &args.peers)?;
-    let network = config::network(&args.network)?;
-    let config = Config { network, peers: args.peers, node, libwaku };
+    let config = transport::choose(global, config::network(&args.network)?, args.peers)?;
     let home = Home::create(&home::path(global)?)?;
     let passphrase = secrets::passphrase(global.passphrase_file.as_deref(), true)?;
     out.progress("Creating the account…");

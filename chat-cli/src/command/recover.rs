@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use waku_chat::{Client, ClientConfig, DatabaseKey, Event};
 use waku_node::Multiaddr;
 
-use crate::config::{self, Config};
+use crate::config;
 use crate::error::CliError;
 use crate::global::Global;
 use crate::home::{self, Home};
@@ -56,9 +56,8 @@ async fn begin(global: &Global, out: Out, args: &Recover) -> Result<(), CliError
     if args.peers.is_empty() {
         return Err(CliError::NoPeers);
     }
-    let (node, libwaku) = transport::choose(global, &args.peers)?;
     let network = config::network(&args.network)?;
-    let config = Config { network, peers: args.peers.clone(), node, libwaku };
+    let config = transport::choose(global, network, args.peers.clone())?;
     let home = Home::create(&home::path(global)?)?;
     let phrase = secrets::recovery_phrase(args.phrase_file.as_deref())?;
     let passphrase = secrets::passphrase(global.passphrase_file.as_deref(), true)?;

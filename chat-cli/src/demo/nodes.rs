@@ -1,5 +1,6 @@
 //! The nodes that the demo runs on.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use serde::Serialize;
@@ -17,6 +18,9 @@ pub(super) struct Nodes {
     /// The place that libwaku was loaded from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) library: Option<String>,
+    /// The DNS servers that libwaku asks.
+    #[serde(skip)]
+    dns_servers: Vec<IpAddr>,
 }
 
 impl Nodes {
@@ -28,7 +32,7 @@ impl Nodes {
             NodeKind::Embedded => None,
             NodeKind::Libwaku => Some(transport::libwaku::load(global, None)?.place().to_owned()),
         };
-        Ok(Self { kind, library })
+        Ok(Self { kind, library, dns_servers: global.dns_servers.clone() })
     }
 
     /// The options with which a process of the demo runs on the same kind of node.
@@ -40,6 +44,9 @@ impl Nodes {
                 // A library that the system found by name, it finds again.
                 if Path::new(place).is_absolute() {
                     args.extend(["--libwaku".to_owned(), place.clone()]);
+                }
+                for server in &self.dns_servers {
+                    args.extend(["--dns-server".to_owned(), server.to_string()]);
                 }
                 args
             }

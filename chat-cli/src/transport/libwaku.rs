@@ -80,6 +80,7 @@ pub(crate) fn node_config(
     let shard = number("shard", network.shard())?;
     Ok(NodeConfig {
         // Without it, libwaku assumes one shard and refuses every shard but the first.
+        dns_servers: global.dns_servers.clone(),
         shards_in_network: NonZeroU16::new(number("shard", network.shards)?),
         log_level: match global.verbose {
             // libwaku logs much as an error that a user need not know.
@@ -141,6 +142,7 @@ mod tests {
             timeout: std::time::Duration::from_secs(1),
             node: None,
             libwaku: None,
+            dns_servers: vec![[192, 0, 2, 1].into()],
             offline: false,
             quiet: false,
             verbose: 0,
@@ -152,6 +154,7 @@ mod tests {
             (u32::from(config.cluster_id), u32::from(config.shards[0])),
             (2, network.shard())
         );
+        assert_eq!(config.dns_servers, global.dns_servers);
         assert_ne!(config.tcp_port, node_config(&global, &network).unwrap().tcp_port);
         let far = NetworkParams { cluster: 70_000, ..network };
         assert!(node_config(&global, &far).is_err());

@@ -2,9 +2,9 @@
 
 pub(crate) mod libwaku;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use waku_chat::NetworkParams;
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::Network;
 use waku_node::Multiaddr;
@@ -25,21 +25,38 @@ pub(crate) fn requested_kind(global: &Global) -> Result<Option<NodeKind>, CliErr
     }
 }
 
-/// The node to save in the settings of a new account. Tries, before there is an account, that
-/// such a node is to be had, with these peers.
+/// Refuses options that mean nothing to the embedded node.
+pub(crate) fn check_embedded(global: &Global) -> Result<(), CliError> {
+    match global.dns_servers.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::Usage(
+            "--dns-server is for libwaku; the embedded node asks those of the system".to_owned(),
+        )),
+    }
+}
+
+/// The settings of a new account, with the node that the command line asks for. Tries, before there
+/// is an account, that such a node is to be had, with these peers.
 pub(crate) fn choose(
     global: &Global,
-    peers: &[Multiaddr],
-) -> Result<(NodeKind, Option<PathBuf>), CliError> {
-    let kind = requested_kind(global)?.unwrap_or_default();
-    if kind == NodeKind::Embedded {
-        return Ok((kind, None));
-    }
-    libwaku::peers_with_ids(peers)?;
-    let library = libwaku::load(global, None)?;
-    // A library that was found without being named is searched for again each time.
-    let named = global.libwaku.is_some().then(|| library.place().into());
-    Ok((kind, named))
+    network: NetworkParams,
+    peers: Vec<Multiaddr>,
+) -> Result<Config, CliError> {
+    let node = requested_kind(global)?.unwrap_or_default();
+    let dns_servers = global.dns_servers.clone();
+    let libwaku = match node {
+        NodeKind::Embedded => {
+            check_embedded(global)?;
+            None
+        }
+        NodeKind::Libwaku => {
+            libwaku::peers_with_ids(&peers)?;
+            let library = libwaku::load(global, None)?;
+            // A library that was found without being named is searched for again each time.
+            global.libwaku.is_some().then(|| library.place().into())
+        }
+    };
+    Ok(Config { network, peers, node, libwaku, dns_servers })
 }
 
 /// Starts the transport of an account.
@@ -50,6 +67,7 @@ pub(crate) async fn start(
     let network = &config.network;
     match requested_kind(global)?.unwrap_or(config.node) {
         NodeKind::Embedded => {
+            check_embedded(global)?;
             let node = waku_node::NodeConfig {
                 listen: Vec::new(),
                 cluster_id: network.cluster,
@@ -62,7 +80,13 @@ pub(crate) async fn start(
         NodeKind::Libwaku => {
             let peers = libwaku::peers_with_ids(&config.peers)?;
             let library = libwaku::load(global, config.libwaku.as_deref())?;
-            let node = libwaku::node_config(global, network)?;
+            let node = waku_transport::libwaku::NodeConfig {
+                dns_servers: match global.dns_servers.is_empty() {
+                    true => config.dns_servers.clone(),
+                    false => global.dns_servers.clone(),
+                },
+                ..libwaku::node_config(global, network)?
+            };
             Ok(Arc::new(libwaku::start(&library, node, peers).await?))
         }
     }

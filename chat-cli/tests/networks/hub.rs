@@ -101,6 +101,8 @@ impl Hub {
             .arg(format!("--store-message-retention-policy=time:{RETENTION}"))
             .args(["--discv5-discovery=false", "--dns-discovery=false"])
             .args(["--peer-exchange=false", "--rendezvous=false"])
+            // Otherwise it would ask public resolvers for a fixed name while it has no peer.
+            .arg("--dns-addrs-name-server=127.0.0.1")
             // Otherwise it would listen on a fixed port that may be in use.
             .args(["--rest=true", "--rest-address=127.0.0.1"])
             .arg(format!("--rest-port={rest_port}"))

@@ -22,8 +22,9 @@ use member::{Member, On};
 /// The name of these tests.
 const SUITE: &str = env!("CARGO_CRATE_NAME");
 
-/// The longest wait for any step, far more than it takes, so that the test fails instead of hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for any step, far more than it takes, so that the test fails instead of hanging. It is
+/// also more than the minute for which libwaku's mesh stays empty after an outage.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Waits for something, with a time limit.
 pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {

@@ -12,7 +12,7 @@ async fn ending_under_load_keeps_what_was_taken() {
     let store = dir.path().join("store.sqlite3");
     let args = ["--store", store.to_str().unwrap(), "--lightpush"];
     let served = Served::start(dir.path(), &args);
-    let node = peer().await;
+    let (node, id) = (peer().await, served.id);
     join(&node, &served).await;
     // An answer from lightpush says that the node has the message.
     let (accepted, mut taken) = tokio::sync::mpsc::unbounded_channel();
@@ -59,6 +59,8 @@ async fn ending_under_load_keeps_what_was_taken() {
         hashes.push(hash);
     }
     let again = Served::start(dir.path(), &args);
+    // Those who were told where it is find it again.
+    assert_eq!(again.id, id);
     join(&node, &again).await;
     for hashes in hashes.chunks(100) {
         let query = StoreQuery {

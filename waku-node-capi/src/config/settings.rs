@@ -1,6 +1,7 @@
 //! All that a context knows of its node before it is started.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, identity};
@@ -11,6 +12,13 @@ use super::network::{announced, has_no_host, port, shards};
 use super::services::{filter, store};
 use super::unserved::refuse_what_is_not_served;
 use crate::enr;
+
+/// How many streams of one protocol nim-libp2p takes from a peer. It resets the next one without a word.
+const MAX_STREAMS_PER_PROTOCOL: usize = 10;
+
+/// The environment variable that names a number of seconds for [`NodeConfig::mesh_backoff`]. libwaku has 60.
+/// Here the mesh does not stay empty unless it is asked for, to try how a program gets along with libwaku.
+const MESH_BACKOFF: &str = "WAKU_NODE_CAPI_MESH_BACKOFF";
 
 /// All that a context knows of its node before it is started.
 pub(crate) struct Settings {
@@ -51,6 +59,7 @@ impl Settings {
             shards: shards(&keys)?,
             static_peers: keys.list("staticnodes", "multiaddresses")?.unwrap_or_default(),
             relay,
+            mesh_backoff: mesh_backoff()?,
             store: store(&keys)?,
             filter: keys.flag("filter", false)?,
             filter_config: filter(&keys)?,
@@ -69,6 +78,7 @@ impl Settings {
         }
         let elsewhere = |a: &&Multiaddr| !node.listen.contains(a) && !has_no_host(a);
         node.announce = announced.iter().filter(elsewhere).cloned().collect();
+        node.limits.max_streams_per_protocol = MAX_STREAMS_PER_PROTOCOL;
         if let Some(max) = keys.parse::<u32>("maxConnections", "a number of 32 bits")? {
             node.limits.max_connections = max;
             node.limits.max_inbound_connections = max - max / 4;
@@ -102,6 +112,12 @@ impl Settings {
     }
 }
 
+fn mesh_backoff() -> Result<Duration, String> {
+    let Some(seconds) = std::env::var_os(MESH_BACKOFF) else { return Ok(Duration::ZERO) };
+    let seconds = seconds.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Duration::from_secs).ok_or(format!("{MESH_BACKOFF} must be a number of seconds"))
+}
+
 fn node_key(hex: &str) -> Option<NodeKey> {
     let digits = hex.strip_prefix("0x").unwrap_or(hex);
     let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
@@ -117,8 +133,6 @@ fn keypair(key: &NodeKey) -> Option<identity::Keypair> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -130,14 +144,16 @@ mod tests {
     #[test]
     fn numbers_flags_and_lists_may_be_strings() {
         let a = read(serde_json::json!({
-            "tcpPort": 61001, "clusterId": 66, "shards": [0, 3], "relay": true, "unknown": {},
+            "tcpPort": 61001, "clusterId": 66, "shards": [0, 3], "numShardsInNetwork": 4, "relay": true,
+            "unknown": {},
             "listenAddress": "127.0.0.1", "nat": "extip:10.0.0.1", "store": true,
             "storeMessageDbUrl": "sqlite:///tmp/a.sqlite3", "portsShift": 2,
             "storeMessageRetentionPolicy": "time:60;capacity:7;size:1.5 GB",
         }))
         .expect("good");
         let b = read(serde_json::json!({
-            "tcpPort": "61003", "clusterId": "66", "shards": "[0,3]", "relay": "yes",
+            "tcpPort": "61003", "clusterId": "66", "shards": "[0,3]", "numShardsInNetwork": "8",
+            "relay": "yes",
             "listenAddress": "127.0.0.1", "nat": "extip:10.0.0.1", "store": false,
         }))
         .expect("good");
@@ -195,6 +211,11 @@ mod tests {
             (r#"{"listenAddress":"here"}"#, "listenAddress"),
             (r#"{"staticnodes":["nowhere"]}"#, "staticnodes"),
             (r#"{"protectedShards":["0:02"]}"#, "protected"),
+            (r#"{"shards":[1]}"#, "numShardsInNetwork"),
+            (r#"{"shards":[8],"numShardsInNetwork":8}"#, "numShardsInNetwork"),
+            (r#"{"shards":[1024],"numShardsInNetwork":0}"#, "1024"),
+            (r#"{"nat":"none"}"#, "nat"),
+            (r#"{"nat":"extip:nowhere"}"#, "nat"),
             (r#"{"store":true,"storeMessageDbUrl":"postgres://a"}"#, "storeMessageDbUrl"),
             (r#"{"store":true,"storeMessageRetentionPolicy":"size:-1GB"}"#, "Retention"),
         ] {
@@ -204,6 +225,20 @@ mod tests {
         let secret = r#"{"nodekey":"0123456789"}"#;
         let error = Settings::read(secret).err().expect("no key");
         assert!(error.contains("nodekey") && !error.contains("0123456789"));
+    }
+
+    #[test]
+    fn what_libwaku_takes_is_taken() {
+        for text in [
+            "{}",
+            r#"{"nat":"any"}"#,
+            r#"{"nat":""}"#,
+            r#"{"nat":"extip:127.0.0.1","shards":[0]}"#,
+            r#"{"shards":[7],"numShardsInNetwork":8}"#,
+            r#"{"shards":[7],"numShardsInNetwork":0}"#,
+        ] {
+            assert!(Settings::read(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

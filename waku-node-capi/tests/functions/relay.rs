@@ -86,7 +86,7 @@ fn subscriptions_hold_from_before_the_start_on() {
     assert!(ask!(waku_relay_subscribe(a.ctx, foreign.as_ptr())).is_err());
     ask!(waku_start(a.ctx)).expect("started");
     assert!(ask!(waku_relay_subscribe(a.ctx, foreign.as_ptr())).is_err());
-    let b = Host::start(&json!({ "shards": [5] }));
+    let b = Host::start(&json!({ "shards": [5], "numShardsInNetwork": 8 }));
     b.connect(&a);
     b.event(|e| e["pubsubTopic"] == "/waku/2/rs/66/5" && e["topicHealth"] == "MinimallyHealthy");
     let count = ask!(waku_relay_get_num_connected_peers(b.ctx, other.as_ptr()));

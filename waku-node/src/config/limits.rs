@@ -25,6 +25,9 @@ pub struct Limits {
     pub total_bytes_per_second: u64,
     /// Inbound bytes on all connections together that may arrive in one burst.
     pub total_burst_bytes: u64,
+    /// Streams of one protocol that a peer may have open to this node at once, those that wait for an
+    /// answer included. A further one is reset without a word. nim-libp2p takes 10.
+    pub max_streams_per_protocol: usize,
     /// Invalid relay messages before a peer is disconnected; it regains one a second.
     pub invalid_messages_per_peer: u32,
     /// Events that wait for one slow reader; beyond that it misses the oldest.
@@ -65,6 +68,7 @@ impl Default for Limits {
             peer_burst_bytes: 32 * MIB,
             total_bytes_per_second: 32 * MIB,
             total_burst_bytes: 64 * MIB,
+            max_streams_per_protocol: 128,
             invalid_messages_per_peer: 20,
             event_queue_len: 16_384,
             event_queue_bytes: 64 * 1024 * 1024,

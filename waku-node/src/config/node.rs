@@ -1,6 +1,7 @@
 //! All that a node is told at its start.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -39,6 +40,10 @@ pub struct NodeConfig {
     pub static_peers: Vec<Multiaddr>,
     /// Whether to take part in relay.
     pub relay: bool,
+    /// How long a peer that was in the mesh when its connection ended stays out of it when it is back;
+    /// zero lets it in at once. nim-libp2p takes 60 s. A node that is to stand for one of its kind does
+    /// so too; all others lose by it, since meanwhile a peer's messages come by gossip, late or never.
+    pub mesh_backoff: Duration,
     /// The archive from which to answer Store queries; `None` to serve no Store.
     pub store: Option<StoreConfig>,
     /// Whether to serve filter: to push messages to peers that subscribe to content topics. A node
@@ -70,6 +75,7 @@ impl Default for NodeConfig {
             shards: vec![0],
             static_peers: Vec::new(),
             relay: true,
+            mesh_backoff: Duration::ZERO,
             store: None,
             filter: false,
             filter_config: FilterConfig::default(),
@@ -111,8 +117,8 @@ impl NodeConfig {
         Ok(())
     }
 
-    /// The file in which the key is kept between runs.
-    pub(crate) fn key_path(&self) -> Option<PathBuf> {
+    /// The file in which the identity is kept between runs, if `key` is not given and there is one.
+    pub fn key_path(&self) -> Option<PathBuf> {
         match &self.key_file {
             KeyFile::BesideStore => {
                 let mut path = self.store.as_ref()?.path.clone()?.into_os_string();

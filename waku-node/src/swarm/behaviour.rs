@@ -14,7 +14,9 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, connection_limits, identify, ping};
 use sha2::{Digest, Sha256};
 
-use super::{colocation, push};
+use super::command::StoreReply;
+use super::requests::{PendingFilter, PendingLightpush};
+use super::{colocation, push, returns, turns};
 use crate::codec::FrameCodec;
 use crate::config::NodeConfig;
 use crate::ping::{PROTOCOL as PING_PROTOCOL, PingCodec};
@@ -36,8 +38,9 @@ const MAX_TOPICS: usize = 1024;
 const MAX_TOPIC_SIZE: usize = 64;
 /// Time for the metadata exchange, which must pass before a peer counts as connected.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most requests of one protocol under way on one connection.
-const MAX_STREAMS: usize = 128;
+/// The most answers to this node that one connection reads at once: all that `turns` lets out. The
+/// bound of `Limits` is for the peer's requests.
+const MAX_ANSWERS: usize = 128;
 
 /// Gossipsub, limited to the topics of one cluster.
 pub(super) type Relay =
@@ -51,11 +54,17 @@ pub(super) struct Behaviour {
     colocation: Toggle<colocation::Behaviour>,
     pub(super) relay: Toggle<Relay>,
     pub(super) metadata: request_response::Behaviour<FrameCodec>,
+    /// Serves the requests of peers; so do `filter` and both `lightpush`.
     pub(super) store: request_response::Behaviour<FrameCodec>,
+    /// Sends the requests of this node; so do `ask_filter` and both `ask_lightpush`.
+    pub(super) ask_store: turns::Behaviour<FrameCodec, StoreReply>,
     pub(super) filter: request_response::Behaviour<FrameCodec>,
+    pub(super) ask_filter: turns::Behaviour<FrameCodec, PendingFilter>,
     pub(super) push: push::Behaviour,
     pub(super) lightpush: request_response::Behaviour<FrameCodec>,
+    pub(super) ask_lightpush: turns::Behaviour<FrameCodec, PendingLightpush>,
     pub(super) lightpush_v2: request_response::Behaviour<FrameCodec>,
+    pub(super) ask_lightpush_v2: turns::Behaviour<FrameCodec, PendingLightpush>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     /// Pings that handles ask for. Those of `ping` watch over connections.
@@ -88,86 +97,91 @@ impl Behaviour {
             .with_max_established_per_peer(Some(limits.max_connections_per_peer))
             .with_max_pending_incoming(Some(limits.max_pending_inbound));
         let agent = concat!("waku-node/", env!("CARGO_PKG_VERSION"));
-        let served = |serve: bool| match serve {
-            true => ProtocolSupport::Full,
-            false => ProtocolSupport::Outbound,
-        };
         let codec = |max_request, max_response| FrameCodec {
             shared: shared.clone(),
             max_request,
             max_response,
         };
-        let lightpush = |protocol| {
-            exchange(
-                protocol,
-                served(config.lightpush),
-                codec(lightpush::MAX_REQUEST, lightpush::MAX_RESPONSE),
-                limits.request_timeout,
-            )
+        let (timeout, max_streams) = (limits.request_timeout, limits.max_streams_per_protocol);
+        // Without a protocol there is nothing that a peer could ask.
+        let serve = |served: bool, id, codec| {
+            let served = served.then_some((id, ProtocolSupport::Inbound));
+            exchange(served, codec, timeout, max_streams)
         };
+        let ask_lightpush = |id| {
+            let codec = codec(lightpush::MAX_REQUEST, lightpush::MAX_RESPONSE);
+            turns::Behaviour::new(ask(id, codec, timeout), timeout)
+        };
+        let serve_lightpush = |id| {
+            serve(config.lightpush, id, codec(lightpush::MAX_REQUEST, lightpush::MAX_RESPONSE))
+        };
+        let store_codec = codec(store::MAX_REQUEST, store::MAX_RESPONSE);
+        let filter_codec = codec(filter::MAX_REQUEST, filter::MAX_RESPONSE);
         Ok(Self {
             limits: connection_limits::Behaviour::new(connection_limits),
             colocation: limits.max_connections_per_ip.map(colocation::Behaviour::new).into(),
-            relay: config.relay.then(|| relay(config.cluster_id)).transpose()?.into(),
+            relay: config.relay.then(|| relay(config)).transpose()?.into(),
             metadata: exchange(
-                metadata::PROTOCOL,
-                ProtocolSupport::Full,
+                Some((metadata::PROTOCOL, ProtocolSupport::Full)),
                 codec(metadata::MAX_FRAME, metadata::MAX_FRAME),
                 METADATA_TIMEOUT,
+                max_streams,
             ),
-            store: exchange(
-                store::PROTOCOL,
-                served(config.store.is_some()),
-                codec(store::MAX_REQUEST, store::MAX_RESPONSE),
-                limits.request_timeout,
+            store: serve(config.store.is_some(), store::PROTOCOL, store_codec.clone()),
+            ask_store: turns::Behaviour::new(ask(store::PROTOCOL, store_codec, timeout), timeout),
+            filter: serve(config.filter, filter::SUBSCRIBE_PROTOCOL, filter_codec.clone()),
+            ask_filter: turns::Behaviour::new(
+                ask(filter::SUBSCRIBE_PROTOCOL, filter_codec, timeout),
+                timeout,
             ),
-            filter: exchange(
-                filter::SUBSCRIBE_PROTOCOL,
-                served(config.filter),
-                codec(filter::MAX_REQUEST, filter::MAX_RESPONSE),
-                limits.request_timeout,
-            ),
-            push: push::Behaviour::new(
-                limits.request_timeout,
-                limits.filter_queue_bytes,
-                shared.clone(),
-            ),
-            lightpush: lightpush(lightpush::PROTOCOL),
-            lightpush_v2: lightpush(lightpush::PROTOCOL_V2),
+            push: push::Behaviour::new(limits, shared.clone()),
+            lightpush: serve_lightpush(lightpush::PROTOCOL),
+            ask_lightpush: ask_lightpush(lightpush::PROTOCOL),
+            lightpush_v2: serve_lightpush(lightpush::PROTOCOL_V2),
+            ask_lightpush_v2: ask_lightpush(lightpush::PROTOCOL_V2),
             identify: identify::Behaviour::new(
                 identify::Config::new("/ipfs/0.1.0".into(), key.public())
                     .with_agent_version(agent.into())
                     .with_cache_size(0),
             ),
             ping: ping::Behaviour::new(ping::Config::new()),
-            asked_ping: exchange(
-                PING_PROTOCOL,
-                ProtocolSupport::Outbound,
-                PingCodec::default(),
-                limits.request_timeout,
-            ),
+            asked_ping: ask(PING_PROTOCOL, PingCodec::default(), timeout),
         })
     }
 }
 
+/// A protocol of which this node is only the asking side.
+fn ask<C>(id: &'static str, codec: C, timeout: Duration) -> request_response::Behaviour<C>
+where
+    C: request_response::Codec<Protocol = StreamProtocol> + Clone + Send + 'static,
+{
+    exchange(Some((id, ProtocolSupport::Outbound)), codec, timeout, MAX_ANSWERS)
+}
+
 fn exchange<C>(
-    id: &'static str,
-    support: ProtocolSupport,
+    protocol: Option<(&'static str, ProtocolSupport)>,
     codec: C,
     timeout: Duration,
+    max_streams: usize,
 ) -> request_response::Behaviour<C>
 where
     C: request_response::Codec<Protocol = StreamProtocol> + Clone + Send + 'static,
 {
     let config = request_response::Config::default()
         .with_request_timeout(timeout)
-        .with_max_concurrent_streams(MAX_STREAMS);
-    request_response::Behaviour::with_codec(codec, [(StreamProtocol::new(id), support)], config)
+        .with_max_concurrent_streams(max_streams);
+    let protocol = protocol.map(|(id, support)| (StreamProtocol::new(id), support));
+    request_response::Behaviour::with_codec(codec, protocol, config)
 }
 
 /// Gossipsub with the parameters of nwaku and go-waku.
-fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
-    let config = ConfigBuilder::default()
+fn relay(config: &NodeConfig) -> Result<Relay, &'static str> {
+    let mut builder = ConfigBuilder::default();
+    if !config.mesh_backoff.is_zero() {
+        // What a peer is told that grafts too early.
+        builder.prune_backoff(config.mesh_backoff);
+    }
+    let parameters = builder
         .protocol_id(RELAY_PROTOCOL, Version::V1_1)
         .validation_mode(ValidationMode::Anonymous)
         .message_id_fn(|m| MessageId::from(Sha256::digest(&m.data).to_vec()))
@@ -191,13 +205,20 @@ fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
         .build()
         .map_err(|_| "gossipsub refuses Waku's parameters")?;
     let filter = MaxCountSubscriptionFilter {
-        filter: ClusterFilter { prefix: format!("/waku/2/rs/{cluster_id}/") },
+        filter: ClusterFilter { prefix: format!("/waku/2/rs/{}/", config.cluster_id) },
         max_subscribed_topics: MAX_TOPICS,
         max_subscriptions_per_request: MAX_TOPICS,
     };
-    gossipsub::Behaviour::new_with_subscription_filter(
+    let mut relay = gossipsub::Behaviour::new_with_subscription_filter(
         MessageAuthenticity::Anonymous,
-        config,
+        parameters,
         filter,
-    )
+    )?;
+    if !config.mesh_backoff.is_zero() {
+        let thresholds = gossipsub::PeerScoreThresholds::default();
+        relay
+            .with_peer_score(returns::score(), thresholds)
+            .map_err(|_| "gossipsub refuses the score by which peers are kept out")?;
+    }
+    Ok(relay)
 }

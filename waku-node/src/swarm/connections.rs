@@ -75,6 +75,7 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.statics.on_established(connection_id, peer_id, now);
                 if !self.peers.contains_key(&peer_id) {
+                    self.on_returned(peer_id);
                     let own = self.metadata.encode();
                     let request = self.swarm.behaviour_mut().metadata.send_request(&peer_id, own);
                     self.peers.insert(peer_id, Peer::new(request, &self.limits, now));
@@ -128,6 +129,7 @@ impl Driver {
             let _ =
                 waiter.send(Err(NodeError::Refused { peer: peer_id, reason: reason.to_owned() }));
         }
+        self.on_left(peer_id, now);
         // Before the event, so that its reader finds the mesh without the peer. And without waiting for the
         // next tick: a peer that is back before that would seem never to have left the mesh.
         self.look_at_mesh();

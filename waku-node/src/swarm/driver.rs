@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
-use libp2p::request_response::{InboundRequestId, OutboundRequestId};
+use libp2p::request_response::InboundRequestId;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::behaviour::Behaviour;
-use super::command::{Command, ConnectReply, StoreReply};
+use super::command::{Command, ConnectReply};
 use super::peers::Peer;
 use super::reconnect::Statics;
-use super::requests::{PendingFilter, PendingLightpush, PendingPing};
+use super::requests::PendingPing;
+use super::returns::Returns;
 use super::tasks::Tasks;
 use super::transport;
 use crate::config::{ConfigError, Limits, NodeConfig, check_dial};
 use crate::error::NodeError;
 use crate::filter::{Criterion, Subscriptions};
-use crate::lightpush::LightpushVersion;
 use crate::metadata::Metadata;
 use crate::status::Shared;
 use crate::store::{ArchiveWorker, StoreServer};
@@ -40,20 +40,18 @@ pub(crate) struct Driver {
     pub(super) metadata: Metadata,
     pub(super) peers: HashMap<PeerId, Peer>,
     pub(super) statics: Statics,
+    pub(super) returns: Returns,
     /// Dials that a handle waits for.
     pub(super) dials: HashMap<ConnectionId, (Multiaddr, ConnectReply)>,
     /// Metadata requests whose senders are disconnected after the answer.
     pub(super) parting: HashMap<InboundRequestId, PeerId>,
-    pub(super) store_requests: HashMap<OutboundRequestId, (PeerId, StoreReply)>,
     pub(super) store_server: StoreServer,
     pub(super) archive: Option<ArchiveWorker>,
     /// The node's own filter service, if it has one.
     pub(super) filter_server: Option<Subscriptions>,
-    pub(super) filter_requests: HashMap<OutboundRequestId, PendingFilter>,
     /// What this node asked each filter server for. Kept when the connection is lost, because the
     /// server keeps it too.
     pub(super) filter_subscribed: HashMap<PeerId, HashSet<Criterion>>,
-    pub(super) lightpush_requests: HashMap<(LightpushVersion, OutboundRequestId), PendingLightpush>,
     /// Pings that handles wait for.
     pub(super) pings: HashMap<PeerId, PendingPing>,
     /// The peers in the mesh of each topic when it was last looked at.
@@ -93,17 +91,15 @@ impl Driver {
             },
             peers: HashMap::new(),
             statics: Statics::new(statics, config.reconnect.clone(), now),
+            returns: Returns::new(config.mesh_backoff),
             dials: HashMap::new(),
             parting: HashMap::new(),
-            store_requests: HashMap::new(),
             store_server: StoreServer::new(limits.store_queue_len, limits.store_in_flight_bytes),
             archive,
             filter_server: config
                 .filter
                 .then(|| Subscriptions::new(&config.filter_config, config.cluster_id)),
-            filter_requests: HashMap::new(),
             filter_subscribed: HashMap::new(),
-            lightpush_requests: HashMap::new(),
             pings: HashMap::new(),
             mesh: HashMap::new(),
             listeners: HashSet::new(),

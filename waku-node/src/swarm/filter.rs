@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use libp2p::PeerId;
-use libp2p::request_response::{Event, Message, OutboundRequestId};
+use libp2p::request_response::{Event, Message};
 use tokio::time::Instant;
 
 use super::command::FilterReply;
@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::push::Pushed;
 use super::requests::{MAX_REQUESTS, PendingFilter, RequestError, request_error};
 use super::servers::service_peer;
+use super::turns::Answered;
 use crate::events::NodeEvent;
 use crate::filter::{
     FilterError, FilterKind, FilterRequest, FilterResponse, SUBSCRIBE_PROTOCOL, criterion,
@@ -33,7 +34,7 @@ impl Driver {
             named.or_else(any).ok_or(RequestError::NoPeer)
         });
         let peer = match target {
-            Ok(_) if self.filter_requests.len() >= MAX_REQUESTS => {
+            Ok(_) if self.swarm.behaviour().ask_filter.len() >= MAX_REQUESTS => {
                 return drop(reply.send(Err(FilterError::Busy)));
             }
             Ok(peer) => peer,
@@ -48,10 +49,10 @@ impl Driver {
             let held = self.filter_subscribed.entry(peer).or_default();
             fresh = criteria.iter().filter(|c| held.insert(**c)).copied().collect();
         }
-        let id = self.swarm.behaviour_mut().filter.send_request(&peer, encode_request(&request));
+        let body = encode_request(&request);
         let FilterRequest { request_id, kind, .. } = request;
-        self.filter_requests
-            .insert(id, PendingFilter { peer, request_id, kind, criteria, fresh, reply });
+        let pending = PendingFilter { request_id, kind, criteria, fresh, reply };
+        self.swarm.behaviour_mut().ask_filter.send(peer, body, pending);
     }
 
     /// The servers that have subscriptions of this node.
@@ -68,26 +69,21 @@ impl Driver {
                     let _ = self.swarm.behaviour_mut().filter.send_response(channel, body);
                 }
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
-                self.on_filter_answer(request_id, Ok(response));
-            }
-            Event::OutboundFailure { request_id, error, .. } => {
-                self.on_filter_answer(request_id, Err(request_error(error)));
-            }
             Event::InboundFailure { error, .. } => {
                 tracing::debug!(%error, "a filter request failed");
                 AtomicCounters::add(&self.shared.counters.requests_failed, 1);
             }
-            Event::ResponseSent { .. } => {}
+            // `ask_filter` sends this node's requests.
+            Event::ResponseSent { .. }
+            | Event::Message { message: Message::Response { .. }, .. }
+            | Event::OutboundFailure { .. } => {}
         }
     }
 
-    fn on_filter_answer(&mut self, id: OutboundRequestId, answer: Result<Bytes, RequestError>) {
-        let Some(PendingFilter { peer, request_id, kind, criteria, fresh, reply }) =
-            self.filter_requests.remove(&id)
-        else {
-            return;
-        };
+    pub(super) fn on_filter_asked(&mut self, asked: Answered<Bytes, PendingFilter>) {
+        let Answered { peer, tag, result } = asked;
+        let PendingFilter { request_id, kind, criteria, fresh, reply } = tag;
+        let answer = result.map_err(request_error);
         self.count_service(peer, answer.is_ok());
         let outcome = answer.map_err(FilterError::from).and_then(|body| {
             let r = decode_response(body).map_err(|_| FilterError::BadResponse("malformed"))?;

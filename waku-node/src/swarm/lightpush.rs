@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use libp2p::PeerId;
-use libp2p::request_response::{Event, Message, OutboundRequestId};
+use libp2p::request_response::{Event, Message};
 use tokio::time::Instant;
 
 use super::command::LightpushReply;
@@ -10,6 +10,7 @@ use super::driver::Driver;
 use super::peers::Peer;
 use super::requests::{MAX_REQUESTS, PendingLightpush, RequestError, request_error};
 use super::servers::service_peer;
+use super::turns::Answered;
 use crate::error::PublishError;
 use crate::events::NodeEvent;
 use crate::lightpush::{
@@ -35,7 +36,7 @@ impl Driver {
             named.or_else(any).ok_or(RequestError::NoPeer)
         });
         let peer = match target {
-            Ok(_) if self.lightpush_requests.len() >= MAX_REQUESTS => {
+            Ok(_) if self.lightpush_requests() >= MAX_REQUESTS => {
                 return drop(reply.send(Err(LightpushError::Busy)));
             }
             Ok(peer) => peer,
@@ -44,15 +45,17 @@ impl Driver {
         let newest =
             self.peers.get(&peer).is_some_and(|p| p.offers(PROTOCOL) || !p.offers_lightpush());
         let behaviour = self.swarm.behaviour_mut();
-        let key = if newest {
-            let id = behaviour.lightpush.send_request(&peer, encode_request(request));
-            (LightpushVersion::V3, id)
+        let pending = PendingLightpush { request_id: request.request_id.clone(), reply };
+        if newest {
+            behaviour.ask_lightpush.send(peer, encode_request(request), pending);
         } else {
-            let id = behaviour.lightpush_v2.send_request(&peer, encode_request_v2(request));
-            (LightpushVersion::V2, id)
-        };
-        let request_id = request.request_id.clone();
-        self.lightpush_requests.insert(key, PendingLightpush { peer, request_id, reply });
+            behaviour.ask_lightpush_v2.send(peer, encode_request_v2(request), pending);
+        }
+    }
+
+    fn lightpush_requests(&self) -> usize {
+        let behaviour = self.swarm.behaviour();
+        behaviour.ask_lightpush.len() + behaviour.ask_lightpush_v2.len()
     }
 
     pub(super) fn on_lightpush(&mut self, version: LightpushVersion, event: Event<Bytes, Bytes>) {
@@ -76,33 +79,27 @@ impl Driver {
                     }
                 };
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
-                self.on_lightpush_answer((version, request_id), Ok(response));
-            }
-            Event::OutboundFailure { request_id, error, .. } => {
-                self.on_lightpush_answer((version, request_id), Err(request_error(error)));
-            }
             Event::InboundFailure { error, .. } => {
                 tracing::debug!(%error, "a lightpush request failed");
                 AtomicCounters::add(&self.shared.counters.requests_failed, 1);
             }
-            Event::ResponseSent { .. } => {}
+            // `ask_lightpush` and `ask_lightpush_v2` send this node's requests.
+            Event::ResponseSent { .. }
+            | Event::Message { message: Message::Response { .. }, .. }
+            | Event::OutboundFailure { .. } => {}
         }
     }
 
-    fn on_lightpush_answer(
+    pub(super) fn on_lightpush_asked(
         &mut self,
-        key: (LightpushVersion, OutboundRequestId),
-        answer: Result<Bytes, RequestError>,
+        version: LightpushVersion,
+        asked: Answered<Bytes, PendingLightpush>,
     ) {
-        let Some(PendingLightpush { peer, request_id, reply }) =
-            self.lightpush_requests.remove(&key)
-        else {
-            return;
-        };
+        let Answered { peer, tag: PendingLightpush { request_id, reply }, result } = asked;
+        let answer = result.map_err(request_error);
         self.count_service(peer, answer.is_ok());
         let outcome =
-            answer.map_err(LightpushError::from).and_then(|body| judge(key.0, &request_id, body));
+            answer.map_err(LightpushError::from).and_then(|body| judge(version, &request_id, body));
         if outcome.is_ok() {
             AtomicCounters::add(&self.shared.counters.lightpush_published, 1);
         }

@@ -3,8 +3,8 @@
 //! All that happens on the network goes through the [`Driver`]. Handles send it [`Command`]s over one
 //! bounded channel, and read what it publishes in [`crate::status::Shared`].
 //!
-//! `behaviour` composes libp2p's protocols with three of this folder: `transport`, `push` and
-//! `colocation`. `driver` holds the state, `run` dispatches commands and events, and the other files
+//! `behaviour` composes libp2p's protocols with those of this folder: `transport`, `push`, `turns` and
+//! `colocation`; `stream_use` is what `push` and `turns` hold to. `driver` holds the state, `run` dispatches commands and events, and the other files
 //! handle what each protocol brings.
 
 mod behaviour;
@@ -21,11 +21,14 @@ mod push;
 mod reconnect;
 mod relay;
 mod requests;
+mod returns;
 mod run;
 mod servers;
 mod store;
+mod stream_use;
 mod tasks;
 mod transport;
+mod turns;
 
 pub(crate) use command::{Command, StoreAnswer};
 pub(crate) use driver::Driver;

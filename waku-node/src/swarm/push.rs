@@ -1,22 +1,20 @@
 //! Filter's pushes: frames in one direction, on streams without answers.
 //!
-//! Implementations use streams differently. nwaku writes all its pushes to one stream; go-waku reads
-//! one push from a stream and closes it; js-waku never closes its half. So this side reads streams to
-//! their end, and writes one push to each. It keeps a stream after the push was written: closing only
-//! its own half would leave streams to js-waku open for ever, and dropping the stream at once could
-//! overtake the push.
+//! Implementations use streams differently. nwaku writes all its pushes to one stream, and closes its
+//! half of a stream that it has read to the end; go-waku reads one push from a stream and closes it;
+//! js-waku never closes its half. So this side reads streams to their end, and writes one push to each.
+//! `stream_use` decides how many are open and how long.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll, StreamExt};
-use futures::{AsyncRead, AsyncReadExt};
+use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::ReadyUpgrade;
@@ -26,17 +24,13 @@ use libp2p::swarm::{
     FromSwarm, NetworkBehaviour, NotifyHandler, Stream, SubstreamProtocol, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
+use super::stream_use::{KeptStreams, MAX_OPEN};
 use crate::codec::{read_frame_after, write_frame};
+use crate::config::Limits;
 use crate::filter::{MAX_PUSH, PUSH_PROTOCOL};
 use crate::status::{AtomicCounters, Shared};
-
-/// The most streams on one connection that are being opened or written to.
-const MAX_OPENING: usize = 16;
-/// The most streams on one connection that are kept after a push was written. js-waku allows 100.
-const MAX_KEPT: usize = 32;
-/// The most streams of a peer that are read at once. Beyond that, new ones are dropped.
-const MAX_READING: usize = 192;
 
 /// A frame that a peer has pushed.
 #[derive(Debug)]
@@ -50,21 +44,37 @@ pub(super) struct Pushed {
 struct Settings {
     timeout: Duration,
     queue_bytes: usize,
+    max_reading: usize,
     shared: Arc<Shared>,
+}
+
+/// The rights to have streams open, of all connections with one peer together.
+struct Slots {
+    /// For streams that this node opens.
+    pushing: Arc<Semaphore>,
+    /// For streams that the peer opens.
+    reading: Arc<Semaphore>,
 }
 
 /// Sends and receives pushes on all connections.
 pub(super) struct Behaviour {
     settings: Settings,
+    /// Held by the handlers of the peer's connections.
+    slots: HashMap<PeerId, Weak<Slots>>,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
     events: VecDeque<ToSwarm<Pushed, Bytes>>,
 }
 
 impl Behaviour {
-    /// `timeout` is the time for one frame; `queue_bytes` is how much may wait on one connection.
-    pub(super) fn new(timeout: Duration, queue_bytes: usize, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(limits: &Limits, shared: Arc<Shared>) -> Self {
         Self {
-            settings: Settings { timeout, queue_bytes, shared },
+            settings: Settings {
+                timeout: limits.request_timeout,
+                queue_bytes: limits.filter_queue_bytes,
+                max_reading: limits.max_streams_per_protocol,
+                shared,
+            },
+            slots: HashMap::new(),
             connections: HashMap::new(),
             events: VecDeque::new(),
         }
@@ -83,14 +93,23 @@ impl Behaviour {
         true
     }
 
-    fn handler(&self) -> Handler {
+    fn handler(&mut self, peer: PeerId) -> Handler {
+        // Also of connections that were refused after this.
+        self.slots.retain(|_, slots| slots.strong_count() > 0);
+        let slots = self.slots.get(&peer).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let reading = Arc::new(Semaphore::new(self.settings.max_reading));
+            Arc::new(Slots { pushing: Arc::new(Semaphore::new(MAX_OPEN)), reading })
+        });
+        self.slots.insert(peer, Arc::downgrade(&slots));
         Handler {
             settings: self.settings.clone(),
+            slots,
             queue: VecDeque::new(),
             queued: 0,
-            requested: 0,
+            turn: None,
+            requested: VecDeque::new(),
             writing: FuturesUnordered::new(),
-            kept: VecDeque::new(),
+            kept: KeptStreams::new(self.settings.timeout),
             reading: SelectAll::new(),
         }
     }
@@ -103,22 +122,22 @@ impl NetworkBehaviour for Behaviour {
     fn handle_established_inbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.handler())
+        Ok(self.handler(peer))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.handler())
+        Ok(self.handler(peer))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -148,16 +167,22 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
+/// A stream that is being opened or written to, with the right to have it open.
+type Slot = OwnedSemaphorePermit;
+
 /// The pushes of one connection.
 pub(super) struct Handler {
     settings: Settings,
+    slots: Arc<Slots>,
     /// Pushes that wait for a stream, oldest first, and their bytes.
     queue: VecDeque<Bytes>,
     queued: usize,
-    /// How many streams were requested and are not open yet.
-    requested: usize,
-    writing: FuturesUnordered<BoxFuture<'static, io::Result<Stream>>>,
-    kept: VecDeque<Stream>,
+    /// The wait for the right to open one more stream.
+    turn: Option<BoxFuture<'static, Result<Slot, AcquireError>>>,
+    /// The slots of streams that were requested and are not open yet.
+    requested: VecDeque<Slot>,
+    writing: FuturesUnordered<BoxFuture<'static, io::Result<(Stream, Slot)>>>,
+    kept: KeptStreams,
     reading: SelectAll<BoxStream<'static, Bytes>>,
 }
 
@@ -167,41 +192,54 @@ impl Handler {
     }
 
     fn on_inbound(&mut self, mut stream: Stream) {
-        if self.reading.len() >= MAX_READING {
+        let Ok(slot) = Arc::clone(&self.slots.reading).try_acquire_owned() else {
             AtomicCounters::add(&self.settings.shared.counters.requests_failed, 1);
             return;
-        }
+        };
         // An open stream alone does not keep an idle connection.
         stream.ignore_for_keep_alive();
-        self.reading.push(frames(stream, self.settings.clone()));
+        self.reading.push(frames(stream, slot, self.settings.clone()));
     }
 
     fn on_outbound(&mut self, mut stream: Stream) {
-        self.requested = self.requested.saturating_sub(1);
+        let Some(slot) = self.requested.pop_front() else { return };
         let Some(body) = self.queue.pop_front() else { return };
         self.queued -= body.len();
-        let timeout = self.settings.timeout;
+        let (timeout, close) = (self.settings.timeout, self.kept.closes());
         self.writing.push(Box::pin(async move {
-            match tokio::time::timeout(timeout, write_frame(&mut stream, &body)).await {
-                Ok(written) => written.map(|()| stream),
+            let write = async {
+                write_frame(&mut stream, &body).await?;
+                if close { stream.close().await } else { Ok(()) }
+            };
+            match tokio::time::timeout(timeout, write).await {
+                Ok(written) => written.map(|()| (stream, slot)),
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             }
         }));
     }
 
-    /// Drops kept streams that the other side has closed.
-    fn poll_kept(&mut self, cx: &mut Context<'_>) {
-        self.kept.retain_mut(|stream| {
-            // Bytes in this direction are not part of the protocol, and end the stream too.
-            Pin::new(stream).poll_read(cx, &mut [0]).is_pending()
-        });
+    /// The right to open a stream for a push that waits, once there is one.
+    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Slot> {
+        loop {
+            let free = || Box::pin(Arc::clone(&self.slots.pushing).acquire_owned());
+            let turn = self.turn.get_or_insert_with(|| free());
+            if let Poll::Ready(slot) = turn.poll_unpin(cx) {
+                self.turn = None;
+                // Nobody closes the semaphore.
+                return slot.map_or(Poll::Pending, Poll::Ready);
+            }
+            if !self.kept.make_room(cx) {
+                return Poll::Pending;
+            }
+        }
     }
 }
 
 /// The frames of a stream, until it ends or breaks the protocol. A frame that has begun must be
 /// complete within the time-out; between frames the stream may rest.
-fn frames(stream: Stream, settings: Settings) -> BoxStream<'static, Bytes> {
-    let frames = futures::stream::unfold((stream, settings), |(mut stream, settings)| async move {
+fn frames(stream: Stream, slot: Slot, settings: Settings) -> BoxStream<'static, Bytes> {
+    let start = (stream, slot, settings);
+    let frames = futures::stream::unfold(start, |(mut stream, slot, settings)| async move {
         let mut first = [0u8; 1];
         match stream.read(&mut first).await {
             Ok(1) => {}
@@ -209,7 +247,7 @@ fn frames(stream: Stream, settings: Settings) -> BoxStream<'static, Bytes> {
         }
         let rest = read_frame_after(first[0], &mut stream, MAX_PUSH);
         if let Ok(Ok(body)) = tokio::time::timeout(settings.timeout, rest).await {
-            return Some((body, (stream, settings)));
+            return Some((body, (stream, slot, settings)));
         }
         AtomicCounters::add(&settings.shared.counters.requests_failed, 1);
         None
@@ -250,7 +288,7 @@ impl ConnectionHandler for Handler {
                 protocol, ..
             }) => self.on_outbound(protocol),
             ConnectionEvent::DialUpgradeError(error) => {
-                self.requested = self.requested.saturating_sub(1);
+                self.requested.pop_front();
                 tracing::debug!(error = %error.error, "no stream for a filter push");
                 // Each push has its own stream, so this failure costs one push.
                 if let Some(body) = self.queue.pop_front() {
@@ -271,13 +309,10 @@ impl ConnectionHandler for Handler {
         }
         while let Poll::Ready(Some(written)) = self.writing.poll_next_unpin(cx) {
             match written {
-                Ok(mut stream) => {
+                Ok((mut stream, slot)) => {
                     AtomicCounters::add(&self.settings.shared.counters.filter_pushed, 1);
                     stream.ignore_for_keep_alive();
-                    self.kept.push_back(stream);
-                    if self.kept.len() > MAX_KEPT {
-                        self.kept.pop_front();
-                    }
+                    self.kept.push(stream, slot);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a filter push failed");
@@ -285,10 +320,15 @@ impl ConnectionHandler for Handler {
                 }
             }
         }
-        self.poll_kept(cx);
-        let wanted = self.queue.len().min(MAX_OPENING.saturating_sub(self.writing.len()));
-        if self.requested < wanted {
-            self.requested += 1;
+        self.kept.poll_ended(cx);
+        if self.queue.is_empty() {
+            // Or a right that came too late would be kept from the peer's other connections.
+            self.turn = None;
+        }
+        if self.queue.len() > self.requested.len()
+            && let Poll::Ready(slot) = self.poll_slot(cx)
+        {
+            self.requested.push_back(slot);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest {
                 protocol: SubstreamProtocol::new(
                     ReadyUpgrade::new(StreamProtocol::new(PUSH_PROTOCOL)),

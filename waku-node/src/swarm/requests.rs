@@ -24,7 +24,6 @@ pub(super) fn request_error(error: OutboundFailure) -> RequestError {
 
 /// A filter request of this node that waits for its answer.
 pub(super) struct PendingFilter {
-    pub(super) peer: PeerId,
     pub(super) request_id: String,
     pub(super) kind: FilterKind,
     pub(super) criteria: HashSet<Criterion>,
@@ -35,7 +34,6 @@ pub(super) struct PendingFilter {
 
 /// A lightpush request of this node that waits for its answer.
 pub(super) struct PendingLightpush {
-    pub(super) peer: PeerId,
     pub(super) request_id: String,
     pub(super) reply: LightpushReply,
 }

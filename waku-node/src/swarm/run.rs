@@ -38,6 +38,7 @@ impl Driver {
                 answer = self.store_server.next() => self.on_store_answer(answer),
                 () = retry => self.dial_static(),
                 _ = tick.tick() => {
+                    self.end_returns(tokio::time::Instant::now());
                     self.look_at_mesh();
                     self.expire_filter();
                 }
@@ -87,13 +88,21 @@ impl Driver {
                 BehaviourEvent::Relay(event) => self.on_relay(event),
                 BehaviourEvent::Metadata(event) => self.on_metadata(event),
                 BehaviourEvent::Store(event) => self.on_store(event),
+                BehaviourEvent::AskStore(asked) => self.on_store_asked(asked),
                 BehaviourEvent::Filter(event) => self.on_filter(event),
+                BehaviourEvent::AskFilter(asked) => self.on_filter_asked(asked),
                 BehaviourEvent::Push(pushed) => self.on_pushed(pushed),
                 BehaviourEvent::Lightpush(event) => {
                     self.on_lightpush(LightpushVersion::V3, event);
                 }
                 BehaviourEvent::LightpushV2(event) => {
                     self.on_lightpush(LightpushVersion::V2, event);
+                }
+                BehaviourEvent::AskLightpush(asked) => {
+                    self.on_lightpush_asked(LightpushVersion::V3, asked);
+                }
+                BehaviourEvent::AskLightpushV2(asked) => {
+                    self.on_lightpush_asked(LightpushVersion::V2, asked);
                 }
                 BehaviourEvent::Identify(event) => self.on_identify(event),
                 BehaviourEvent::Ping(event) => self.on_ping(&event),

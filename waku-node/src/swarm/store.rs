@@ -8,6 +8,7 @@ use super::command::{StoreAnswer, StoreReply};
 use super::driver::Driver;
 use super::requests::MAX_REQUESTS;
 use super::servers::store_peer;
+use super::turns::Answered;
 use crate::status::AtomicCounters;
 use crate::store::{Answer, StoreError, StoreQuery, encode_request};
 
@@ -29,13 +30,12 @@ impl Driver {
             None => store_peer(&self.peers),
         };
         match (target, &self.archive) {
-            (Some(_), _) if self.store_requests.len() >= MAX_REQUESTS => {
+            (Some(_), _) if self.swarm.behaviour().ask_store.len() >= MAX_REQUESTS => {
                 drop(reply.send(Err(StoreError::Busy)))
             }
             (Some(id), _) => {
                 let body = encode_request(request_id, &query);
-                let request = self.swarm.behaviour_mut().store.send_request(&id, body);
-                self.store_requests.insert(request, (id, reply));
+                self.swarm.behaviour_mut().ask_store.send(id, body, reply);
             }
             (None, Some(archive)) => drop(reply.send(Ok(StoreAnswer::Own(archive.query(query))))),
             (None, None) => drop(reply.send(Err(StoreError::NoPeer))),
@@ -55,26 +55,6 @@ impl Driver {
                     self.send_store_answer(refusal);
                 }
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
-                if let Some((peer, reply)) = self.store_requests.remove(&request_id) {
-                    if let Some(peer) = self.peers.get_mut(&peer) {
-                        peer.store_failures = 0;
-                    }
-                    let _ = reply.send(Ok(StoreAnswer::Peer(response)));
-                }
-            }
-            Event::OutboundFailure { request_id, error, .. } => {
-                if let Some((peer, reply)) = self.store_requests.remove(&request_id) {
-                    if let Some(peer) = self.peers.get_mut(&peer) {
-                        peer.store_failures = peer.store_failures.saturating_add(1);
-                    }
-                    let _ = reply.send(Err(match error {
-                        OutboundFailure::Timeout => StoreError::Timeout,
-                        OutboundFailure::UnsupportedProtocols => StoreError::Unsupported,
-                        other => StoreError::Connection(other.to_string()),
-                    }));
-                }
-            }
             Event::InboundFailure { request_id, error, .. } => {
                 tracing::debug!(%error, "a Store request failed");
                 AtomicCounters::add(&self.shared.counters.requests_failed, 1);
@@ -84,7 +64,23 @@ impl Driver {
                 AtomicCounters::add(&self.shared.counters.store_served, 1);
                 self.on_store_finished(request_id);
             }
+            // `ask_store` sends this node's requests.
+            Event::Message { message: Message::Response { .. }, .. }
+            | Event::OutboundFailure { .. } => {}
         }
+    }
+
+    pub(super) fn on_store_asked(&mut self, asked: Answered<Bytes, StoreReply>) {
+        let Answered { peer, tag: reply, result } = asked;
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.store_failures =
+                if result.is_ok() { 0 } else { peer.store_failures.saturating_add(1) };
+        }
+        let _ = reply.send(result.map(StoreAnswer::Peer).map_err(|error| match error {
+            OutboundFailure::Timeout => StoreError::Timeout,
+            OutboundFailure::UnsupportedProtocols => StoreError::Unsupported,
+            other => StoreError::Connection(other.to_string()),
+        }));
     }
 
     pub(super) fn on_store_answer(&mut self, answer: Option<Answer>) {

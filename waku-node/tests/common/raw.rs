@@ -143,6 +143,17 @@ pub fn filter_server() -> Swarm<Attacker> {
     swarm(false, [(FILTER, ask), (FILTER_PUSH, push)])
 }
 
+/// A subscriber of another kind: it sends requests, and gets streams with pushes.
+pub fn filter_client() -> Swarm<Attacker> {
+    let (ask, push) = (ProtocolSupport::Outbound, ProtocolSupport::Inbound);
+    swarm(false, [(FILTER, ask), (FILTER_PUSH, push)])
+}
+
+/// A Store that gets queries as raw requests, and can ask filter servers.
+pub fn store_server() -> Swarm<Attacker> {
+    swarm(false, [(STORE, ProtocolSupport::Inbound), (FILTER, ProtocolSupport::Outbound)])
+}
+
 /// A peer that gets pings as raw requests.
 pub fn ping_server() -> Swarm<Attacker> {
     swarm(false, [(PING, ProtocolSupport::Inbound)])

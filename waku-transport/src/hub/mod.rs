@@ -66,6 +66,16 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Delivers a message that was not seen before, if its topic is watched.
+    fn deliver(&mut self, message: ReceivedMessage, seen_at: Instant) {
+        if self.watched.contains(&message.content_topic) {
+            self.seen.insert(message.hash, seen_at);
+            self.readers.push(&Queued::Message(message));
+        }
+    }
+}
+
 impl Hub {
     pub(crate) fn new(limits: EventLimits, clock: Clock) -> Self {
         Self::with_max_watched(limits, clock, MAX_WATCHED_TOPICS)
@@ -152,9 +162,17 @@ impl Hub {
             }
             state.recent.push_back((now, message.timestamp_ns));
         }
-        if state.watched.contains(&message.content_topic) {
-            state.seen.insert(message.hash, seen_at);
-            state.readers.push(&Queued::Message(message));
+        state.deliver(message, seen_at);
+    }
+
+    /// Takes in a message that relay should have brought and a Store has. Unlike a message that was
+    /// relayed, it says nothing about its sender's clock.
+    #[cfg(feature = "libwaku")]
+    pub(crate) fn fetched(&self, message: ReceivedMessage) {
+        let seen_at = Instant::now();
+        let mut state = lock(&self.state);
+        if !state.closed && !state.seen.contains(&message.hash, seen_at) {
+            state.deliver(message, seen_at);
         }
     }
 

@@ -17,6 +17,10 @@ const MESH_PATIENCE: Duration = Duration::from_secs(90);
 // Connections that are made anew within the back-off would begin the back-off anew, without end.
 const _: () = assert!(MESH_PATIENCE.as_secs() > PRUNE_BACKOFF.as_secs());
 
+/// How often a Store is asked while the mesh is empty, unless the user sets another time: a message may be
+/// late by this much, and each query brings half a minute of the shard again.
+const MESH_BRIDGE: Duration = Duration::from_secs(10);
+
 /// Bounds, time-outs and behaviour of a [`LibwakuTransport`](super::LibwakuTransport).
 #[derive(Clone, Debug)]
 pub struct LibwakuOptions {
@@ -40,6 +44,8 @@ pub struct LibwakuOptions {
     /// time doubles each time that this did not help. It should exceed 60 s: after a disconnection,
     /// gossipsub keeps the mesh empty for that long.
     pub mesh_patience: Duration,
+    /// How often a connected Store is asked for what relay does not bring while the mesh is empty.
+    pub mesh_bridge: Duration,
     /// Options of edge nodes; others ignore them.
     pub edge: EdgeOptions,
 }
@@ -55,6 +61,7 @@ impl Default for LibwakuOptions {
             redial_min: Duration::from_secs(1),
             redial_max: Duration::from_secs(60),
             mesh_patience: MESH_PATIENCE,
+            mesh_bridge: MESH_BRIDGE,
             edge: EdgeOptions::default(),
         }
     }

@@ -73,7 +73,7 @@ impl Host {
         );
         let json = CString::new(json).expect("no zero in it");
         static CONTEXT: OnceLock<usize> = OnceLock::new();
-        host.ask(move |symbols, _, callback, data| {
+        host.ask_alone(move |symbols, _, callback, data| {
             // SAFETY: the text ends with NUL, the callback takes any such box.
             let context = unsafe { (symbols.waku_new)(json.as_ptr(), Some(callback), data) };
             CONTEXT.set(context.addr()).expect("there is one host");
@@ -85,7 +85,7 @@ impl Host {
         .await
         .expect("a node");
         host.context = *CONTEXT.get().expect("it was made");
-        host.ask(|symbols, context, callback, data| {
+        host.ask_alone(|symbols, context, callback, data| {
             // SAFETY: the context lives.
             unsafe { (symbols.waku_start)(context, Some(callback), data) };
         })
@@ -99,15 +99,32 @@ impl Host {
         &self,
         function: impl FnOnce(&Symbols, *mut c_void, Callback, *mut c_void) + Send + 'static,
     ) -> Result<String, String> {
+        self.run(|work| work(), function).await
+    }
+
+    /// The same while no other node is made, started or destroyed: libwaku was seen to crash otherwise.
+    async fn ask_alone(
+        &self,
+        function: impl FnOnce(&Symbols, *mut c_void, Callback, *mut c_void) + Send + 'static,
+    ) -> Result<String, String> {
+        self.run(waku_sys::testing::alone, function).await
+    }
+
+    async fn run(
+        &self,
+        how: impl FnOnce(Job) + Send + 'static,
+        function: impl FnOnce(&Symbols, *mut c_void, Callback, *mut c_void) + Send + 'static,
+    ) -> Result<String, String> {
         let (answered, answer) = oneshot::channel();
         let (library, context) = (self.library.clone(), self.context);
-        let job = move || {
+        let call: Job = Box::new(move || {
             let (tell, told) = sync_channel::<Result<String, String>>(1);
             let data = Box::into_raw(Box::new(tell)).cast();
             let context = std::ptr::with_exposed_provenance_mut(context);
             function(library.symbols(), context, on_answer, data);
             let _ = answered.send(told.recv_timeout(Duration::from_secs(60)));
-        };
+        });
+        let job = move || how(call);
         self.jobs.send(Box::new(job)).expect("the thread runs");
         answer.await.expect("it answers").expect("in time")
     }
@@ -224,7 +241,7 @@ async fn two_guests_of_one_node_chat_and_leave_it_as_it_was() {
     assert_eq!(payload(&mut events[2]).await, own.payload);
 
     c.shutdown().await;
-    host.ask(|symbols, context, callback, data| {
+    host.ask_alone(|symbols, context, callback, data| {
         // SAFETY: the context lives, and is no longer used.
         unsafe { (symbols.waku_destroy)(context, Some(callback), data) };
     })

@@ -18,6 +18,7 @@ mod fake_store;
 mod harness;
 mod library;
 mod nodes;
+mod outage;
 mod owned;
 #[path = "../embedded/proxy.rs"]
 mod proxy;

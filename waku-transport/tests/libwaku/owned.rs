@@ -29,8 +29,11 @@ async fn results_are_told_apart_that_the_library_does_not() {
         assert_eq!(a.publish(alone.clone()).await, Err(PublishError::NoPeers));
     }
     assert_eq!(a.publish(sent).await, Ok(hash));
-    h.restore(0).await;
     let mut at_relay = h.relay.as_ref().expect("it runs").events();
+    // The mesh comes later: a library takes a minute for it, and a Store refuses what is older than 20 s.
+    h.open_line(0);
+    let back = async { while !matches!(events.next().await, Some(Event::Connected { .. })) {} };
+    soon("the connection", back).await;
     let hash = a.publish(alone).await.expect("connected");
     let arrived = async {
         loop {

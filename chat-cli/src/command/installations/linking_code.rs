@@ -54,12 +54,11 @@ pub(super) async fn run(global: &Global, out: Out, args: LinkingCode) -> Result<
     let path = home::path(global)?;
     let fresh = home::is_unused(&path);
     let (home, config) = if fresh {
-        let (node, libwaku) = transport::choose(global, &args.peers)?;
         let network = config::network(args.network.as_deref().unwrap_or("public"))?;
         if args.peers.is_empty() {
             return Err(CliError::Usage("name a node to connect to with --peer".to_owned()));
         }
-        let config = Config { network, peers: args.peers, node, libwaku };
+        let config = transport::choose(global, network, args.peers)?;
         (Home::create(&path)?, config)
     } else {
         let home = Home::open(&path)?;

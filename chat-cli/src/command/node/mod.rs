@@ -1,21 +1,20 @@
 //! `node`: runs a Waku node for others to use.
 //!
 //! 1. `options` combines the options of the command line and of a file; `value` has their types.
-//! 2. The node is started with them and its `key`. `endpoint` serves its `health` and metrics.
+//! 2. The node is started with them. `endpoint` serves its `health` and metrics.
 //! 3. It runs until a signal comes, or until standard input ends if asked for, and is then shut down.
 
 mod endpoint;
 mod health;
-mod key;
 mod node_config;
 mod options;
 mod value;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
-use waku_node::{ConfigError, EventStream, Node, NodeError, NodeEvent};
+use waku_node::{ConfigError, EventStream, KeyFileError, Node, NodeConfig, NodeError, NodeEvent};
 
 pub(crate) use options::NodeArgs;
 
@@ -32,6 +31,7 @@ use value::LogFormat;
 
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(global: &Global, out: Out, args: NodeArgs) -> Result<(), CliError> {
+    transport::check_embedded(global)?;
     if transport::requested_kind(global)? == Some(NodeKind::Libwaku) {
         return Err(CliError::Usage(
             "`waku-chat node` runs this program's own node; for nwaku's, run wakunode2".to_owned(),
@@ -46,9 +46,9 @@ pub(crate) async fn run(global: &Global, out: Out, args: NodeArgs) -> Result<(),
     }
     start_log(&effective)?;
     let mut signals = Signals::new()?;
-    let key = effective.key.on().map(|name| key::key(Path::new(&name.0))).transpose()?;
-    let store = effective.store.on().map(|name| PathBuf::from(&name.0));
-    if let Some(path) = store.as_deref().filter(|path| !path.exists()) {
+    let config = effective.node_config();
+    let store = config.store.as_ref().and_then(|store| store.path.as_deref());
+    if let Some(path) = store.filter(|path| !path.exists()) {
         // SQLite gives its other files the permissions of this one.
         files::write_private(path, &[]).map_err(|error| match error {
             CliError::File { path, source, .. } => {
@@ -63,10 +63,10 @@ pub(crate) async fn run(global: &Global, out: Out, args: NodeArgs) -> Result<(),
         None => None,
     };
     let started = tokio::select! {
-        started = Node::start(effective.node_config(key)) => started,
+        started = Node::start(config.clone()) => started,
         () = signals.next() => return Ok(()),
     };
-    let node = started.map_err(|error| refused(error, &effective))?;
+    let node = started.map_err(|error| refused(error, &config))?;
     let events = node.events();
     let ran = serve(out, &effective, &node, events, listener, &mut signals).await;
     stop(node, &mut signals, out).await?;
@@ -103,13 +103,20 @@ fn start_log(effective: &Effective) -> Result<(), CliError> {
 }
 
 /// Names the file that kept a node from starting, if a file did.
-fn refused(error: NodeError, effective: &Effective) -> CliError {
-    match (error, effective.store.on(), effective.key.on()) {
-        (NodeError::Archive(error), Some(name), _) => {
-            OperatorError::Store { path: PathBuf::from(&name.0), reason: error.to_string() }.into()
+fn refused(error: NodeError, config: &NodeConfig) -> CliError {
+    let store = config.store.as_ref().and_then(|store| store.path.clone());
+    match (error, store, config.key_path()) {
+        (NodeError::Archive(error), Some(path), _) => {
+            OperatorError::Store { path, reason: error.to_string() }.into()
         }
-        (error @ NodeError::Config(ConfigError::Key), _, Some(name)) => {
-            OperatorError::Key { path: PathBuf::from(&name.0), reason: error.to_string() }.into()
+        (NodeError::KeyFile(KeyFileError::Io { path, source }), ..) => {
+            OperatorError::Key { path, reason: source.to_string() }.into()
+        }
+        (NodeError::KeyFile(KeyFileError::Malformed { path }), ..) => {
+            OperatorError::Key { path, reason: "a key is 64 hexadecimal digits".to_owned() }.into()
+        }
+        (error @ NodeError::Config(ConfigError::Key), _, Some(path)) => {
+            OperatorError::Key { path, reason: error.to_string() }.into()
         }
         (error @ NodeError::Config(_), ..) => CliError::Usage(error.to_string()),
         (error, ..) => error.into(),

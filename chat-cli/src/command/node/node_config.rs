@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use waku_node::{FilterConfig, Limits, NodeConfig, NodeKey, StoreConfig};
+use waku_node::{FilterConfig, Limits, NodeConfig, StoreConfig};
 
 use super::options::Effective;
 use super::value::Size;
@@ -11,13 +11,13 @@ use super::value::Size;
 const MIN_BURST: u64 = 512 * 1024;
 
 impl Effective {
-    /// The options as waku-node takes them. The key is read elsewhere.
-    pub(crate) fn node_config(&self, key: Option<NodeKey>) -> NodeConfig {
+    /// The options as waku-node takes them.
+    pub(crate) fn node_config(&self) -> NodeConfig {
         let burst = |rate: Size| rate.0.saturating_mul(2).max(MIN_BURST);
         NodeConfig {
             listen: self.listen.clone(),
             announce: self.announce.clone(),
-            key,
+            key_file: self.key.0.clone(),
             cluster_id: self.cluster,
             shards: self.shards.clone(),
             static_peers: self.peers.clone(),
@@ -74,7 +74,7 @@ mod tests {
         (e.filter, e.filter_peers, e.filter_topics) = (true, 3, 4);
         (e.lightpush, e.service_rate, e.relay) = (true, 11, false);
         (e.peer_rate, e.total_rate) = (Size(1000), Size(1 << 30));
-        let config = e.node_config(None);
+        let config = e.node_config();
         let store = config.store.unwrap();
         assert_eq!((store.max_bytes, store.max_messages), (1 << 20, 5));
         assert_eq!(
@@ -87,6 +87,6 @@ mod tests {
         assert_eq!((l.max_connections_per_ip, l.service_requests_per_second), (Some(7), 11));
         assert_eq!((l.peer_bytes_per_second, l.peer_burst_bytes), (1000, MIN_BURST));
         assert_eq!((l.total_bytes_per_second, l.total_burst_bytes), (1 << 30, 2 << 30));
-        assert_eq!(defaults().node_config(None).limits.max_connections_per_ip, None);
+        assert_eq!(defaults().node_config().limits.max_connections_per_ip, None);
     }
 }

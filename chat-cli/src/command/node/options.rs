@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use waku_chat::NetworkParams;
-use waku_node::{FilterConfig, Limits, Multiaddr, StoreConfig};
+use waku_node::{FilterConfig, KeyFile, Limits, Multiaddr, StoreConfig};
 
-use super::value::{Choice, LogFormat, Name, Size, Span};
+use super::value::{Choice, KeyPlace, LogFormat, Name, Size, Span};
 use crate::error::{CliError, file};
 
 /// The largest configuration file that is read, in bytes.
@@ -89,10 +89,11 @@ options! { given;
     /// Further address to tell peers, like /dns4/relay.example.org/tcp/443/wss; may be repeated
     #[arg(help_heading = "Network", long, value_name = "MULTIADDR")]
     announce: Vec<Multiaddr> = Vec::new(),
-    /// File with the node's key, created if it does not exist; off for a new peer id at each start
-    /// [default: off]
-    #[arg(help_heading = "Network", long, value_name = "FILE|off")]
-    key: Choice<Name> = Choice::Off,
+    /// File with the node's key, created if it does not exist: beside-store for one beside the Store's
+    /// file, with .key after its name; off for a new peer id at each start, which a node without a Store
+    /// has too unless a file is named [default: beside-store]
+    #[arg(help_heading = "Network", long, value_name = "FILE|beside-store|off")]
+    key: KeyPlace = KeyPlace(KeyFile::BesideStore),
     /// Network whose shard to relay [default: public]
     #[arg(help_heading = "Network", long, value_name = "public|fast|FILE")]
     network: String = given.network_name.to_owned(),

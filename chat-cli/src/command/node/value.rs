@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use jiff::{SpanRelativeTo, SpanRound, Unit};
 use serde::{Deserialize, Serialize};
+use waku_node::KeyFile;
 
 /// A value, or the word `off`, which says that there is to be none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,36 @@ impl FromStr for Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Where a node keeps its key: `beside-store`, `off`, or the name of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct KeyPlace(pub(crate) KeyFile);
+
+/// The word for a key file beside the Store's. A file of this name is written `./beside-store`.
+const BESIDE_STORE: &str = "beside-store";
+
+impl FromStr for KeyPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(match text.parse::<Choice<Name>>()? {
+            Choice::Off => KeyFile::Nowhere,
+            Choice::On(name) if name.0 == BESIDE_STORE => KeyFile::BesideStore,
+            Choice::On(name) => KeyFile::Path(name.0.into()),
+        }))
+    }
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            KeyFile::Nowhere => f.write_str("off"),
+            KeyFile::BesideStore => f.write_str(BESIDE_STORE),
+            KeyFile::Path(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -178,7 +209,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Span, Size);
+as_text!(Span, Size, KeyPlace);
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +255,16 @@ mod tests {
         }
         assert_eq!("off".parse::<Choice<Name>>(), Ok(Choice::Off));
         assert_eq!("./off".parse(), Ok(Choice::On(Name("./off".into()))));
+        let places = [
+            ("off", KeyFile::Nowhere),
+            ("beside-store", KeyFile::BesideStore),
+            ("./beside-store", KeyFile::Path("./beside-store".into())),
+        ];
+        for (text, place) in places {
+            let place = KeyPlace(place);
+            assert_eq!((text.parse(), place.to_string()), (Ok(place.clone()), text.to_owned()));
+        }
+        assert!("".parse::<KeyPlace>().is_err());
         assert!("".parse::<Choice<Name>>().is_err());
         assert!("here".parse::<Choice<std::net::SocketAddr>>().is_err());
     }

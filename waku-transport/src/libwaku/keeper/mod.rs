@@ -1,20 +1,25 @@
 //! Keeps a relay node connected: dials static peers while they are not connected, and makes
-//! connections anew that are up and carry nothing.
+//! connections anew that are up and carry nothing. While the mesh is empty, `bridge` fetches what it
+//! does not bring.
 
+mod bridge;
 mod mesh;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use waku_sys::{CallError, Node};
 
 use super::node::{CHECK_INTERVAL, CurrentNode, MIN_CHECK_INTERVAL, StaticPeer, carriers};
 use super::options::LibwakuOptions;
+use super::stores::Stores;
+use crate::clock::system_clock;
 use crate::hub::Hub;
+use bridge::{Mesh, MeshBridge, MeshState};
 use mesh::MeshWatch;
 
 /// The task that keeps a relay node connected. Without static peers, it only reports connections.
@@ -23,6 +28,7 @@ pub(super) struct RelayKeeper {
     pub(super) pubsub_topic: String,
     pub(super) peers: Arc<[StaticPeer]>,
     pub(super) hub: Arc<Hub>,
+    pub(super) stores: Arc<Stores>,
     /// Notified when connections may have changed.
     pub(super) check: Arc<Notify>,
     pub(super) options: LibwakuOptions,
@@ -38,13 +44,21 @@ struct Redial {
 impl RelayKeeper {
     /// Runs until the hub is closed or the node is destroyed.
     pub(super) async fn run(self) {
+        let (tell, mesh) = watch::channel((Mesh::Alone, Instant::now()));
+        let bridge = MeshBridge {
+            pages: Arc::clone(&self.stores),
+            hub: Arc::clone(&self.hub),
+            clock: system_clock(),
+            pause: self.options.mesh_bridge,
+        };
         tokio::select! {
-            () = self.keep() => {}
+            () = self.keep(tell) => {}
+            () = bridge.run(mesh) => {}
             () = self.hub.closed() => {}
         }
     }
 
-    async fn keep(&self) {
+    async fn keep(&self, tell: watch::Sender<MeshState>) {
         let node = self.node.get();
         let min = self.options.redial_min;
         let mut redials: Vec<_> = (self.peers.iter())
@@ -89,6 +103,17 @@ impl RelayKeeper {
                 0 => 0,
                 _ => node.mesh_peers(&self.pubsub_topic).await.map_or(0, |p| p.len()),
             };
+            let state = match (carriers.len(), in_mesh) {
+                (0, _) => Mesh::Alone,
+                (_, 0) => Mesh::Empty,
+                _ => Mesh::Whole,
+            };
+            tell.send_if_modified(|now| {
+                now.0 != state && {
+                    *now = (state, Instant::now());
+                    true
+                }
+            });
             if mesh.observe(carriers.len(), in_mesh, Instant::now()) {
                 self.renew(&node, &carriers, &mut redials).await;
                 continue;

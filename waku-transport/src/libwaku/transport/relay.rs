@@ -70,6 +70,7 @@ impl LibwakuTransport {
             pubsub_topic: self.pubsub_topic.clone(),
             peers,
             hub: Arc::clone(&self.hub),
+            stores: Arc::clone(&self.stores),
             check: Arc::clone(&self.check),
             options,
         }
