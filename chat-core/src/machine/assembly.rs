@@ -22,13 +22,13 @@ use super::people::doorbells::DoorbellBudget;
 use super::people::logs::Logs;
 use super::people::requests::Requests;
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
 use crate::identity::account::AccountKey;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::identity::phrase::RecoveryPhrase;
 use crate::ids::GroupId;
 use crate::params::NetworkParams;
+use crate::random::SharedRng;
 use crate::time::Timestamp;
 
 /// Where the self group's id is in the database.
@@ -187,6 +187,8 @@ impl Machine {
             loaded: false,
         };
         machine.load()?;
+        // What was drawn so far, an installation's key perhaps, is not to be drawn again from the seed.
+        machine.cx.rng.forget();
         Ok(machine)
     }
 

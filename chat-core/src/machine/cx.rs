@@ -11,7 +11,7 @@ use super::api::event::Event;
 use super::api::io::Output;
 use super::effect::Effect;
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
+use crate::random::SharedRng;
 use crate::ids::GroupId;
 use crate::params::{NetworkId, NetworkParams};
 use crate::time::{Slot, Timestamp};
