@@ -14,6 +14,7 @@ use super::group::conversation::Conversation;
 use super::linking::linkings::Linkings;
 use super::linking::record::NewcomerRecord;
 use super::net::clock::Clock;
+use super::net::doubts::Doubts;
 use super::net::history::History;
 use super::net::outbox::Outbox;
 use super::net::watch::Watch;
@@ -53,6 +54,7 @@ pub struct Machine {
     pub(in crate::machine) linkings: Linkings,
     pub(in crate::machine) outbox: Outbox,
     pub(in crate::machine) history: History,
+    pub(in crate::machine) doubts: Doubts,
     pub(in crate::machine) watch: Watch,
     pub(in crate::machine) clock: Clock,
     pub(in crate::machine) counters: Counters,
@@ -180,6 +182,7 @@ impl Machine {
             linkings: Linkings::default(),
             outbox: Outbox::default(),
             history: History::default(),
+            doubts: Doubts::default(),
             watch: Watch::default(),
             clock: Clock::default(),
             counters: Counters::default(),
@@ -210,6 +213,7 @@ impl Machine {
         self.linkings.load(&cx.db)?;
         self.outbox.load(&cx.db)?;
         self.history.load(cx, self.me.created_at)?;
+        self.doubts.load(&cx.db)?;
         self.watch.clear();
         self.reconcile_due = true;
         self.loaded = true;

@@ -37,6 +37,7 @@ impl Machine {
             Err(disposition) => return Ok(disposition),
         };
         self.cx.sent_at = sent_at;
+        self.cx.heard_to = if live { self.cx.now } else { sent_at };
         let (payload, size) = (&inbound.payload, inbound.payload.len());
         let target = self.target(topic.as_str(), slot);
         match target.or_else(|| self.card_target(topic.as_str(), size, sent_at)) {
@@ -62,6 +63,7 @@ impl Machine {
         let Some(group) = groups.get_mut(&id) else { return Ok(Disposition::NotForUs) };
         let verdict = group.open(cx, Who { me, logs }, topic, payload, slot)?;
         let disposition = self.apply(id, verdict)?;
+        self.note_disposed(id, &disposition)?;
         if matches!(disposition, Disposition::Commit(_)) {
             self.retry_deferred(id)?;
         }

@@ -135,6 +135,7 @@ impl Machine {
         }
         self.drive_recovery()?;
         self.drive_card()?;
+        self.drive_doubts()?;
         self.drive_history()?;
         self.run_effects()?;
         self.reconcile()?;
@@ -183,6 +184,7 @@ impl Machine {
             timers.push(self.linkings.next_repeat(|frame| self.outbox.holds(frame)));
             timers.push(self.next_card_due());
             timers.push(self.recovery.next_due());
+            timers.push(self.doubts.next_due());
         }
         // Never in the past by much: a caller that sleeps until then must not spin.
         timers.into_iter().flatten().min().map(|at| at.max(soon))
