@@ -137,6 +137,9 @@ pub const ENROL_SPREAD: u64 = 167;
 /// Over how much of a slot, in thousandths, the commits are spread that remove a revoked one: all
 /// of it, since every group changes its topics at the same boundary.
 pub const EVICT_SPREAD: u64 = 1000;
+/// Over how much of a slot, in thousandths, the renewals of old roots are spread: most of it. The rest is
+/// for members of higher rank, should the first one be away, before the next boundary comes.
+pub const RENEW_SPREAD: u64 = 800;
 /// Room for each commit, in thousandths of a slot, where there are so many groups that the spreads
 /// above would be too dense: eleven seconds of an hour, half of what a network with RLN allows.
 pub const COMMIT_PACE: u64 = 3;

@@ -17,6 +17,7 @@ use super::net::clock::Clock;
 use super::net::doubts::Doubts;
 use super::net::history::History;
 use super::net::outbox::Outbox;
+use super::net::scheduler::Scheduler;
 use super::net::watch::Watch;
 use super::people::cards::Cards;
 use super::people::doorbells::DoorbellBudget;
@@ -55,6 +56,7 @@ pub struct Machine {
     pub(in crate::machine) outbox: Outbox,
     pub(in crate::machine) history: History,
     pub(in crate::machine) doubts: Doubts,
+    pub(in crate::machine) scheduler: Scheduler,
     pub(in crate::machine) watch: Watch,
     pub(in crate::machine) clock: Clock,
     pub(in crate::machine) counters: Counters,
@@ -183,6 +185,7 @@ impl Machine {
             outbox: Outbox::default(),
             history: History::default(),
             doubts: Doubts::default(),
+            scheduler: Scheduler::default(),
             watch: Watch::default(),
             clock: Clock::default(),
             counters: Counters::default(),

@@ -28,7 +28,8 @@ impl Machine {
 
     /// Asks a Store where a doubt has lasted, and writes down how far it is.
     pub(in crate::machine) fn drive_doubts(&mut self) -> Result<(), StepError> {
-        let Self { doubts, groups, .. } = self;
+        let Self { cx, doubts, groups, .. } = self;
+        doubts.bound_pauses(cx);
         doubts.retain(|id| groups.get(id).is_some_and(|group| group.is_member()));
         if self.history.may_send() {
             for group in self.doubts.due(self.cx.now) {

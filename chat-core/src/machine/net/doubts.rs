@@ -53,6 +53,8 @@ struct Doubt {
     looks: u32,
     /// A Store is being asked.
     asked: bool,
+    /// It was asked since the doubt was renewed, and had no explanation.
+    unanswered: bool,
     /// Something of the group was understood since.
     heard: bool,
     /// The application was told.
@@ -94,6 +96,7 @@ impl Doubts {
                     rests_until: cx.now,
                     looks: 0,
                     asked: false,
+                    unanswered: false,
                     heard: false,
                     told: false,
                 };
@@ -101,7 +104,8 @@ impl Doubts {
             }
             Some(it) if it.due.is_none() && !it.asked && cx.now >= it.rests_until => {
                 // One more look, and then it rests again: whoever goes on making noise gets no more.
-                (it.from, it.due, it.heard) = (cx.now, due, false);
+                (it.from, it.due) = (cx.now, due);
+                (it.heard, it.unanswered) = (false, false);
                 it.looks = DOUBT_LOOKS.saturating_sub(1);
             }
             Some(_) => return,
@@ -151,8 +155,8 @@ impl Doubts {
         // Before a Store was asked nothing is sure; and after that, a stranger may be at it.
         let is_behind = match unexplained {
             Unexplained::Nothing | Unexplained::Claimed => false,
-            Unexplained::Unopened => doubt.looks > 0 && !doubt.asked && !doubt.heard,
-            Unexplained::ByMembers => doubt.told || (doubt.looks > 0 && !doubt.asked),
+            Unexplained::Unopened => doubt.unanswered && !doubt.heard,
+            Unexplained::ByMembers => doubt.told || doubt.unanswered,
         };
         let was_told = std::mem::replace(&mut doubt.told, is_behind);
         let (group, since) = (*group, doubt.since);
@@ -172,13 +176,22 @@ impl Doubts {
         let slot = cx.params.part_of_slot(1);
         let pauses = Backoff::new(cx.params.part_of_slot(DOUBT_PAUSE), slot);
         if let Some(doubt) = self.all.get_mut(group) {
-            doubt.asked = false;
+            (doubt.asked, doubt.unanswered) = (false, true);
             if doubt.looks < DOUBT_LOOKS {
                 doubt.due = Some(cx.now + pauses.pause(doubt.looks.saturating_sub(1)));
             } else {
                 doubt.rests_until = cx.now + slot;
             }
             self.changed = true;
+        }
+    }
+
+    /// No pause is longer than a slot: one that is comes from a clock that was ahead then.
+    pub(in crate::machine) fn bound_pauses(&mut self, cx: &Cx) {
+        let latest = cx.now + cx.params.part_of_slot(1).max(DOUBT_PATIENCE_MIN);
+        for doubt in self.all.values_mut() {
+            doubt.due = doubt.due.map(|at| at.min(latest));
+            doubt.rests_until = doubt.rests_until.min(latest);
         }
     }
 

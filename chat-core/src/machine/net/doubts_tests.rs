@@ -80,6 +80,24 @@ fn what_a_stranger_may_have_made_is_no_alarm_where_members_are_understood() {
 }
 
 #[test]
+fn a_doubt_that_is_renewed_is_no_alarm_before_a_store_was_asked_again() {
+    let mut cx = public();
+    let mut doubts = asked(&mut cx);
+    doubts.heard(&GROUP);
+    for _ in 1..DOUBT_LOOKS {
+        assert_eq!(answered(&cx, &mut doubts, Unexplained::Unopened), None);
+        look(&mut cx, &mut doubts);
+    }
+    assert_eq!(answered(&cx, &mut doubts, Unexplained::Unopened), None);
+    assert_eq!(doubts.next_due(), None);
+    cx.now = cx.now + Duration::from_secs(3600);
+    doubts.note(&cx, GROUP);
+    assert_eq!(doubts.review(&GROUP, Unexplained::Unopened), None);
+    look(&mut cx, &mut doubts);
+    assert!(answered(&cx, &mut doubts, Unexplained::Unopened).is_some());
+}
+
+#[test]
 fn noise_without_end_causes_few_looks() {
     let mut cx = public();
     let (mut doubts, mut looks) = (Doubts::default(), 0);

@@ -27,8 +27,8 @@ use crate::machine::api::io::{Output, QueryId};
 use crate::machine::cx::Cx;
 use crate::machine::effect::Why;
 use crate::params::{
-    CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, HISTORY_PAGE, RETRY_MAX, RETRY_MIN,
-    TOPIC_QUERY_BUDGET,
+    CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, HISTORY_PAGE, QUIET_PER_SLOT, RETRY_MAX,
+    RETRY_MIN, TOPIC_QUERY_BUDGET,
 };
 use crate::time::{Slot, Timestamp};
 
@@ -302,6 +302,10 @@ impl History {
         let latest = cx.now + RETRY_MAX;
         self.not_before = self.not_before.min(latest);
         self.paced_until = self.paced_until.min(latest);
+        if let Some(wish) = &mut self.wanted {
+            let pause = cx.params.part_of_slot(QUIET_PER_SLOT).max(cx.params.quiet_delay());
+            wish.at = wish.at.min(cx.now + pause);
+        }
         if self.query.is_some() {
             self.put_query(cx);
             return false;

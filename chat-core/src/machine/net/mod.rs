@@ -8,4 +8,5 @@ pub(in crate::machine) mod outbox;
 pub(in crate::machine) mod outside;
 pub(in crate::machine) mod query;
 pub(in crate::machine) mod quiet;
+pub(in crate::machine) mod scheduler;
 pub(in crate::machine) mod watch;

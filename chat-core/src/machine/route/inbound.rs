@@ -63,10 +63,11 @@ impl Machine {
         let Some(group) = groups.get_mut(&id) else { return Ok(Disposition::NotForUs) };
         let verdict = group.open(cx, Who { me, logs }, topic, payload, slot)?;
         let disposition = self.apply(id, verdict)?;
-        self.note_disposed(id, &disposition)?;
         if matches!(disposition, Disposition::Commit(_)) {
             self.retry_deferred(id)?;
         }
+        // Only now: what waited for this commit is understood by it.
+        self.note_disposed(id, &disposition)?;
         Ok(disposition)
     }
 }

@@ -112,6 +112,7 @@ impl Machine {
                 if self.history.on_connection(&self.cx, connected) {
                     self.watch.reset();
                     self.outbox.reset();
+                    self.scheduler.on_connection();
                     self.own_card.forget_plan();
                 }
                 Ok(())
@@ -138,6 +139,7 @@ impl Machine {
         self.drive_doubts()?;
         self.drive_history()?;
         self.run_effects()?;
+        self.hold_queues();
         self.reconcile()?;
         self.flush_groups()?;
         self.drive_linkings()?;
@@ -177,9 +179,7 @@ impl Machine {
         let always = [Some(slot), self.next_history_due(), self.linkings.next_end()];
         let mut timers: Vec<Option<Timestamp>> = always.into();
         if self.history.may_send() {
-            let groups = self.groups.values();
-            timers.extend(groups.map(|group| group.next_intent_due()));
-            timers.extend(self.groups.values().map(|group| group.next_draft_due()));
+            timers.extend(self.groups.values().map(|group| self.next_flush_due(group)));
             timers.push(self.outbox.next_due());
             timers.push(self.linkings.next_repeat(|frame| self.outbox.holds(frame)));
             timers.push(self.next_card_due());

@@ -13,7 +13,7 @@ use super::message::{inbound, nanoseconds};
 use crate::crash::Kind;
 use crate::world::action::{Action, Process};
 use crate::world::device::Device;
-use crate::world::network::{Observed, Query};
+use crate::world::network::{Observed, Query, StoreQuery};
 use crate::world::state::World;
 
 /// Until the result of a publication is known.
@@ -257,6 +257,14 @@ impl World {
             let reason = "no Store".to_string();
             return self.step(device, Input::HistoryFailed { query, reason, no_store: true });
         }
+        self.network.queries.push(StoreQuery {
+            at: self.now(),
+            by: device,
+            topics: asked.topics.clone(),
+            start: asked.start,
+            end: asked.end,
+            goes_on: asked.cursor.is_some(),
+        });
         if !asked.topics.is_empty() {
             self.network.asked.push((self.now(), device, asked.topics.clone()));
         }
