@@ -113,3 +113,32 @@ fn roots_that_come_of_age_at_one_boundary_are_renewed_apart() {
     assert!(renewed.len() >= GROUPS && found <= 1, "{found} pairs within a second");
     scenario.assert_no_failures();
 }
+
+#[test]
+fn an_account_that_comes_back_is_taken_into_each_group_at_a_time_of_its_own() {
+    let scenario = Scenario::on(public(), 62);
+    let (bob, phrase) = scenario.person_with_phrase("bob");
+    let alice = scenario.person("alice");
+    alice.phone.befriend(&bob);
+    scenario.pass(MINUTE);
+    let names: Vec<String> = (0..GROUPS).map(|at| format!("group {at}")).collect();
+    let groups: Vec<GroupHandle> =
+        names.iter().map(|name| alice.phone.create_group(name, &[&bob])).collect();
+    scenario.pass(MINUTE * 5);
+    groups.iter().for_each(|group| group.assert_agreed(&[&alice, &bob]));
+    bob.phone.stop();
+    let since = scenario.now();
+    let new = scenario.recover("bob's new phone", &phrase);
+    // Alice learns of it from the account's next card.
+    for _ in 0..3 {
+        scenario.pass(HOUR * 24);
+        new.accept_requests();
+    }
+    groups.iter().for_each(|group| group.assert_agreed(&[&alice, &new]));
+    scenario.assert_no_failures();
+    let hers = published(&scenario, &alice, since);
+    // In each group he is taken in, by a commit, an invitation and a doorbell, and his old phone out.
+    assert!(hers.len() >= 4 * GROUPS, "{}", hers.len());
+    let found = pairs(&hers);
+    assert!(found <= GROUPS, "{found} pairs within a second");
+}
