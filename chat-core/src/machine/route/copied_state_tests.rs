@@ -40,7 +40,11 @@ fn draw(machine: &mut Machine, second: u64, entropy: [u8; 32]) -> GroupId {
 
 /// The key that is in memory now.
 fn copy(machine: &Machine) -> [u8; 32] {
-    machine.cx.rng.lock().get_seed()
+    copied(&machine.cx.rng)
+}
+
+fn copied(rng: &SharedRng) -> [u8; 32] {
+    rng.lock().get_seed()
 }
 
 /// Whether a generator with a key gives this at any time.
@@ -57,8 +61,7 @@ fn followed(key: [u8; 32], entropy: &[u8]) -> [u8; 32] {
         Ok(known) => rng.refresh(&Entropy::new(known)),
         Err(_) => rng.forget(),
     }
-    let key = rng.lock().get_seed();
-    key
+    copied(&rng)
 }
 
 #[test]
