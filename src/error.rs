@@ -123,6 +123,7 @@ impl From<StepError> for Error {
     fn from(error: StepError) -> Self {
         match error {
             StepError::Database(error) => Error::Database(error),
+            StepError::Randomness(reason) => Error::System { what: "randomness", reason },
             other => Error::Step(other),
         }
     }

@@ -1,7 +1,7 @@
 //! Randomness from the operating system.
 
 use chat_core::identity::phrase::RecoveryPhrase;
-use rand_core::SeedableRng as _;
+use chat_core::random::SharedRng;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -12,8 +12,9 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::System`] if the operating system gives no randomness.
 pub fn new_phrase() -> Result<RecoveryPhrase, Error> {
-    let mut rng = rand_chacha::ChaCha20Rng::from_seed(*random::<32>()?);
-    Ok(RecoveryPhrase::generate(&mut rng))
+    let rng = SharedRng::new(*random::<32>()?);
+    let phrase = RecoveryPhrase::generate(&mut *rng.lock());
+    Ok(phrase)
 }
 
 /// Random bytes, erased when dropped.

@@ -13,5 +13,6 @@ pub mod identity;
 pub mod ids;
 pub mod machine;
 pub mod params;
+pub mod random;
 pub mod time;
 pub mod wire;

@@ -137,6 +137,9 @@ pub const ENROL_SPREAD: u64 = 167;
 /// Over how much of a slot, in thousandths, the commits are spread that remove a revoked one: all
 /// of it, since every group changes its topics at the same boundary.
 pub const EVICT_SPREAD: u64 = 1000;
+/// Over how much of a slot, in thousandths, the renewals of old roots are spread: most of it. The rest is
+/// for members of higher rank, should the first one be away, before the next boundary comes.
+pub const RENEW_SPREAD: u64 = 800;
 /// Room for each commit, in thousandths of a slot, where there are so many groups that the spreads
 /// above would be too dense: eleven seconds of an hour, half of what a network with RLN allows.
 pub const COMMIT_PACE: u64 = 3;
@@ -182,6 +185,31 @@ pub const HISTORY_MESSAGE_COST: usize = 512;
 pub const CLOCK_PROBE: Duration = Duration::from_secs(24 * 3600);
 /// Time around a range within which other clocks may have put a message.
 pub const CATCH_UP_MARGIN: Duration = Duration::from_secs(30);
+
+/// The longest delay of what nobody has just asked for, in longest delays of an invitation: a minute on
+/// the public network. Long enough that a busy shard carries much else in it, and as long as a user may
+/// have to wait.
+pub const QUIET_INVITATIONS: u32 = 2;
+/// The shortest of these delays is the longest by this: what follows its cause within seconds gives the
+/// cause away, however seldom it is.
+pub const QUIET_SHORTEST: u32 = 4;
+/// Fetches that nobody asked for which may follow one another without a pause: a device that meets
+/// several people in an hour does not wait.
+pub const QUIET_BURST: u32 = 8;
+/// Fetches that nobody asked for in a slot, in the long run. Others can cause them, so there is a bound:
+/// one in five minutes of the public network.
+pub const QUIET_PER_SLOT: u32 = 12;
+/// What is not understood is left alone for a part of a slot, a minute of an hour, since relay does not
+/// keep order and most of it explains itself.
+pub const DOUBT_PATIENCE: u32 = 60;
+/// The shortest such time, where slots are short: as long as a relay may take to deliver.
+pub const DOUBT_PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// How often a Store is asked for what would explain one doubt. A Store that did not have it four times
+/// in an hour has lost it.
+pub const DOUBT_LOOKS: u32 = 4;
+/// First pause between two such times, as a part of a slot: five minutes of an hour. It doubles, up to a
+/// slot.
+pub const DOUBT_PAUSE: u32 = 12;
 
 /// Time for which a linking code can be answered, and the string typed: enough to walk from one
 /// device to the other, and short for someone who saw the code over a shoulder.
@@ -261,7 +289,8 @@ pub struct NetworkParams {
     /// Seconds in a slot.
     pub slot_secs: u64,
     /// Longest random delay, in milliseconds, between a doorbell and its invitation: they are not
-    /// to be paired by their time.
+    /// to be paired by their time. The delay of what nobody has just asked for follows from it:
+    /// [`quiet_delay`](Self::quiet_delay).
     pub invitation_delay_ms: u64,
     /// Delay unit, in milliseconds, of actions that any member may take (turning a wish to leave
     /// into a Remove): the first in rank waits one, the next two, so that one acts.
@@ -292,6 +321,17 @@ impl NetworkParams {
             invitation_delay_ms: 0,
             rank_delay_ms: 300,
         }
+    }
+
+    /// The longest random delay of what nobody has just asked for: fetches that others cause, and what
+    /// waited for a connection. None where invitations have none.
+    pub fn quiet_delay(&self) -> Duration {
+        Duration::from_millis(self.invitation_delay_ms).saturating_mul(QUIET_INVITATIONS)
+    }
+
+    /// A part of a slot.
+    pub fn part_of_slot(&self, of: u32) -> Duration {
+        Duration::from_secs(self.slot_secs) / of.max(1)
     }
 
     /// Checks that the values make a network.

@@ -2,6 +2,7 @@
 //! anything that tells one message from another, or ties it to an account.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use chat_core::params::{DOORBELL_SIZE, ENVELOPE_MAX, ENVELOPE_MIN, NetworkParams};
 use chat_core::time::{Slot, Timestamp};
@@ -9,7 +10,7 @@ use chat_core::wire::roots::inbox_roots;
 use chat_core::wire::topic::lanes;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
-use crate::world::{Observed, World};
+use crate::world::{Observed, StoreQuery, World};
 
 /// Bytes that two payloads never have in common by chance: in a run of a megabyte the odds are one
 /// in some 10^8.
@@ -124,4 +125,27 @@ fn form(message: &Observed, params: &NetworkParams) -> Option<&'static str> {
     };
     let plain = |c: char| c.is_ascii_lowercase() || ('2'..='7').contains(&c);
     (name.len() != 26 || !name.chars().all(plain)).then_some("its topic is not like others")
+}
+
+/// The queries that a Store can put down to one of these moments: they begin less than `within` after
+/// it. A Store that relays sees the moments too.
+pub fn reflexes(queries: &[StoreQuery], causes: &[Timestamp], within: Duration) -> Vec<StoreQuery> {
+    let follows = |query: &&StoreQuery| {
+        let after = |cause: &Timestamp| query.at >= *cause && query.at.since(*cause) < within;
+        !query.goes_on && causes.iter().any(after)
+    };
+    queries.iter().filter(follows).cloned().collect()
+}
+
+/// How many pairs of messages on different topics were seen less than `apart` from each other: whoever
+/// does something in several groups at one instant makes many.
+pub fn together(observed: &[&Observed], apart: Duration) -> usize {
+    let pairs = observed
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| observed[at + 1..].iter().map(move |other| (one, other)));
+    pairs
+        .filter(|(one, other)| one.topic != other.topic)
+        .filter(|(one, other)| one.seen_at.distance(other.seen_at) < apart)
+        .count()
 }

@@ -6,7 +6,7 @@ use chat_core::contact::doorbell;
 use chat_core::contact::inbox::InboxKey;
 use chat_core::contact::invitation::Invitation;
 use chat_core::contact::link::ContactLink;
-use chat_core::group::crypto::SharedRng;
+use chat_core::random::SharedRng;
 use chat_core::group::join_info::JoinInfo;
 use chat_core::group::mls::read_message;
 use chat_core::group::package::read_package;

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chat_core::machine::{Answer, Command, CommandError, CommandId, Input, Output, StepError};
+use chat_core::random::Entropy;
 use chat_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -12,6 +13,7 @@ use super::progress::Progress;
 use super::request::{Batch, Request};
 use super::state_machine::StateMachine;
 use crate::error::Error;
+use crate::random::random;
 
 /// Requests that wait for the machine: enough that it never idles while callers have something for it,
 /// and few enough that the last one does not wait long.
@@ -34,6 +36,12 @@ pub(super) struct Worker<M> {
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Timestamp(since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Fresh randomness for a step.
+fn entropy() -> Result<Entropy, StepError> {
+    let bytes = random::<32>().map_err(|error| StepError::Randomness(error.to_string()))?;
+    Ok(Entropy::new(*bytes))
 }
 
 /// Starts the thread; the machine is opened in it.
@@ -107,7 +115,8 @@ impl<M: StateMachine> Thread<M> {
     fn command(&mut self, command: Command) -> Result<Answer, Error> {
         self.next_command += 1;
         let id = CommandId(self.next_command);
-        let outputs = self.machine.step_all(now(), vec![Input::Command(id, command)])?;
+        let outputs =
+            self.machine.step_all(now(), entropy()?, vec![Input::Command(id, command)])?;
         let mut answer = Err(Error::Internal("the machine did not answer a command"));
         self.carry_out(outputs, |_, result| answer = result.map_err(Error::Command));
         self.show(|_| ());
@@ -188,7 +197,7 @@ impl<M: StateMachine> Thread<M> {
 
     fn step(&mut self, inputs: &[Input]) -> Result<(), StepError> {
         let now = now();
-        let outputs = self.machine.step_all(now, inputs.to_vec())?;
+        let outputs = self.machine.step_all(now, entropy()?, inputs.to_vec())?;
         self.carry_out(outputs, |id, _| {
             tracing::error!(id = id.0, "an answer without a command");
         });

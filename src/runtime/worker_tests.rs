@@ -19,7 +19,12 @@ struct Fake {
 }
 
 impl StateMachine for Fake {
-    fn step_all(&mut self, _: Timestamp, inputs: Vec<Input>) -> Result<Vec<Output>, StepError> {
+    fn step_all(
+        &mut self,
+        _: Timestamp,
+        _: Entropy,
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Output>, StepError> {
         match (self.fails)(&inputs) {
             Some(error) => Err(error),
             None => {

@@ -76,6 +76,14 @@ pub(crate) fn event(event: &Event, names: &Names) -> String {
             names.group(group),
             count(*undone, "change", "changes")
         ),
+        Event::GroupBehind { group, .. } => format!(
+            "{}  WARNING: this installation is behind: others sent what it cannot read, and no Store has \
+             what is missing",
+            names.group(group)
+        ),
+        Event::GroupCaughtUp { group } => {
+            format!("{}  this installation is no longer behind", names.group(group))
+        }
         Event::MessageMissing { missing } => {
             format!("{}  {}", names.group(&missing.group), message::missing(missing, names))
         }

@@ -172,7 +172,7 @@ fn largest() -> (Person, Vec<CardKeyPackage>) {
 
 /// Real key packages of these installations.
 fn packages(person: &Person, keys: &[InstallationKey]) -> Vec<CardKeyPackage> {
-    let rng = crate::group::crypto::SharedRng::new([1; 32]);
+    let rng = crate::random::SharedRng::new([1; 32]);
     keys.iter()
         .map(|key| {
             let credential = Credential::for_installation(&person.log, &key.id()).unwrap().encode();

@@ -80,7 +80,11 @@ impl Database {
     }
 
     /// How many rows and bytes are kept of one kind of a group.
-    fn deferred_size(&self, group: &GroupId, opened: bool) -> Result<(u64, u64), DatabaseError> {
+    pub(crate) fn deferred_size(
+        &self,
+        group: &GroupId,
+        opened: bool,
+    ) -> Result<(u64, u64), DatabaseError> {
         let sql = "SELECT count(*), coalesce(sum(size), 0) FROM deferred
                    WHERE grp = ?1 AND opened = ?2";
         let read = |row: &rusqlite::Row<'_>| Ok((uint(row.get(0)?), uint(row.get(1)?)));
@@ -96,6 +100,14 @@ impl Database {
     pub(crate) fn due_deferred(&self, slot: Slot) -> Result<Vec<GroupId>, DatabaseError> {
         let sql = "SELECT DISTINCT grp FROM deferred WHERE slot <= ?1";
         self.read(sql, params![slot], |row| Ok(row.get(0)?))
+    }
+
+    /// Whether something waits for an epoch that is not known, and whether a member sealed any of it.
+    pub(crate) fn waits_for_epoch(&self, group: &GroupId) -> Result<Option<bool>, DatabaseError> {
+        let sql = "SELECT max(opened) FROM deferred WHERE grp = ?1 AND slot IS NULL";
+        let opened =
+            self.read_one(sql, params![group], |row| Ok(row.get::<_, Option<bool>>(0)?))?;
+        Ok(opened.flatten())
     }
 
     /// Whether something is kept for later.

@@ -6,13 +6,13 @@ use openmls_traits::OpenMlsProvider as _;
 use zeroize::Zeroizing;
 
 use super::config::{JOIN_INFO_EXTENSION, context_extensions};
-use super::crypto::SharedRng;
 use super::error::GroupError;
 use super::mls::Mls;
 use super::policy::GroupPolicy;
 use crate::identity::installation::InstallationKey;
 use crate::ids::CommitId;
 use crate::params::NetworkId;
+use crate::random::SharedRng;
 use crate::wire::item::commit_id;
 
 /// What a commit is to do.

@@ -1,8 +1,6 @@
 //! What openmls computes with: the RustCrypto crates for the one ciphersuite of the protocol, on
 //! randomness that is handed in, so that the same seed replays the same run.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
@@ -14,74 +12,21 @@ use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable as _, Kem as _, OpModeR, OpModeS, Serializable as _};
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
-use openmls_traits::random::OpenMlsRand;
 use openmls_traits::types::{
     AeadType, Ciphersuite, CryptoError, ExporterSecret, HashType, HpkeAeadType, HpkeCiphertext,
     HpkeConfig, HpkeKdfType, HpkeKemType, HpkeKeyPair, KemOutput, SignatureScheme,
 };
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 use tls_codec::SecretVLBytes;
 
 use super::rows::Rows;
+use crate::random::SharedRng;
 
 /// The ciphersuite of every group (see `docs/PROTOCOL.md`).
 pub const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
 
 type Kem = X25519HkdfSha256;
-
-/// The one source of randomness of a machine, shared by all that draws from it.
-#[derive(Clone)]
-pub struct SharedRng(Arc<Mutex<ChaCha20Rng>>);
-
-impl std::fmt::Debug for SharedRng {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SharedRng(…)")
-    }
-}
-
-impl SharedRng {
-    /// A generator from a seed, which must be fresh whenever a database is opened: a seed used
-    /// twice repeats nonces.
-    pub fn new(seed: [u8; 32]) -> Self {
-        Self(Arc::new(Mutex::new(ChaCha20Rng::from_seed(seed))))
-    }
-
-    /// The generator, for as long as the guard lives.
-    pub fn lock(&self) -> MutexGuard<'_, ChaCha20Rng> {
-        // A panic while drawing leaves a generator that is still good.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// `N` random bytes.
-    pub fn bytes<const N: usize>(&self) -> [u8; N] {
-        let mut out = [0; N];
-        self.lock().fill_bytes(&mut out);
-        out
-    }
-
-    /// A number below `bound` (0 if that is 0). The bias is below 2⁻³² for bounds under 2³².
-    pub fn below(&self, bound: u64) -> u64 {
-        let draw = u64::from_be_bytes(self.bytes());
-        draw.checked_rem(bound).unwrap_or(0)
-    }
-}
-
-impl OpenMlsRand for SharedRng {
-    type Error = std::convert::Infallible;
-
-    fn random_array<const N: usize>(&self) -> Result<[u8; N], Self::Error> {
-        Ok(self.bytes())
-    }
-
-    fn random_vec(&self, len: usize) -> Result<Vec<u8>, Self::Error> {
-        let mut out = vec![0; len];
-        self.lock().fill_bytes(&mut out);
-        Ok(out)
-    }
-}
 
 /// The cryptography of [`CIPHERSUITE`].
 #[derive(Debug, Clone)]

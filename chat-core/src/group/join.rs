@@ -5,7 +5,7 @@ use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, Welcome};
 use tls_codec::DeserializeBytes as _;
 
 use super::config::{JOIN_INFO_EXTENSION, join_config};
-use super::crypto::{CIPHERSUITE, Provider, SharedRng};
+use super::crypto::{CIPHERSUITE, Provider};
 use super::epoch::Leaf;
 use super::error::GroupError;
 use super::join_info::JoinInfo;
@@ -14,6 +14,7 @@ use super::package::OwnPackage;
 use super::policy::GroupPolicy;
 use super::rows::Rows;
 use crate::params::NetworkId;
+use crate::random::SharedRng;
 
 /// A group that was joined.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use tls_codec::DeserializeBytes as _;
 use zeroize::Zeroizing;
 
 use super::config::{capabilities, create_config, leaf_inbox};
-use super::crypto::{Provider, SharedRng};
+use super::crypto::Provider;
 use super::epoch::Leaf;
 use super::error::GroupError;
 use super::pages::RawRows;
@@ -21,6 +21,7 @@ use crate::identity::credential::{CREDENTIAL_TYPE, Credential as AccountCredenti
 use crate::identity::installation::InstallationKey;
 use crate::ids::{EpochId, GroupId};
 use crate::params::NetworkId;
+use crate::random::SharedRng;
 use crate::wire::item::epoch_id;
 use crate::wire::labels::Label;
 

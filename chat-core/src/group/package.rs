@@ -8,7 +8,7 @@ use tls_codec::{DeserializeBytes as _, Serialize as _};
 use zeroize::Zeroizing;
 
 use super::config::{capabilities, endless, leaf_extensions};
-use super::crypto::{CIPHERSUITE, Provider, SharedRng};
+use super::crypto::{CIPHERSUITE, Provider};
 use super::epoch::Leaf;
 use super::error::GroupError;
 use super::mls::{credential_with_key, verify_leaf};
@@ -16,6 +16,7 @@ use super::pages::RawRows;
 use super::rows::Rows;
 use crate::identity::installation::InstallationKey;
 use crate::params::NetworkId;
+use crate::random::SharedRng;
 use crate::time::Timestamp;
 
 /// An own last-resort key package with its private part.

@@ -6,12 +6,12 @@ use openmls::group::{ProcessMessageError, StageCommitError, StagedCommit};
 use openmls::prelude::{ProcessedMessageContent, Proposal, ProtocolMessage, Sender};
 
 use super::config::context_extensions;
-use super::crypto::SharedRng;
 use super::epoch::{EpochInfo, Leaf};
 use super::error::GroupError;
 use super::mls::{Mls, verify_leaf};
 use super::policy::{GroupPolicy, POLICY_EXTENSION};
 use crate::params::{MAX_PROPOSALS, NetworkId};
+use crate::random::SharedRng;
 use crate::wire::header::CommitHeader;
 
 /// A commit that MLS accepts; the group's rules have yet to.

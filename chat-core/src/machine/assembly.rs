@@ -14,21 +14,23 @@ use super::group::conversation::Conversation;
 use super::linking::linkings::Linkings;
 use super::linking::record::NewcomerRecord;
 use super::net::clock::Clock;
+use super::net::doubts::Doubts;
 use super::net::history::History;
 use super::net::outbox::Outbox;
+use super::net::scheduler::Scheduler;
 use super::net::watch::Watch;
 use super::people::cards::Cards;
 use super::people::doorbells::DoorbellBudget;
 use super::people::logs::Logs;
 use super::people::requests::Requests;
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
 use crate::identity::account::AccountKey;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::identity::phrase::RecoveryPhrase;
 use crate::ids::GroupId;
 use crate::params::NetworkParams;
+use crate::random::SharedRng;
 use crate::time::Timestamp;
 
 /// Where the self group's id is in the database.
@@ -53,6 +55,8 @@ pub struct Machine {
     pub(in crate::machine) linkings: Linkings,
     pub(in crate::machine) outbox: Outbox,
     pub(in crate::machine) history: History,
+    pub(in crate::machine) doubts: Doubts,
+    pub(in crate::machine) scheduler: Scheduler,
     pub(in crate::machine) watch: Watch,
     pub(in crate::machine) clock: Clock,
     pub(in crate::machine) counters: Counters,
@@ -180,6 +184,8 @@ impl Machine {
             linkings: Linkings::default(),
             outbox: Outbox::default(),
             history: History::default(),
+            doubts: Doubts::default(),
+            scheduler: Scheduler::default(),
             watch: Watch::default(),
             clock: Clock::default(),
             counters: Counters::default(),
@@ -187,6 +193,8 @@ impl Machine {
             loaded: false,
         };
         machine.load()?;
+        // What was drawn so far, an installation's key perhaps, is not to be drawn again from the seed.
+        machine.cx.rng.forget();
         Ok(machine)
     }
 
@@ -208,6 +216,7 @@ impl Machine {
         self.linkings.load(&cx.db)?;
         self.outbox.load(&cx.db)?;
         self.history.load(cx, self.me.created_at)?;
+        self.doubts.load(&cx.db)?;
         self.watch.clear();
         self.reconcile_due = true;
         self.loaded = true;

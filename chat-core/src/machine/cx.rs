@@ -11,9 +11,9 @@ use super::api::event::Event;
 use super::api::io::Output;
 use super::effect::Effect;
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
 use crate::ids::GroupId;
-use crate::params::{NetworkId, NetworkParams};
+use crate::params::{NetworkId, NetworkParams, QUIET_SHORTEST};
+use crate::random::SharedRng;
 use crate::time::{Slot, Timestamp};
 
 /// The context of a step. The machine owns one and lends it to the part whose turn it is.
@@ -30,6 +30,8 @@ pub(in crate::machine) struct Cx {
     pub(in crate::machine) now: Timestamp,
     /// When the envelope that is being taken in was sent.
     pub(in crate::machine) sent_at: Timestamp,
+    /// Up to when the topics that are watched were heard, or fetched, as that envelope comes in.
+    pub(in crate::machine) heard_to: Timestamp,
     /// The group of the account's own installations, whose events the application does not see.
     pub(in crate::machine) own_group: Option<GroupId>,
     /// What is to happen outside once the transaction is committed.
@@ -52,6 +54,7 @@ impl Cx {
             db,
             now,
             sent_at: now,
+            heard_to: now,
             own_group: None,
             out: Vec::new(),
             effects: VecDeque::new(),
@@ -99,5 +102,13 @@ impl Cx {
     pub(in crate::machine) fn within(&self, most: Duration) -> Duration {
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.rng.below(most.max(1)))
+    }
+
+    /// A random delay of something that nobody has just asked for: it is not to be seen together with
+    /// its cause.
+    pub(in crate::machine) fn quiet(&self) -> Duration {
+        let most = self.params.quiet_delay();
+        let least = most / QUIET_SHORTEST;
+        least + self.within(most - least)
     }
 }

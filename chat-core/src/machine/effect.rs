@@ -12,12 +12,23 @@ use crate::ids::{AccountId, GroupId, InstallationId, MessageId};
 use crate::time::Timestamp;
 use crate::wire::sync::SyncItem;
 
+/// Why history is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::machine) enum Why {
+    /// The user has just asked for what needs it, or connected.
+    Asked,
+    /// Something came from others.
+    Caused,
+}
+
 /// Something that one part asks of another.
 pub(in crate::machine) enum Effect {
     /// The outbox takes this, to go out after a delay.
     Post(Parcel, Duration),
     /// History is wanted from this moment on.
-    Fetch { from: Timestamp },
+    Fetch { from: Timestamp, why: Why },
+    /// Something of a group is missing.
+    Doubt(GroupId),
     /// The topics of a group changed; none: those of a request or linking.
     TopicsChanged(Option<GroupId>),
     /// Installations may have to be added to groups or removed from them.

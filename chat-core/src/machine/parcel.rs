@@ -39,6 +39,11 @@ pub(in crate::machine) enum Address {
 }
 
 impl Address {
+    /// Whether it is in a group.
+    pub(in crate::machine) fn is_of(&self, id: &GroupId) -> bool {
+        matches!(self, Address::Group { group, .. } if group == id)
+    }
+
     pub(in crate::machine) fn size_class(&self) -> SizeClass {
         match self {
             Address::Inbox => SizeClass::Doorbell,

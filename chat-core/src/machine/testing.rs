@@ -8,12 +8,12 @@ use super::api::io::Output;
 use super::cx::Cx;
 use super::effect::Effect;
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
 use crate::identity::account::AccountKey;
 use crate::identity::installation::InstallationKey;
 use crate::identity::log::Log;
 use crate::identity::phrase::RecoveryPhrase;
 use crate::params::NetworkParams;
+use crate::random::SharedRng;
 use crate::time::Timestamp;
 
 /// When tests begin: at the start of a slot.

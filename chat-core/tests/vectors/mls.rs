@@ -1,8 +1,9 @@
 //! Vectors of names: hashes of real MLS messages.
 
-use chat_core::group::crypto::{CIPHERSUITE, Provider, SharedRng};
+use chat_core::group::crypto::{CIPHERSUITE, Provider};
 use chat_core::group::rows::Rows;
 use chat_core::params::NetworkId;
+use chat_core::random::SharedRng;
 use chat_core::wire::item::{commit_id, epoch_id, item_hash, message_hash};
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{

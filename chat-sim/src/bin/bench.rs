@@ -19,6 +19,7 @@ use chat_core::group::mls::{Mls, read_message};
 use chat_core::ids::GroupId;
 use chat_core::machine::{Command, CommandId, Inbound, Input, Machine, OutboxId, Output};
 use chat_core::params::NetworkParams;
+use chat_core::random::Entropy;
 use chat_core::time::Timestamp;
 use chat_sim::world::{ByHand, World};
 use clap::Parser;
@@ -136,6 +137,11 @@ impl Pair {
         Ok(Self { writer: writer.machine, reader: reader.machine, group, now, commands: 0 })
     }
 
+    /// Randomness for a step, the same in each run.
+    fn entropy(&self) -> Entropy {
+        Entropy::new([self.commands as u8; 32])
+    }
+
     /// The next moment.
     fn moment(&mut self) -> Timestamp {
         self.now = self.now + Duration::from_millis(1);
@@ -148,7 +154,8 @@ impl Pair {
         self.commands += 1;
         let command = Command::Send { group: self.group, text: "x".repeat(CHARACTERS) };
         let input = Input::Command(CommandId(self.commands), command);
-        let outputs = times.measure(1, || self.writer.step(now, input))?;
+        let entropy = self.entropy();
+        let outputs = times.measure(1, || self.writer.step(now, entropy, input))?;
         let published = outputs.into_iter().find_map(|output| match output {
             Output::Publish { outbox, topic, payload, timestamp } => {
                 let timestamp_ns = i64::try_from(timestamp.0).ok()? * 1_000_000;
@@ -162,14 +169,16 @@ impl Pair {
     fn published(&mut self, outbox: OutboxId, times: &mut Times) -> Result<(), Failure> {
         let now = self.moment();
         let input = Input::Published { outbox, failure: None };
-        times.measure(1, || self.writer.step(now, input))?;
+        let entropy = self.entropy();
+        times.measure(1, || self.writer.step(now, entropy, input))?;
         Ok(())
     }
 
     fn receive(&mut self, batch: Vec<Inbound>, times: &mut Times) -> Result<(), Failure> {
         let now = self.moment();
         let inputs: Vec<Input> = batch.into_iter().map(Input::Envelope).collect();
-        times.measure(inputs.len(), || self.reader.step_all(now, inputs))?;
+        let entropy = self.entropy();
+        times.measure(inputs.len(), || self.reader.step_all(now, entropy, inputs))?;
         Ok(())
     }
 

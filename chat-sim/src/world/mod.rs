@@ -15,5 +15,5 @@ mod state;
 
 pub use self::device::Device;
 pub use self::driver::{ByHand, Hand, HistoryQuery, Told, Unanswered};
-pub use self::network::{Censor, Faults, Network, Observed};
+pub use self::network::{Censor, Faults, Network, Observed, StoreQuery};
 pub use self::state::World;

@@ -74,6 +74,23 @@ pub(crate) struct Query {
     pub(crate) limit: u32,
 }
 
+/// A query as the Store logs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreQuery {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// The device that asked: a Store sees its address.
+    pub by: usize,
+    /// The content topics; none for the whole shard.
+    pub topics: Vec<String>,
+    /// Begin, inclusive.
+    pub start: Timestamp,
+    /// End, inclusive.
+    pub end: Timestamp,
+    /// Whether it goes on where a page ended.
+    pub goes_on: bool,
+}
+
 /// A page of the Store: messages, and where the next page begins.
 pub(crate) type Page = (Vec<Observed>, Option<[u8; 32]>);
 
@@ -91,6 +108,8 @@ pub struct Network {
     pub has_store: bool,
     /// What the Store was asked by topic: when, by which device, and the topics.
     pub asked: Vec<(Timestamp, usize, Vec<String>)>,
+    /// All that the Store was asked, by time range too.
+    pub queries: Vec<StoreQuery>,
     pub(crate) ports: Vec<Port>,
     /// The partition in which each observed message is known, as long as there are several.
     known_in: Vec<Option<u32>>,
@@ -116,6 +135,7 @@ impl Network {
             echo: false,
             has_store: true,
             asked: Vec::new(),
+            queries: Vec::new(),
             ports: Vec::new(),
             known_in: Vec::new(),
         }
@@ -147,6 +167,14 @@ impl Network {
         self.known_in.push(self.is_parted().then_some(partition));
         self.observed.push(message);
         deliveries
+    }
+
+    /// Has the Store lose a message.
+    pub fn forget(&mut self, message: &Observed) {
+        if let Some(at) = self.observed.iter().position(|it| it == message) {
+            self.observed.remove(at);
+            self.known_in.remove(at);
+        }
     }
 
     /// Whether a publication that went out is reported as failed.

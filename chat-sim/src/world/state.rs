@@ -37,6 +37,9 @@ pub struct World {
     pub epochs: BTreeMap<EpochId, BTreeSet<InstallationId>>,
     pub(super) clock: Clock<Action>,
     pub(super) rng: ChaCha20Rng,
+    /// What the devices' systems give them for a step: apart from what decides the run, so that a
+    /// step more changes nothing else.
+    pub(super) entropy: ChaCha20Rng,
     pub(super) commands: u64,
 }
 
@@ -59,6 +62,7 @@ impl World {
             epochs: BTreeMap::new(),
             clock: Clock::new(Timestamp::from_secs(1_800_000_000)),
             rng: ChaCha20Rng::seed_from_u64(seed),
+            entropy: ChaCha20Rng::seed_from_u64(!seed),
             commands: 0,
         }
     }

@@ -164,7 +164,9 @@ impl Keys {
             usable_until: record.package.made_at + KEY_PACKAGE_USE,
             bytes: record.package.public.clone(),
         };
-        cx.ask(Effect::TellOwn(vec![item], Duration::ZERO));
+        // Packages are renewed as a slot begins: not with all else that happens at that moment.
+        let delay = cx.quiet();
+        cx.ask(Effect::TellOwn(vec![item], delay));
         Ok(record.package)
     }
 

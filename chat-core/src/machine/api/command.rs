@@ -176,6 +176,21 @@ pub enum Command {
     MakeShortContactLink,
 }
 
+impl Command {
+    /// The group that it changes or speaks in.
+    pub(in crate::machine) fn group(&self) -> Option<GroupId> {
+        match self {
+            Command::AddMembers { group, .. }
+            | Command::RemoveMembers { group, .. }
+            | Command::LeaveGroup { group }
+            | Command::DescribeGroup { group, .. }
+            | Command::SetAdmin { group, .. }
+            | Command::Send { group, .. } => Some(*group),
+            _ => None,
+        }
+    }
+}
+
 /// What a command answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

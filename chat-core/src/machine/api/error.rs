@@ -17,6 +17,9 @@ pub enum StepError {
     /// MLS state that was written by this program is not usable.
     #[error("the state of a group is not usable: {0}")]
     State(String),
+    /// The operating system gave no randomness for a step.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(String),
 }
 
 impl StepError {
@@ -29,12 +32,17 @@ impl StepError {
             StepError::Database(DatabaseError::WrongKey) => "database_wrong_key",
             StepError::Database(_) => "database",
             StepError::State(_) => "state",
+            StepError::Randomness(_) => "system",
         }
     }
 
     /// Whether the same step may succeed later without anything being mended.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, StepError::Database(DatabaseError::Busy | DatabaseError::Full))
+        matches!(
+            self,
+            StepError::Database(DatabaseError::Busy | DatabaseError::Full)
+                | StepError::Randomness(_)
+        )
     }
 }
 

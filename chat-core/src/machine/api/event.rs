@@ -122,6 +122,19 @@ pub enum Event {
         /// How many commits no longer count.
         undone: usize,
     },
+    /// Something that others sent in a group is not understood here, and no Store could help: a change to
+    /// the group is missing on this installation, or messages are. It goes on listening and asking.
+    GroupBehind {
+        /// The group.
+        group: GroupId,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A group that was behind is behind no more.
+    GroupCaughtUp {
+        /// The group.
+        group: GroupId,
+    },
     /// A message is missing. Its sender is known.
     MessageMissing {
         /// What is missing.
@@ -327,6 +340,8 @@ impl Event {
             | Event::ChangePublished { group, .. }
             | Event::MessageFailed { group, .. }
             | Event::BranchChanged { group, .. }
+            | Event::GroupBehind { group, .. }
+            | Event::GroupCaughtUp { group }
             | Event::MessageRecovered { group, .. }
             | Event::Equivocation { group, .. }
             | Event::CloneAlarm { group }

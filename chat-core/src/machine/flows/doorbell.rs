@@ -9,6 +9,7 @@ use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
 use crate::machine::api::view::RequestState;
 use crate::machine::assembly::Machine;
+use crate::machine::effect::Why;
 use crate::machine::people::contacts::Contact;
 use crate::machine::people::requests::{INVITATION_SLOTS, Request, note_answer, noted_answer};
 use crate::params::DOORBELL_SIZE;
@@ -64,7 +65,7 @@ impl Machine {
             self.doorbells.owe(self.cx.now);
         } else if !self.doorbells.take(self.cx.now) {
             // History has it, and is fetched no faster than the budget allows.
-            self.history.backfill(&self.cx, sent_at);
+            self.history.backfill(&self.cx, sent_at, Why::Caused);
             return Ok(Disposition::Refused(Refused::Budget));
         }
         let doorbell = match doorbell::answer(body, self.keys.inbox(), &self.cx.network) {

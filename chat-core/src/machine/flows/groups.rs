@@ -64,7 +64,7 @@ impl Machine {
         }
         let policy = GroupPolicy::new(self.me.account, name, description, self.cx.network);
         let may_send = self.history.may_send();
-        let Self { cx, me, logs, cards, groups, .. } = self;
+        let Self { cx, me, logs, cards, groups, scheduler, .. } = self;
         let who = Who { me, logs };
         let known = Known { who, cards };
         let mut group = Conversation::found(cx, me, &policy)?;
@@ -77,6 +77,7 @@ impl Machine {
             group.go_ahead(cx, who, prepared)?;
         }
         let view = group.view(&me.account)?;
+        scheduler.typed(cx, group.id());
         groups.insert(group.id(), group);
         Ok(Answer::Group(view))
     }

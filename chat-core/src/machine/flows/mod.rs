@@ -4,6 +4,7 @@ pub(in crate::machine) mod card;
 pub(in crate::machine) mod contacts;
 pub(in crate::machine) mod directory;
 pub(in crate::machine) mod doorbell;
+pub(in crate::machine) mod doubts;
 pub(in crate::machine) mod groups;
 pub(in crate::machine) mod joining;
 pub(in crate::machine) mod learn;

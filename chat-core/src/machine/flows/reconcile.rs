@@ -19,7 +19,8 @@ use crate::machine::assembly::Machine;
 use crate::machine::group::conversation::Conversation;
 use crate::machine::group::directory::Directory as _;
 use crate::machine::group::intent::Intent;
-use crate::params::{COMMIT_PACE, ENROL_SPREAD, EVICT_SPREAD};
+use crate::machine::net::scheduler::{place, spread};
+use crate::params::{ENROL_SPREAD, EVICT_SPREAD};
 
 impl Machine {
     /// Makes the intents that are missing.
@@ -72,7 +73,7 @@ impl Machine {
                 Some(Author::Installation(by)) => by == self.me.id(),
                 _ => rank == 0,
             };
-            let spread = self.spread(ENROL_SPREAD, groups);
+            let spread = spread(&self.cx, ENROL_SPREAD, groups);
             // The installation that linked it begins; the others see to what is left over.
             let wait = if first { Duration::ZERO } else { spread + unit.saturating_mul(rank + 1) };
             wait + self.cx.within(spread)
@@ -97,7 +98,7 @@ impl Machine {
         }
         let state = group.current()?.clone();
         // An account that lost all of them comes in with new ones first: so it stays what it is here.
-        let readmitted = self.plan_readmissions(id, &state, &gone)?;
+        let readmitted = self.plan_readmissions(id, &state, &gone, groups)?;
         let account_of = |it: &InstallationId| state.leaf_of(it).map(|leaf| leaf.account);
         gone.retain(|(it, _)| account_of(it).is_some_and(|account| !readmitted.contains(&account)));
         if gone.is_empty() {
@@ -114,6 +115,7 @@ impl Machine {
         id: &GroupId,
         state: &EpochInfo,
         gone: &[(InstallationId, EpochId)],
+        groups: usize,
     ) -> Result<BTreeSet<AccountId>, StepError> {
         let known = Known { who: self.who(), cards: &self.cards };
         let accounts: BTreeSet<AccountId> = gone
@@ -126,7 +128,9 @@ impl Machine {
             if !self.groups.get(id).is_some_and(|group| group.open_intents().any(planned)) {
                 let rank = self.own_rank(state.leaves.iter());
                 let unit = Duration::from_millis(self.cx.params.rank_delay_ms);
-                self.intend_after(id, Intent::Readmit(*account), unit.saturating_mul(rank))?;
+                let place = place(&state.epoch, spread(&self.cx, ENROL_SPREAD, groups));
+                let delay = place + unit.saturating_mul(rank);
+                self.intend_after(id, Intent::Readmit(*account), delay)?;
             }
         }
         Ok(accounts)
@@ -149,7 +153,7 @@ impl Machine {
         });
         let rank = self.own_rank(staying);
         let unit = Duration::from_millis(self.cx.params.rank_delay_ms);
-        let spread = self.spread(EVICT_SPREAD, groups);
+        let spread = spread(&self.cx, EVICT_SPREAD, groups);
         if !self.cx.is_visible(id) {
             return unit.saturating_mul(rank);
         }
@@ -162,17 +166,14 @@ impl Machine {
             .leaves
             .iter()
             .any(|leaf| !out.contains(&leaf.installation) && accounts.contains(&leaf.account));
-        // A member that does not hold its link leaves the first move to those who do.
-        let wait = if anybody { spread.saturating_mul(2) } else { spread };
+        // A member that does not hold its link leaves the first move to those who do. Each group has a
+        // time of its own, or an observer would see all that this device shares with the revoked one.
+        let wait = if anybody {
+            spread + place(&state.epoch, spread)
+        } else {
+            spread / 2 + place(&state.epoch, spread / 2)
+        };
         wait + unit.saturating_mul(rank + 1)
-    }
-
-    /// Over how long the commits to many groups are spread: at least `share` of a slot, given in
-    /// thousandths, and as long as the pace asks for.
-    fn spread(&self, share: u64, groups: usize) -> Duration {
-        let slot = Duration::from_secs(self.cx.params.slot_secs);
-        let part = |thousandths: u64| slot.saturating_mul(thousandths as u32) / 1000;
-        part(share).max(part(COMMIT_PACE).saturating_mul(groups as u32))
     }
 
     /// The place of this installation among others, first come first.

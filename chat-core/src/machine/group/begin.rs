@@ -17,7 +17,7 @@ use crate::ids::{AccountId, GroupId};
 use crate::machine::account::me::Me;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
-use crate::machine::effect::Effect;
+use crate::machine::effect::{Effect, Why};
 use crate::time::{Slot, Timestamp};
 use crate::wire::labels::Label;
 use crate::wire::roots::Root;
@@ -114,7 +114,8 @@ impl Conversation {
         let group = Self { intents, drafts, ..begun };
         group.begin(cx)?;
         // What was said since the invitation was made.
-        cx.ask(Effect::Fetch { from: slot.start(cx.params.slot_secs) });
+        let from = slot.start(cx.params.slot_secs);
+        cx.ask(Effect::Fetch { from, why: Why::Caused });
         Ok(Some(group))
     }
 

@@ -77,6 +77,12 @@ impl Conversation {
             let (group, account) = (self.record.id, leaf.account);
             cx.tell(Event::Equivocation { group, account, seq })?;
         }
+        let in_doubt = |change: &GapChange| {
+            matches!(change.state, GapState::Missing { .. } | GapState::Claimed { .. })
+        };
+        if changes.iter().any(|(_, change)| in_doubt(change)) {
+            cx.ask(Effect::Doubt(self.record.id));
+        }
         for (sender, change) in changes {
             self.tell_gap(cx, sender, change)?;
         }

@@ -16,8 +16,10 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::view::Membership;
 use crate::machine::cx::Cx;
-use crate::machine::effect::Effect;
+use crate::machine::effect::{Effect, Why};
 use crate::machine::people::logs::Who;
+use crate::params::CATCH_UP_MARGIN;
+use crate::time::Slot;
 use crate::wire::header::{CommitHeader, Warrant};
 use crate::wire::labels::Label;
 use crate::wire::roots::Root;
@@ -97,10 +99,15 @@ impl Conversation {
         self.add_node(cx, node, frame)?;
         if rotated.is_some() {
             self.save_lines(cx)?;
-            // What was sent under the new roots before this commit was known has yet to be fetched,
-            // or fetched again: of what did not open then only the last is kept.
-            let from = header.slot.start(cx.params.slot_secs);
-            cx.ask(Effect::Fetch { from });
+            // What was sent under the new sealing root before this commit was known is kept, and opens
+            // now; so nothing is fetched where the commit came in time, which is the usual case. It has
+            // to be where others may be on the new topics already, or where not all of it was kept.
+            let latest_clock = cx.heard_to + CATCH_UP_MARGIN;
+            let on_new_topics = Slot::at(latest_clock, cx.params.slot_secs) > header.slot;
+            if on_new_topics || self.has_dropped_unopened(cx)? {
+                let from = header.slot.start(cx.params.slot_secs);
+                cx.ask(Effect::Fetch { from, why: Why::Caused });
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::verdict::Verdict;
 use crate::ids::GroupId;
 use crate::machine::api::error::StepError;
 use crate::machine::cx::Cx;
+use crate::machine::net::doubts::Unexplained;
 use crate::machine::people::logs::Who;
 use crate::params::HORIZON_AGE;
 use crate::time::Timestamp;
@@ -25,6 +26,19 @@ pub(in crate::machine) fn due(cx: &Cx) -> Result<Vec<GroupId>, StepError> {
 }
 
 impl Conversation {
+    /// What of the group is not understood.
+    pub(in crate::machine) fn unexplained(&self, cx: &Cx) -> Result<Unexplained, StepError> {
+        if !self.gaps.missing().is_empty() {
+            return Ok(Unexplained::ByMembers);
+        }
+        Ok(match cx.db.waits_for_epoch(&self.record.id)? {
+            Some(true) => Unexplained::ByMembers,
+            Some(false) => Unexplained::Unopened,
+            None if !self.gaps.claimed().is_empty() => Unexplained::Claimed,
+            None => Unexplained::Nothing,
+        })
+    }
+
     /// Everything that is kept.
     pub(in crate::machine) fn deferred(&self, cx: &Cx) -> Result<Vec<DeferredRow>, StepError> {
         let rows = cx.db.deferred::<Later>(&self.record.id)?;

@@ -13,8 +13,9 @@ use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
 use crate::machine::net::backoff::Backoff;
+use crate::machine::net::scheduler::{place, spread};
 use crate::machine::people::logs::Who;
-use crate::params::{HORIZON_COMMITS, RETRY_MAX, RETRY_MIN, ROOT_MAX_AGE};
+use crate::params::{HORIZON_COMMITS, RENEW_SPREAD, RETRY_MAX, RETRY_MIN, ROOT_MAX_AGE};
 use crate::time::Timestamp;
 
 /// Attempts to commit an intent that would lose, after which it is given up: whatever it loses to
@@ -232,8 +233,11 @@ impl Conversation {
         }
         let leaves = state.leaves.iter().map(|leaf| leaf.installation);
         let rank = u64::from(Self::rank(leaves, &who.me.id()));
+        // All groups made in one slot come of age at one boundary: each has a time of its own in the
+        // slot, the same for all members, so that their ranks keep them apart still.
+        let place = place(&state.epoch, spread(cx, RENEW_SPREAD, 1));
         let pause = Duration::from_millis(cx.params.rank_delay_ms.saturating_mul(rank));
-        self.intend(cx, Intent::Rotate, pause)?;
+        self.intend(cx, Intent::Rotate, place + pause)?;
         Ok(())
     }
 }

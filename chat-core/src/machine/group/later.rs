@@ -96,6 +96,12 @@ impl Later {
 }
 
 impl Conversation {
+    /// Whether envelopes that no root opens may have been dropped for newer ones.
+    pub(super) fn has_dropped_unopened(&self, cx: &Cx) -> Result<bool, StepError> {
+        let (rows, bytes) = cx.db.deferred_size(&self.record.id, false)?;
+        Ok(rows >= MAX_UNOPENED_PER_GROUP as u64 || bytes * 2 > MAX_UNOPENED_BYTES as u64)
+    }
+
     /// Keeps something for later.
     pub(super) fn keep(
         &self,

@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 use super::rendezvous::address;
 use super::repeated::Repeated;
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
 use crate::identity::installation::InstallationKey;
 use crate::identity::linking::{
     EndCode, Ending, LinkingAnswer, LinkingCode, LinkingKey, LinkingString, Step, Transcript, seal,
@@ -17,6 +16,7 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::linking::{NewcomerState, NewcomerView};
 use crate::machine::parcel::Parcel;
 use crate::params::{LINKING_KEEP, NetworkId, NetworkParams};
+use crate::random::SharedRng;
 use crate::time::Timestamp;
 
 /// Where the linking of a new device is in the database.

@@ -18,13 +18,16 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use crate::ids::{AccountId, RequestId};
+use super::query::{Aim, CardQuery, Query, Run};
+use super::quiet::QuietBudget;
+use crate::ids::RequestId;
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::io::{Output, QueryId};
 use crate::machine::cx::Cx;
+use crate::machine::effect::Why;
 use crate::params::{
-    CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, HISTORY_MESSAGE_COST, HISTORY_PAGE, RETRY_MAX,
+    CATCH_UP_BUDGET, CATCH_UP_MARGIN, CLOCK_PROBE, HISTORY_PAGE, QUIET_PER_SLOT, RETRY_MAX,
     RETRY_MIN, TOPIC_QUERY_BUDGET,
 };
 use crate::time::{Slot, Timestamp};
@@ -45,76 +48,6 @@ const MARK: &str = "complete_to";
 const SYNCED: &str = "synced_to";
 /// Pauses between attempts to reach a Store.
 const RETRY: Backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-
-/// A card that a query asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::machine) struct CardQuery {
-    pub(in crate::machine) account: AccountId,
-    pub(in crate::machine) period: u64,
-}
-
-/// What a run of queries is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::machine) enum Aim {
-    /// Everything since the mark.
-    Everything,
-    /// The time that an invitation can lie in.
-    Invitation(RequestId),
-    /// The topic of a card.
-    Card(CardQuery),
-}
-
-/// A run of queries, one after the other.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    /// Only where everything is fetched does the mark move.
-    aim: Aim,
-    began: Timestamp,
-    /// Up to when it fetches.
-    end: Timestamp,
-    /// The slot whose topics are asked for next. None: it does not ask by topic.
-    next_slot: Option<Slot>,
-}
-
-/// A query that is under way, or waits for its time.
-#[derive(Debug)]
-pub(in crate::machine) struct Query {
-    id: QueryId,
-    run: Run,
-    asked: bool,
-    start: Timestamp,
-    end: Timestamp,
-    /// Topics still to be asked for by name; empty: the whole shard.
-    topics: Vec<String>,
-    cursor: Option<[u8; 32]>,
-    bytes: usize,
-    /// Up to where everything was seen.
-    position: Timestamp,
-}
-
-impl Query {
-    pub(in crate::machine) fn aim(&self) -> Aim {
-        self.run.aim
-    }
-
-    fn by_topic(&self) -> bool {
-        self.run.next_slot.is_some()
-    }
-
-    /// Counts a message of a page: its size, and the time that it moves the query to. Says whether
-    /// it lies in what was asked for.
-    pub(in crate::machine) fn count(&mut self, size: usize, sent_at: Option<Timestamp>) -> bool {
-        self.bytes = self.bytes.saturating_add(size.max(HISTORY_MESSAGE_COST));
-        // What lies outside of what was asked for moves nothing.
-        let Some(at) = sent_at.filter(|at| (self.start..=self.end).contains(at)) else {
-            return false;
-        };
-        if !self.by_topic() {
-            self.position = self.position.max(at);
-        }
-        true
-    }
-}
 
 /// What follows from a page.
 pub(in crate::machine) enum Next {
@@ -148,13 +81,23 @@ pub(in crate::machine) struct Failed {
     pub(in crate::machine) aim: Aim,
 }
 
+/// History that is to be fetched.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    /// From when on: never before the mark.
+    from: Timestamp,
+    /// Not before this.
+    at: Timestamp,
+}
+
 /// Where catching up stands.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct History {
     query: Option<Query>,
     next_id: u64,
-    /// From when on history is to be fetched, once nothing is under way: never before the mark.
-    wanted: Option<Timestamp>,
+    /// What is to be fetched once nothing is under way.
+    wanted: Option<Wish>,
+    quiet: QuietBudget,
     /// No attempt before this.
     not_before: Timestamp,
     /// No query before this: what the last page brought has yet to be made up for.
@@ -200,6 +143,11 @@ impl History {
         self.connected && self.attempted
     }
 
+    /// Whether something is to be fetched still.
+    pub(in crate::machine) fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// Whether an attempt to catch up has ended since the connection came.
     pub(in crate::machine) fn attempted(&self) -> bool {
         self.attempted
@@ -215,22 +163,23 @@ impl History {
         self.synced_to
     }
 
-    /// When there is something to do next. `seek`: an invitation is to be fetched apart;
+    /// When there is something to do next. `seek`: when an invitation is to be fetched apart;
     /// `card_due`: when a card is to be looked for.
     pub(in crate::machine) fn next_due(
         &self,
         cx: &Cx,
-        seek: bool,
+        seek: Option<Timestamp>,
         card_due: Option<Timestamp>,
     ) -> Option<Timestamp> {
         let ready = self.not_before.max(self.paced_until);
         match &self.query {
             Some(query) if query.asked => None,
             Some(_) => Some(self.paced_until),
-            None if self.wanted.is_some() || seek => Some(ready),
             None => {
                 let again = self.synced_to.map(|at| at + resync_interval(cx));
-                again.into_iter().chain(card_due.map(|at| at.max(ready))).min()
+                let wished = self.wanted.map(|wish| wish.at);
+                let all = [again, wished, seek, card_due].into_iter().flatten();
+                all.map(|at| at.max(ready)).min()
             }
         }
     }
@@ -246,7 +195,7 @@ impl History {
         self.failures = 0;
         self.not_before = cx.now;
         if connected {
-            self.want(self.complete_to);
+            self.want(self.complete_to, cx.now);
         }
         true
     }
@@ -258,7 +207,7 @@ impl History {
         // A change of the connection is not taken back: then neither is what it says.
         self.attempted &= attempted;
         if self.connected {
-            self.want(self.complete_to);
+            self.want(self.complete_to, cx.now);
             self.not_before = cx.now + RETRY_MIN;
         }
     }
@@ -271,7 +220,18 @@ impl History {
     }
 
     /// Wants history from a moment on.
-    pub(in crate::machine) fn backfill(&mut self, cx: &Cx, from: Timestamp) {
+    ///
+    /// What others cause is fetched at a random time, and together with whatever else is wanted by
+    /// then. It begins with the slot before this one, or with an earlier one, so that the bounds do not
+    /// show the cause either.
+    pub(in crate::machine) fn backfill(&mut self, cx: &Cx, from: Timestamp, why: Why) {
+        let from = match why {
+            Why::Asked => from,
+            Why::Caused => {
+                let slot = Slot::at(from, cx.params.slot_secs).min(cx.slot().previous());
+                slot.start(cx.params.slot_secs)
+            }
+        };
         // What is older than this installation cannot be for it, whatever slot others wrote; its
         // clock may have been off then.
         let from = from.max(self.first.min(cx.now) - CLOCK_PROBE);
@@ -285,25 +245,41 @@ impl History {
             // What is under way has yet to come there.
             return;
         }
-        self.want(from);
+        match why {
+            Why::Asked => self.want(from, cx.now),
+            Why::Caused => self.want_quietly(cx, from),
+        }
     }
 
-    fn want(&mut self, from: Timestamp) {
-        self.wanted = Some(self.wanted.map_or(from, |known| known.min(from)));
+    fn want(&mut self, from: Timestamp, at: Timestamp) {
+        let wish = Wish { from, at };
+        self.wanted = Some(
+            self.wanted
+                .map_or(wish, |known| Wish { from: known.from.min(from), at: known.at.min(at) }),
+        );
+    }
+
+    /// Wants it with what waits already, or after a random time.
+    fn want_quietly(&mut self, cx: &Cx, from: Timestamp) {
+        let at = match self.wanted {
+            Some(wish) => wish.at,
+            None => self.quiet.take(cx),
+        };
+        self.want(from, at);
     }
 
     /// Something was lost on the way to the machine: what the last minutes brought is asked for,
-    /// also where a query is under way, since that was put before.
+    /// also where a query is under way, since that was put before. A flood may be the cause.
     pub(in crate::machine) fn on_missed(&mut self, cx: &Cx) {
         let from = cx.slot().previous().start(cx.params.slot_secs);
         self.complete_to = self.complete_to.min(from);
-        self.want(from);
+        self.want_quietly(cx, from);
     }
 
     /// Everything before a moment was fetched. The mark follows, as far as others confirm that the
     /// moment has come, and never past what is wanted again.
     fn raise_mark(&mut self, to: Timestamp) {
-        let to = to.min(self.newest).min(self.wanted.unwrap_or(to));
+        let to = to.min(self.newest).min(self.wanted.map_or(to, |wish| wish.from));
         self.complete_to = self.complete_to.max(to);
     }
 
@@ -326,6 +302,10 @@ impl History {
         let latest = cx.now + RETRY_MAX;
         self.not_before = self.not_before.min(latest);
         self.paced_until = self.paced_until.min(latest);
+        if let Some(wish) = &mut self.wanted {
+            let pause = cx.params.part_of_slot(QUIET_PER_SLOT).max(cx.params.quiet_delay());
+            wish.at = wish.at.min(cx.now + pause);
+        }
         if self.query.is_some() {
             self.put_query(cx);
             return false;
@@ -336,14 +316,14 @@ impl History {
                 self.synced_to = Some(self.complete_to.min(cx.now));
             }
             if cx.now.since(synced) >= resync_interval(cx) {
-                self.want(self.complete_to);
+                self.want(self.complete_to, cx.now);
             }
         }
         if cx.now < self.not_before.max(self.paced_until) {
             return false;
         }
-        let Some(wanted) = self.wanted.take() else { return true };
-        self.complete_to = self.complete_to.min(wanted).min(cx.now);
+        let Some(wish) = self.wanted.take_if(|wish| wish.at <= cx.now) else { return true };
+        self.complete_to = self.complete_to.min(wish.from).min(cx.now);
         self.start(cx, Aim::Everything, self.complete_to, cx.now + CATCH_UP_MARGIN, Vec::new());
         false
     }
@@ -529,13 +509,14 @@ impl History {
         until
     }
 
-    /// Tells that everything was fetched, if nothing is wanted again meanwhile.
+    /// Tells that everything was fetched, if nothing is wanted again that comes soon.
     pub(in crate::machine) fn tell_caught_up(
         &mut self,
         cx: &mut Cx,
         until: Timestamp,
     ) -> Result<(), StepError> {
-        if self.wanted.is_some() {
+        let soon = cx.now + cx.params.quiet_delay();
+        if self.wanted.is_some_and(|wish| wish.at <= soon) {
             return Ok(());
         }
         if self.synced_to.is_none_or(|known| known < until) {
@@ -570,7 +551,7 @@ impl History {
         if aim == Aim::Everything {
             // It goes on from the mark, which went with what was fetched; the horizon never limits
             // that.
-            self.want(self.complete_to);
+            self.want(self.complete_to, cx.now);
         }
         self.not_before = cx.now + pause;
         Failed { reason, aim, hopeless: no_store || self.failures >= LOOKUP_FAILURES }

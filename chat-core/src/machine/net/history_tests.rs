@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::ids::AccountId;
 use crate::machine::testing::{NOW, context, events};
+use crate::params::{NetworkParams, QUIET_SHORTEST};
 
 const PAGE: [u8; 32] = [1; 32];
 
@@ -150,14 +152,14 @@ fn a_wish_for_older_history_lowers_the_mark_and_is_fetched_next() {
     ended(&mut history, &mut cx, next);
     assert_eq!(history.complete_to(), NOW);
     let from = NOW - Duration::from_secs(1800);
-    history.backfill(&cx, from);
+    history.backfill(&cx, from, Why::Asked);
     assert_eq!(history.complete_to(), from);
     history.save(&cx).unwrap();
     assert_eq!(loaded(&cx).complete_to(), from, "not forgotten, whenever the process ends");
     assert!(!history.is_idle(&mut cx));
     assert!(one(&mut cx).start <= from);
     // But nothing from before the device was there.
-    history.backfill(&cx, Timestamp(0));
+    history.backfill(&cx, Timestamp(0), Why::Asked);
     assert_eq!(history.complete_to(), NOW - Duration::from_secs(3600) - CLOCK_PROBE);
 }
 
@@ -170,7 +172,7 @@ fn the_mark_does_not_pass_what_is_wanted_again() {
     assert!(matches!(next, Next::Asked));
     assert_eq!(history.complete_to(), first);
     let from = NOW - Duration::from_secs(1200);
-    history.backfill(&cx, from);
+    history.backfill(&cx, from, Why::Asked);
     let query = one(&mut cx);
     let next = answer(&mut history, &mut cx, query.id, &[NOW], None);
     ended(&mut history, &mut cx, next);
@@ -184,7 +186,7 @@ fn the_mark_does_not_pass_what_is_wanted_again() {
 fn what_a_query_under_way_has_yet_to_come_to_is_not_asked_for_twice() {
     let mut cx = context(1);
     let (mut history, query) = connected(&mut cx);
-    history.backfill(&cx, NOW - Duration::from_secs(60));
+    history.backfill(&cx, NOW - Duration::from_secs(60), Why::Asked);
     let next = answer(&mut history, &mut cx, query.id, &[NOW], None);
     ended(&mut history, &mut cx, next);
     assert!(history.is_idle(&mut cx));
@@ -290,7 +292,7 @@ fn a_query_that_failed_is_tried_again_after_a_pause_and_the_device_may_send() {
         assert!(history.may_send());
         assert!(!history.is_idle(&mut cx));
         assert_eq!(asked(&mut cx).len(), 0, "not before the pause is over");
-        let due = history.next_due(&cx, false, None).unwrap();
+        let due = history.next_due(&cx, None, None).unwrap();
         pauses.push(due.since(cx.now));
         cx.now = due;
         assert!(!history.is_idle(&mut cx));
@@ -310,7 +312,7 @@ fn a_failure_is_told_once_in_a_row() {
     assert!(failed.hopeless);
     history.tell_failed(&mut cx, failed).unwrap();
     assert!(matches!(events(&mut cx)[..], [Event::CatchUpFailed { .. }]));
-    cx.now = history.next_due(&cx, false, None).unwrap();
+    cx.now = history.next_due(&cx, None, None).unwrap();
     assert_eq!(cx.now.since(NOW), RETRY_MAX, "there is no Store now");
     history.is_idle(&mut cx);
     let id = one(&mut cx).id;
@@ -326,7 +328,7 @@ fn an_invitation_is_sought_in_its_time_alone_and_moves_no_mark() {
     let next = answer(&mut history, &mut cx, query.id, &[NOW], None);
     ended(&mut history, &mut cx, next);
     events(&mut cx);
-    assert_eq!(history.next_due(&cx, true, None), Some(NOW));
+    assert_eq!(history.next_due(&cx, Some(NOW), None), Some(NOW));
     let (request, from) = (RequestId([5; 16]), NOW - Duration::from_secs(3000));
     let until = from + Duration::from_secs(100);
     assert!(history.is_idle(&mut cx));
@@ -363,7 +365,7 @@ fn doorbells_that_are_owed_put_off_the_next_page_and_not_sending() {
     under_way.count(1000, Some(sent));
     history.go_on(&mut cx, under_way, Some(PAGE), false, false, Some(paced));
     assert!(asked(&mut cx).is_empty());
-    assert_eq!(history.next_due(&cx, false, None), Some(paced));
+    assert_eq!(history.next_due(&cx, None, None), Some(paced));
     cx.now = paced;
     assert!(!history.is_idle(&mut cx));
     assert_eq!(one(&mut cx).cursor, Some(PAGE));
@@ -376,7 +378,7 @@ fn a_step_that_was_taken_back_begins_at_the_mark_again() {
     history.answered(query.id);
     history.restart(&cx, false);
     assert!(!history.may_send());
-    cx.now = history.next_due(&cx, false, None).unwrap();
+    cx.now = history.next_due(&cx, None, None).unwrap();
     assert!(!history.is_idle(&mut cx));
     assert_eq!(one(&mut cx).start, query.start);
 }
@@ -388,7 +390,7 @@ fn history_is_fetched_again_now_and_then_though_nothing_seems_lost() {
     let next = answer(&mut history, &mut cx, query.id, &[NOW], None);
     ended(&mut history, &mut cx, next);
     asked(&mut cx);
-    let due = history.next_due(&cx, false, None).unwrap();
+    let due = history.next_due(&cx, None, None).unwrap();
     assert_eq!(due, NOW + resync_interval(&cx));
     assert!(history.is_idle(&mut cx));
     cx.now = due;
@@ -404,7 +406,67 @@ fn no_root_is_let_go_that_a_query_may_still_need() {
     ended(&mut history, &mut cx, next);
     let kept = history.roots_kept_from(&cx).start(cx.params.slot_secs);
     assert!(kept + CATCH_UP_MARGIN < NOW);
-    history.backfill(&cx, NOW - Duration::from_secs(1800));
+    history.backfill(&cx, NOW - Duration::from_secs(1800), Why::Asked);
     let lower = history.roots_kept_from(&cx).start(cx.params.slot_secs);
     assert!(lower + CATCH_UP_MARGIN < NOW - Duration::from_secs(1800));
+}
+
+/// A device on the public network that has caught up.
+fn idle(cx: &mut Cx) -> History {
+    cx.params = NetworkParams::public();
+    let (mut history, query) = connected(cx);
+    let next = answer(&mut history, cx, query.id, &[NOW], None);
+    ended(&mut history, cx, next);
+    events(cx);
+    history
+}
+
+#[test]
+fn what_others_cause_is_fetched_later_and_together() {
+    let mut cx = context(1);
+    let mut history = idle(&mut cx);
+    let minute = cx.params.quiet_delay();
+    history.backfill(&cx, NOW, Why::Caused);
+    let due = history.next_due(&cx, None, None).unwrap();
+    assert!(due >= NOW + minute / QUIET_SHORTEST && due <= NOW + minute, "{due:?}");
+    assert!(history.is_idle(&mut cx) && asked(&mut cx).is_empty());
+    // Another cause does not put it off, nor does it add a fetch.
+    cx.now = due - Duration::from_secs(1);
+    history.backfill(&cx, NOW - Duration::from_secs(5 * 3600), Why::Caused);
+    history.on_missed(&cx);
+    assert_eq!(history.next_due(&cx, None, None), Some(due));
+    cx.now = due;
+    assert!(!history.is_idle(&mut cx));
+    let query = one(&mut cx);
+    let next = answer(&mut history, &mut cx, query.id, &[due], None);
+    ended(&mut history, &mut cx, next);
+    assert!(history.is_idle(&mut cx) && !history.is_wanted());
+}
+
+#[test]
+fn the_bounds_of_what_others_cause_do_not_show_the_cause() {
+    let bounds = |ago: u64| {
+        let mut cx = context(1);
+        let mut history = idle(&mut cx);
+        cx.now = NOW + Duration::from_secs(1800);
+        history.backfill(&cx, cx.now - Duration::from_secs(ago), Why::Caused);
+        cx.now = history.next_due(&cx, None, None).unwrap();
+        history.is_idle(&mut cx);
+        one(&mut cx).start
+    };
+    // Whatever it is, and whenever it was in the last slots.
+    assert!([1, 60, 1700, 1801, 3600].iter().all(|ago| bounds(*ago) == bounds(0)));
+    assert_eq!(bounds(0), NOW - Duration::from_secs(3600) - CATCH_UP_MARGIN);
+}
+
+#[test]
+fn what_the_user_asks_for_does_not_wait_for_what_others_cause() {
+    let mut cx = context(1);
+    let mut history = idle(&mut cx);
+    history.backfill(&cx, NOW, Why::Caused);
+    let from = NOW - Duration::from_secs(1800);
+    history.backfill(&cx, from, Why::Asked);
+    assert!(!history.is_idle(&mut cx));
+    // The one fetch is for both.
+    assert!(one(&mut cx).start <= from && !history.is_wanted());
 }

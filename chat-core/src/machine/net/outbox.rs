@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::contact::schedule::CARD_LANE;
 use crate::database::Database;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, GroupId};
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::io::{OutboxId, Output, PublishFailure};
@@ -30,7 +30,8 @@ const MAX_UNDER_WAY: usize = 64;
 pub(in crate::machine) enum Sealing {
     /// These roots.
     Now(Roots),
-    /// Its topics begin later: the inviter's clock is ahead, or ours was set back.
+    /// Its topics begin later, since the inviter's clock is ahead or ours was set back; or its group's
+    /// queue is held until then.
     From(Timestamp),
     /// Nothing can be sealed for it any more.
     Never(String),
@@ -128,6 +129,29 @@ impl Outbox {
         let id = cx.db.add_outbox(due_at, &parcel)?;
         self.waiting.insert(id, Waiting { parcel, due_at, attempts: 0, in_flight: false });
         Ok(())
+    }
+
+    /// Whether something of a group waits.
+    pub(in crate::machine) fn has_of(&self, group: &GroupId) -> bool {
+        self.waiting.values().any(|waiting| waiting.parcel.address.is_of(group))
+    }
+
+    /// After a connection came: doorbells and invitations that waited for it go out each at a time of
+    /// its own. What waits in groups is held with them.
+    pub(in crate::machine) fn spread(&mut self, cx: &Cx) {
+        let apart =
+            |address: &Address| matches!(address, Address::Inbox | Address::Invitation { .. });
+        let due = self.waiting.values_mut().filter(|it| !it.in_flight && it.due_at <= cx.now);
+        for waiting in due.filter(|it| apart(&it.parcel.address)) {
+            waiting.due_at = cx.now + cx.within(cx.params.quiet_delay());
+        }
+    }
+
+    /// What waits in a group is tried now.
+    pub(in crate::machine) fn hurry(&mut self, cx: &Cx, group: &GroupId) {
+        for waiting in self.waiting.values_mut().filter(|it| it.parcel.address.is_of(group)) {
+            waiting.due_at = waiting.due_at.min(cx.now);
+        }
     }
 
     /// Takes the account's own card of a period out, where it is not under way.

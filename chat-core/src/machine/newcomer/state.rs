@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use crate::database::Database;
-use crate::group::crypto::SharedRng;
 use crate::identity::linking::check_name;
 use crate::ids::AccountId;
 use crate::machine::api::error::{OpenError, StepError};
@@ -18,6 +17,7 @@ use crate::machine::linking::record::NewcomerRecord;
 use crate::machine::net::backoff::Backoff;
 use crate::machine::net::outbox::Outbox;
 use crate::params::{CATCH_UP_MARGIN, NetworkParams, RETRY_MAX, RETRY_MIN};
+use crate::random::SharedRng;
 use crate::time::{Slot, Timestamp};
 
 /// Pauses between attempts to reach a Store.
@@ -152,6 +152,7 @@ impl Newcomer {
             history: History::default(),
         };
         it.load()?;
+        it.cx.rng.forget();
         Ok(it)
     }
 

@@ -8,6 +8,7 @@ use crate::machine::api::command::{Answer, Command};
 use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::io::{Input, Output};
 use crate::params::RETRY_MIN;
+use crate::random::Entropy;
 use crate::time::{Slot, Timestamp};
 
 impl Newcomer {
@@ -17,8 +18,13 @@ impl Newcomer {
     ///
     /// # Errors
     /// [`StepError`]: the database failed.
-    pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
-        self.step_all(now, vec![input])
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        entropy: Entropy,
+        input: Input,
+    ) -> Result<Vec<Output>, StepError> {
+        self.step_all(now, entropy, vec![input])
     }
 
     /// Takes several inputs in one transaction, as [`Machine::step_all`](crate::machine::Machine::step_all) does.
@@ -28,8 +34,16 @@ impl Newcomer {
     pub fn step_all(
         &mut self,
         now: Timestamp,
+        entropy: Entropy,
         inputs: Vec<Input>,
     ) -> Result<Vec<Output>, StepError> {
+        self.cx.rng.refresh(&entropy);
+        let done = self.take_all(now, inputs);
+        self.cx.rng.forget();
+        done
+    }
+
+    fn take_all(&mut self, now: Timestamp, inputs: Vec<Input>) -> Result<Vec<Output>, StepError> {
         self.cx.now = now;
         self.cx.out.clear();
         if !self.loaded {

@@ -24,7 +24,7 @@ use crate::machine::api::error::{CommandError, StepError};
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
 use crate::machine::effect::Effect;
-use crate::machine::net::history::CardQuery;
+use crate::machine::net::query::CardQuery;
 use crate::params::{CARD_PERIOD, CARD_REACH, CARD_SIZE, CATCH_UP_MARGIN};
 use crate::time::Timestamp;
 

@@ -1,6 +1,7 @@
 //! Requests: invitations that were offered, from the doorbell to the Welcome.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -11,7 +12,7 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::api::view::{RequestState, RequestView};
 use crate::machine::cx::Cx;
-use crate::machine::effect::Effect;
+use crate::machine::effect::{Effect, Why};
 use crate::params::{CATCH_UP_MARGIN, MAX_REQUESTS, NetworkId};
 use crate::time::{Slot, Timestamp};
 use crate::wire::roots::{Roots, invitation_roots};
@@ -37,8 +38,9 @@ pub(in crate::machine) struct Request {
     pub(in crate::machine) asked: bool,
     /// What came in its place and was not it.
     failures: u32,
-    /// Whether the time that the invitation can lie in has yet to be fetched, apart from all else.
-    seek: bool,
+    /// When the time that the invitation can lie in is to be fetched, apart from all else; none: it is
+    /// not.
+    seek: Option<Timestamp>,
     /// Whether another installation of the account accepted it, and joins in any case.
     elsewhere: bool,
 }
@@ -63,7 +65,7 @@ impl Request {
             state: RequestState::Pending,
             asked: false,
             failures: 0,
-            seek: false,
+            seek: None,
             elsewhere: false,
         }
     }
@@ -189,15 +191,29 @@ impl Requests {
         complete_to: Timestamp,
         asked: bool,
     ) -> Result<(), StepError> {
+        let why = if asked { Why::Asked } else { Why::Caused };
+        self.await_invitation(cx, Request { asked, ..request }, complete_to, why)
+    }
+
+    /// What a contact's doorbell, or another installation, causes is not asked for in that moment.
+    fn await_invitation(
+        &mut self,
+        cx: &mut Cx,
+        request: Request,
+        complete_to: Timestamp,
+        why: Why,
+    ) -> Result<(), StepError> {
         self.make_room(cx, &request.id)?;
         cx.ask(Effect::TopicsChanged(None));
         let (from, until) = request.time(cx);
         // Long after its time, all that was sent since is not fetched again for it.
-        let seek = until <= complete_to;
-        if !seek {
-            cx.ask(Effect::Fetch { from });
+        let apart = until <= complete_to;
+        if !apart {
+            cx.ask(Effect::Fetch { from, why });
         }
-        self.save(cx, Request { seek, asked, state: RequestState::Accepted, ..request })
+        let pause = if why == Why::Asked { Duration::ZERO } else { cx.quiet() };
+        let seek = apart.then(|| cx.now + pause);
+        self.save(cx, Request { seek, state: RequestState::Accepted, ..request })
     }
 
     /// The same, for one that another installation accepted: this one was invited with it, or is
@@ -208,17 +224,27 @@ impl Requests {
         request: Request,
         complete_to: Timestamp,
     ) -> Result<(), StepError> {
-        self.accept(cx, Request { elsewhere: true, ..request }, complete_to, true)
+        let request = Request { elsewhere: true, asked: true, ..request };
+        self.await_invitation(cx, request, complete_to, Why::Caused)
     }
 
-    /// The next invitation whose time is to be fetched apart: between when and when.
+    /// The next invitation whose time is to be fetched apart now: between when and when.
     pub(in crate::machine) fn next_to_seek(
         &self,
         cx: &Cx,
     ) -> Option<(RequestId, (Timestamp, Timestamp))> {
-        let accepted = |request: &&Request| request.state == RequestState::Accepted;
-        let request = self.all.values().filter(accepted).find(|request| request.seek)?;
+        let (_, request) = self.sought().find(|(at, _)| *at <= cx.now)?;
         Some((request.id, request.time(cx)))
+    }
+
+    /// When the next one is due.
+    pub(in crate::machine) fn next_due(&self) -> Option<Timestamp> {
+        self.sought().map(|(at, _)| at).min()
+    }
+
+    fn sought(&self) -> impl Iterator<Item = (Timestamp, &Request)> {
+        let accepted = self.all.values().filter(|it| it.state == RequestState::Accepted);
+        accepted.filter_map(|request| Some((request.seek?, request)))
     }
 
     /// The time that an invitation can lie in was fetched.
@@ -228,7 +254,7 @@ impl Requests {
         id: &RequestId,
     ) -> Result<(), StepError> {
         match self.all.get(id).cloned() {
-            Some(request) => self.save(cx, Request { seek: false, ..request }),
+            Some(request) => self.save(cx, Request { seek: None, ..request }),
             None => Ok(()),
         }
     }
@@ -243,7 +269,7 @@ impl Requests {
         let over: Vec<(RequestId, bool)> = self
             .all
             .values()
-            .filter(|request| request.state == RequestState::Accepted && !request.seek)
+            .filter(|request| request.state == RequestState::Accepted && request.seek.is_none())
             .filter(|request| request.time(cx).1 <= complete_to)
             // What this user did not accept here concerns another installation.
             .map(|request| (request.id, request.elsewhere))

@@ -24,7 +24,7 @@ fn accept(requests: &mut Requests, cx: &mut Cx, number: usize) {
 
 fn fetched_from(cx: &mut Cx) -> Option<Timestamp> {
     effects(cx).into_iter().find_map(|effect| match effect {
-        Effect::Fetch { from } => Some(from),
+        Effect::Fetch { from, .. } => Some(from),
         _ => None,
     })
 }

@@ -21,6 +21,7 @@ impl Machine {
         if !self.me.is_active() {
             return Err(CommandError::Revoked.into());
         }
+        self.note_typed(command.group());
         match command {
             Command::MakeContactLink => self.make_contact_link(),
             Command::MakeShortContactLink => self.make_short_contact_link(),

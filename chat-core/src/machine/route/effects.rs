@@ -24,8 +24,12 @@ impl Machine {
     fn run_effect(&mut self, effect: Effect) -> Result<(), StepError> {
         match effect {
             Effect::Post(parcel, delay) => self.outbox.post(&self.cx, parcel, delay),
-            Effect::Fetch { from } => {
-                self.history.backfill(&self.cx, from);
+            Effect::Fetch { from, why } => {
+                self.history.backfill(&self.cx, from, why);
+                Ok(())
+            }
+            Effect::Doubt(group) => {
+                self.doubts.note(&self.cx, group);
                 Ok(())
             }
             Effect::TopicsChanged(Some(group)) => {

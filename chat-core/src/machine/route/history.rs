@@ -5,7 +5,8 @@ use crate::contact::schedule::period_start;
 use crate::machine::api::error::StepError;
 use crate::machine::api::io::{Inbound, QueryId};
 use crate::machine::assembly::Machine;
-use crate::machine::net::history::{Aim, CardQuery, Failed, Next};
+use crate::machine::net::history::{Failed, Next};
+use crate::machine::net::query::{Aim, CardQuery};
 use crate::machine::net::watch::Target;
 use crate::params::{CLOCK_WARNING, HISTORY_PAGE};
 use crate::time::Timestamp;
@@ -30,7 +31,7 @@ impl Machine {
 
     /// When there is something to do next.
     pub(in crate::machine) fn next_history_due(&self) -> Option<Timestamp> {
-        let seek = self.requests.next_to_seek(&self.cx).is_some();
+        let seek = self.requests.next_due();
         self.history.next_due(&self.cx, seek, self.cards.next_due(&self.cx))
     }
 
@@ -80,6 +81,9 @@ impl Machine {
                 Aim::Everything => {
                     let until = self.history.caught_up(&self.cx, &ended);
                     self.forget_roots()?;
+                    if !self.history.is_wanted() {
+                        self.conclude_doubts()?;
+                    }
                     self.history.tell_caught_up(&mut self.cx, until)
                 }
                 Aim::Invitation(request) => self.requests.was_sought(&self.cx, &request),
@@ -105,6 +109,7 @@ impl Machine {
             self.cards.give_up_own(&self.me);
         }
         if failed.hopeless {
+            self.conclude_doubts()?;
             self.cards.could_not_look_up(&mut self.cx, &failed.reason)?;
         }
         self.history.tell_failed(&mut self.cx, failed)

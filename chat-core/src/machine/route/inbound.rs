@@ -37,6 +37,7 @@ impl Machine {
             Err(disposition) => return Ok(disposition),
         };
         self.cx.sent_at = sent_at;
+        self.cx.heard_to = if live { self.cx.now } else { sent_at };
         let (payload, size) = (&inbound.payload, inbound.payload.len());
         let target = self.target(topic.as_str(), slot);
         match target.or_else(|| self.card_target(topic.as_str(), size, sent_at)) {
@@ -65,6 +66,8 @@ impl Machine {
         if matches!(disposition, Disposition::Commit(_)) {
             self.retry_deferred(id)?;
         }
+        // Only now: what waited for this commit is understood by it.
+        self.note_disposed(id, &disposition)?;
         Ok(disposition)
     }
 }

@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 
 use crate::database::Database;
 use crate::group::commit::{BuiltCommit, CommitPlan};
-use crate::group::crypto::SharedRng;
 use crate::group::epoch::EpochInfo;
 use crate::group::mls::Mls;
 use crate::identity::credential::Credential;
@@ -23,6 +22,7 @@ use crate::machine::group::conversation::Conversation;
 use crate::machine::group::directory::Directory as _;
 use crate::machine::group::state_error;
 use crate::machine::people::logs::Who;
+use crate::random::SharedRng;
 use crate::time::{Slot, Timestamp};
 use crate::wire::chain::ChainLink;
 use crate::wire::header::CommitHeader;

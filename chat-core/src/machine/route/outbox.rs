@@ -21,8 +21,14 @@ impl Machine {
         if !self.history.may_send() {
             return Ok(());
         }
-        let Self { cx, outbox, groups, me, .. } = self;
-        outbox.flush(cx, |cx, address| sealing(cx, address, me, groups))
+        let Self { cx, outbox, groups, me, scheduler, .. } = self;
+        outbox.flush(cx, |cx, address| {
+            let held_until = match address {
+                Address::Group { group, .. } => scheduler.held_until(cx, group),
+                _ => None,
+            };
+            held_until.map_or_else(|| sealing(cx, address, me, groups), Sealing::From)
+        })
     }
 }
 

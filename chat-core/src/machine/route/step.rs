@@ -8,6 +8,7 @@ use crate::machine::api::error::StepError;
 use crate::machine::api::io::{Input, Output};
 use crate::machine::assembly::Machine;
 use crate::machine::people::logs::Who;
+use crate::random::Entropy;
 use crate::time::Timestamp;
 
 impl Machine {
@@ -15,13 +16,20 @@ impl Machine {
     ///
     /// # Errors
     /// [`StepError`]: the database or state in it failed.
-    pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
-        self.step_all(now, vec![input])
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        entropy: Entropy,
+        input: Input,
+    ) -> Result<Vec<Output>, StepError> {
+        self.step_all(now, entropy, vec![input])
     }
 
     /// Takes everything that has come, in order, within one transaction. Either all that follows from
     /// it is in the database, and the outputs are to be carried out; or nothing has changed, and the
     /// inputs are to be given again: one by one, so that one that fails takes no other with it.
+    ///
+    /// `entropy` is fresh from the operating system: see [`random`](crate::random).
     ///
     /// What others send never makes an error: each envelope gets a
     /// [`Disposition`](crate::machine::Disposition).
@@ -31,8 +39,16 @@ impl Machine {
     pub fn step_all(
         &mut self,
         now: Timestamp,
+        entropy: Entropy,
         inputs: Vec<Input>,
     ) -> Result<Vec<Output>, StepError> {
+        self.cx.rng.refresh(&entropy);
+        let done = self.take_all(now, inputs);
+        self.cx.rng.forget();
+        done
+    }
+
+    fn take_all(&mut self, now: Timestamp, inputs: Vec<Input>) -> Result<Vec<Output>, StepError> {
         self.cx.now = now;
         self.cx.out.clear();
         if !self.loaded {
@@ -96,6 +112,7 @@ impl Machine {
                 if self.history.on_connection(&self.cx, connected) {
                     self.watch.reset();
                     self.outbox.reset();
+                    self.scheduler.on_connection();
                     self.own_card.forget_plan();
                 }
                 Ok(())
@@ -119,8 +136,10 @@ impl Machine {
         }
         self.drive_recovery()?;
         self.drive_card()?;
+        self.drive_doubts()?;
         self.drive_history()?;
         self.run_effects()?;
+        self.hold_queues();
         self.reconcile()?;
         self.flush_groups()?;
         self.drive_linkings()?;
@@ -160,13 +179,12 @@ impl Machine {
         let always = [Some(slot), self.next_history_due(), self.linkings.next_end()];
         let mut timers: Vec<Option<Timestamp>> = always.into();
         if self.history.may_send() {
-            let groups = self.groups.values();
-            timers.extend(groups.map(|group| group.next_intent_due()));
-            timers.extend(self.groups.values().map(|group| group.next_draft_due()));
+            timers.extend(self.groups.values().map(|group| self.next_flush_due(group)));
             timers.push(self.outbox.next_due());
             timers.push(self.linkings.next_repeat(|frame| self.outbox.holds(frame)));
             timers.push(self.next_card_due());
             timers.push(self.recovery.next_due());
+            timers.push(self.doubts.next_due());
         }
         // Never in the past by much: a caller that sleeps until then must not spin.
         timers.into_iter().flatten().min().map(|at| at.max(soon))
@@ -182,3 +200,7 @@ impl Machine {
         self.cx.db
     }
 }
+
+#[cfg(test)]
+#[path = "copied_state_tests.rs"]
+mod tests;

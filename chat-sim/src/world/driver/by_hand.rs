@@ -6,6 +6,7 @@ use chat_core::machine::{
     Answer, Command, CommandError, CommandId, Disposition, Event, Input, Machine, OpenError,
     OutboxId, Output, PublishFailure, QueryId, StepError,
 };
+use chat_core::random::Entropy;
 use chat_core::time::Timestamp;
 
 use super::command::{Asked, Hand};
@@ -80,6 +81,8 @@ pub struct ByHand {
     /// Why the step of the last command failed, if it did.
     pub failure: Option<StepError>,
     commands: u64,
+    /// Its steps; a machine by hand gets their number for randomness.
+    steps: u64,
 }
 
 impl ByHand {
@@ -92,6 +95,7 @@ impl ByHand {
             told: Told::default(),
             failure: None,
             commands: 0,
+            steps: 0,
         }
     }
 
@@ -112,7 +116,10 @@ impl ByHand {
 
     fn try_batch(&mut self, inputs: Vec<Input>) -> Result<(), StepError> {
         self.now = self.now + self.step_time;
-        let outputs = self.machine.step_all(self.now, inputs)?;
+        self.steps += 1;
+        let mut fresh = [0; 32];
+        fresh[..8].copy_from_slice(&self.steps.to_be_bytes());
+        let outputs = self.machine.step_all(self.now, Entropy::new(fresh), inputs)?;
         self.told.take(self.now, outputs);
         Ok(())
     }

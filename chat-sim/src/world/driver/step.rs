@@ -5,13 +5,15 @@ use std::time::Duration;
 use chat_core::database::DatabaseError;
 use chat_core::group::observe;
 use chat_core::machine::{Input, Newcomer, Output, PublishFailure, QueryId, StepError};
+use chat_core::random::Entropy;
 use chat_core::time::Timestamp;
+use rand_core::Rng as _;
 
 use super::message::{inbound, nanoseconds};
 use crate::crash::Kind;
 use crate::world::action::{Action, Process};
 use crate::world::device::Device;
-use crate::world::network::{Observed, Query};
+use crate::world::network::{Observed, Query, StoreQuery};
 use crate::world::state::World;
 
 /// Until the result of a publication is known.
@@ -36,10 +38,15 @@ fn is_refusal(outputs: &[Output]) -> bool {
 }
 
 impl Device {
-    fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Output>, StepError> {
+    fn step(
+        &mut self,
+        now: Timestamp,
+        entropy: Entropy,
+        input: Input,
+    ) -> Result<Vec<Output>, StepError> {
         match (&mut self.machine, &mut self.newcomer) {
-            (Some(machine), _) => machine.step(now, input),
-            (None, Some(newcomer)) => newcomer.step(now, input),
+            (Some(machine), _) => machine.step(now, entropy, input),
+            (None, Some(newcomer)) => newcomer.step(now, entropy, input),
             (None, None) => Ok(Vec::new()),
         }
     }
@@ -85,6 +92,9 @@ impl World {
     /// Puts one input into a device's machine, and carries out what comes of it.
     pub(super) fn step(&mut self, device: usize, input: Input) {
         let now = self.time_of(device);
+        let mut fresh = [0; 32];
+        self.entropy.fill_bytes(&mut fresh);
+        let entropy = Entropy::new(fresh);
         let it = &mut self.devices[device];
         let Some(store) = it.database() else { return };
         if let Some(crash) = &self.crash
@@ -92,7 +102,7 @@ impl World {
         {
             store.inject_fault_after(Some(writes));
         }
-        let stepped = it.step(now, input);
+        let stepped = it.step(now, entropy, input);
         let sealed = observe::take();
         let mut outputs = match stepped {
             Ok(outputs) => outputs,
@@ -247,6 +257,14 @@ impl World {
             let reason = "no Store".to_string();
             return self.step(device, Input::HistoryFailed { query, reason, no_store: true });
         }
+        self.network.queries.push(StoreQuery {
+            at: self.now(),
+            by: device,
+            topics: asked.topics.clone(),
+            start: asked.start,
+            end: asked.end,
+            goes_on: asked.cursor.is_some(),
+        });
         if !asked.topics.is_empty() {
             self.network.asked.push((self.now(), device, asked.topics.clone()));
         }

@@ -55,7 +55,7 @@ fn a_member_that_joins_wants_what_was_said_since_the_invitation_was_made() {
     bob.join(alice.account(), &out.invitations[0]);
     let from = alice.cx.slot().start(alice.cx.params.slot_secs);
     let asked = effects(&mut bob.cx);
-    assert!(asked.iter().any(|it| matches!(it, Effect::Fetch { from: at } if *at == from)));
+    assert!(asked.iter().any(|it| matches!(it, Effect::Fetch { from: at, .. } if *at == from)));
 }
 
 #[test]

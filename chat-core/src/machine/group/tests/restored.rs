@@ -2,12 +2,12 @@
 
 use super::member::Member;
 use super::world::{group_of, group_with};
-use crate::group::crypto::SharedRng;
 use crate::group::pages::RawRows;
 use crate::group::rows::Rows;
 use crate::machine::api::disposition::{Disposition, Refused};
 use crate::machine::api::event::Event;
 use crate::machine::group::intent::Intent;
+use crate::random::SharedRng;
 
 /// A backup of the first member of `group_of::<2>()`: the same member, who does not remember what was
 /// sent after it was made.
