@@ -13,6 +13,7 @@ mod command;
 mod connections;
 mod driver;
 mod filter;
+mod kept_out;
 mod lightpush;
 mod listen;
 mod peers;

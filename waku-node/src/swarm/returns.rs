@@ -12,14 +12,12 @@ use libp2p::PeerId;
 use libp2p::gossipsub::PeerScoreParams;
 use tokio::time::Instant;
 
-use super::driver::Driver;
-
 /// The most peers that are remembered after they left: more than meshes hold, so that nobody can fill
 /// memory by leaving.
 const MAX_AWAY: usize = 1024;
 /// The score of a peer that is kept out: below zero, and above all thresholds at which gossipsub would
 /// stop talking with it.
-const OUT: f64 = -1.0;
+pub(super) const OUT: f64 = -1.0;
 
 /// The peers that have left the mesh with their connection.
 pub(super) struct Returns {
@@ -35,19 +33,19 @@ impl Returns {
 
     /// Notes that a peer has left. `meshed` says whether it was in a mesh. One that was still kept out
     /// begins its time anew.
-    fn left(&mut self, peer: PeerId, meshed: bool, now: Instant) {
+    pub(super) fn left(&mut self, peer: PeerId, meshed: bool, now: Instant) {
         let known = self.until.contains_key(&peer);
         if !self.backoff.is_zero() && (known || (meshed && self.until.len() < MAX_AWAY)) {
             self.until.insert(peer, now + self.backoff);
         }
     }
 
-    fn keeps_out(&self, peer: &PeerId) -> bool {
+    pub(super) fn keeps_out(&self, peer: &PeerId) -> bool {
         self.until.contains_key(peer)
     }
 
     /// The peers whose time is over.
-    fn over(&mut self, now: Instant) -> Vec<PeerId> {
+    pub(super) fn over(&mut self, now: Instant) -> Vec<PeerId> {
         self.until.extract_if(|_, until| *until <= now).map(|(peer, _)| peer).collect()
     }
 }
@@ -60,34 +58,6 @@ pub(super) fn score() -> PeerScoreParams {
         behaviour_penalty_weight: 0.0,
         slow_peer_weight: 0.0,
         ..PeerScoreParams::default()
-    }
-}
-
-impl Driver {
-    /// Notes that the last connection with a peer has ended, before the mesh is looked at again.
-    pub(super) fn on_left(&mut self, peer: PeerId, now: Instant) {
-        let meshed = self.mesh.values().any(|mesh| mesh.contains(&peer));
-        self.returns.left(peer, meshed, now);
-    }
-
-    /// Keeps a peer out of the mesh that is back too early for it.
-    pub(super) fn on_returned(&mut self, peer: PeerId) {
-        if self.returns.keeps_out(&peer) {
-            self.set_score(peer, OUT);
-        }
-    }
-
-    /// Lets peers in again whose time is over.
-    pub(super) fn end_returns(&mut self, now: Instant) {
-        for peer in self.returns.over(now) {
-            self.set_score(peer, 0.0);
-        }
-    }
-
-    fn set_score(&mut self, peer: PeerId, score: f64) {
-        if let Some(relay) = self.swarm.behaviour_mut().relay.as_mut() {
-            relay.set_application_score(&peer, score);
-        }
     }
 }
 
