@@ -7,7 +7,7 @@
 //! - `api`: commands, events, views, errors. Imports no part.
 //! - `cx`, `effect`, `parcel`: what a step lends to a part, what parts ask of one another, and what
 //!   is to be published.
-//! - `net`: the outbox, history from a Store, watched topics, the clock check.
+//! - `net`: the outbox, history from a Store, doubts, the scheduler, watched topics, the clock check.
 //! - `account`: this account and installation: keys, card, other installations, recovery.
 //! - `people`: other accounts: contacts and their cards, requests, logs.
 //! - `linking`: what each side of a linking keeps and says.

@@ -59,6 +59,8 @@ impl Scenario {
     /// Publishes a message. What became of it at an installation, before that asks the Store for
     /// more.
     pub fn judged(&self, message: Observed, at: &dyn Who) -> Vec<Disposition> {
+        // What it asked the Store before is answered first.
+        self.deliver();
         let at = at.installation();
         let before = at.dispositions().len();
         self.world().inject(message);
