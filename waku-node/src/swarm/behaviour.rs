@@ -14,6 +14,7 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, connection_limits, identify, ping};
 use sha2::{Digest, Sha256};
 
+use super::written::{self, Written};
 use super::{colocation, push};
 use crate::codec::FrameCodec;
 use crate::config::NodeConfig;
@@ -40,7 +41,7 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: usize = 128;
 
 /// Gossipsub, limited to the topics of one cluster.
-pub(super) type Relay =
+pub(super) type Gossipsub =
     gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<ClusterFilter>>;
 
 /// All protocols of a node. The limits come first, so that they refuse a connection before the other
@@ -49,7 +50,7 @@ pub(super) type Relay =
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
     colocation: Toggle<colocation::Behaviour>,
-    pub(super) relay: Toggle<Relay>,
+    pub(super) relay: Toggle<written::Behaviour>,
     pub(super) metadata: request_response::Behaviour<FrameCodec>,
     pub(super) store: request_response::Behaviour<FrameCodec>,
     pub(super) filter: request_response::Behaviour<FrameCodec>,
@@ -80,6 +81,7 @@ impl Behaviour {
         config: &NodeConfig,
         key: &Keypair,
         shared: &Arc<Shared>,
+        written: Arc<Written>,
     ) -> Result<Self, &'static str> {
         let limits = &config.limits;
         let connection_limits = connection_limits::ConnectionLimits::default()
@@ -108,7 +110,12 @@ impl Behaviour {
         Ok(Self {
             limits: connection_limits::Behaviour::new(connection_limits),
             colocation: limits.max_connections_per_ip.map(colocation::Behaviour::new).into(),
-            relay: config.relay.then(|| relay(config.cluster_id)).transpose()?.into(),
+            relay: config
+                .relay
+                .then(|| relay(config.cluster_id))
+                .transpose()?
+                .map(|relay| written::Behaviour::new(relay, written))
+                .into(),
             metadata: exchange(
                 metadata::PROTOCOL,
                 ProtocolSupport::Full,
@@ -166,7 +173,7 @@ where
 }
 
 /// Gossipsub with the parameters of nwaku and go-waku.
-fn relay(cluster_id: u32) -> Result<Relay, &'static str> {
+fn relay(cluster_id: u32) -> Result<Gossipsub, &'static str> {
     let config = ConfigBuilder::default()
         .protocol_id(RELAY_PROTOCOL, Version::V1_1)
         .validation_mode(ValidationMode::Anonymous)

@@ -3,8 +3,8 @@
 //! All that happens on the network goes through the [`Driver`]. Handles send it [`Command`]s over one
 //! bounded channel, and read what it publishes in [`crate::status::Shared`].
 //!
-//! `behaviour` composes libp2p's protocols with three of this folder: `transport`, `push` and
-//! `colocation`. `driver` holds the state, `run` dispatches commands and events, and the other files
+//! `behaviour` composes libp2p's protocols with three of this folder: `push`, `colocation` and
+//! `written`, over the `transport` with its `muxer`. `driver` holds the state, `run` dispatches commands and events, and the other files
 //! handle what each protocol brings.
 
 mod behaviour;
@@ -15,6 +15,7 @@ mod driver;
 mod filter;
 mod lightpush;
 mod listen;
+mod muxer;
 mod peers;
 mod ping;
 mod push;
@@ -26,6 +27,8 @@ mod servers;
 mod store;
 mod tasks;
 mod transport;
+mod written;
 
 pub(crate) use command::{Command, StoreAnswer};
 pub(crate) use driver::Driver;
+pub(crate) use written::Written;
