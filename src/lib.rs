@@ -41,7 +41,9 @@ pub use chat_core::params::{CARD_SIZE, NetworkParams, ParamsError};
 pub use chat_core::time::Timestamp;
 pub use waku_transport as transport;
 
-pub use client::{Client, ClientConfig, ClientStatus, linking_id};
+pub use client::{
+    Client, ClientConfig, ClientStatus, confirmation, confirmation_grace, linking_id,
+};
 pub use error::Error;
 pub use linking::Linking;
 pub use random::new_phrase;

@@ -22,13 +22,13 @@ struct Scripted {
 
 #[async_trait::async_trait]
 impl Transport for Scripted {
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
         message.check()?;
         let at_once = self.publishing.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_publishing.fetch_max(at_once, Ordering::SeqCst);
         self.publish.acquire().await.unwrap().forget();
         self.publishing.fetch_sub(1, Ordering::SeqCst);
-        Ok(MessageHash([0; 32]))
+        Ok(Sent::new(MessageHash([0; 32]), async { Ok(()) }))
     }
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {
         self.watched.lock().unwrap().extend(topics);

@@ -1,5 +1,7 @@
 //! A node that stops: what it published before reaches its peers, however slowly they read.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::time::Duration;
