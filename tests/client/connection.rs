@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use waku_chat::transport::memory::{MemoryTransport, Network, StoreBehaviour};
 use waku_chat::transport::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, PublishError, Status, Transport,
-    TransportError,
+    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, PublishError, Sent, Status,
+    Transport, TransportError,
 };
 use waku_chat::{Client, Error, Event, new_phrase};
 

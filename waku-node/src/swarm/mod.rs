@@ -13,6 +13,7 @@ mod command;
 mod connections;
 mod driver;
 mod filter;
+mod gossip;
 mod lightpush;
 mod listen;
 mod muxer;

@@ -22,7 +22,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, gossipsub};
 use tokio::sync::Notify;
 
-use super::behaviour::Gossipsub;
+use super::gossip::Gossipsub;
 use super::muxer::held_up_during;
 
 /// A moment after which everything given to relay before it can be waited for.

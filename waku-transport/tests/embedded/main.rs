@@ -311,7 +311,8 @@ async fn hashes_and_addresses_are_the_nodes() {
         payload: "payload".into(),
         timestamp_ns: 1_700_000_000_000_000_000,
     };
-    let hash = endpoint.publish(message).await.expect("connected");
+    // A message as old as this one is in no Store.
+    let hash = endpoint.send(message).await.expect("connected").hash();
     let relayed = async {
         loop {
             if let Some(waku_node::NodeEvent::Message { hash, message, .. }) = at_relay.recv().await
