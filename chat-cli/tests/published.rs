@@ -177,6 +177,7 @@ fn with_trouble(trouble: impl Fn(&Scene, &Child, u64)) {
         scene.ended(child, &name);
     }
     drop(load);
+    println!("{} of {} published", scene.published.len(), scene.stored.len());
     // First what was answered, before any further command could mend it.
     scene.bob_has(&scene.published.clone());
     scene.nothing_is_lost();

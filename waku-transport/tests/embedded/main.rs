@@ -302,6 +302,40 @@ async fn asks_the_next_store_and_stays_with_the_one_that_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_message_waits_for_a_subscription() {
+    let without_shards = NodeConfig { shards: Vec::new(), ..config(Vec::new()) };
+    let relay = Node::start(without_shards).await.expect("a node");
+    let peers = vec![relay.listen_addresses()[0].clone()];
+    let endpoint = EmbeddedTransport::with_options(config(peers), SHARD, options()).await;
+    let endpoint = endpoint.expect("the endpoint starts");
+    let node = endpoint.node();
+    until("the peer is connected", node, || node.status().connected_peers == 1).await;
+    let message = || Message {
+        content_topic: "/embedded/1/first/proto".to_owned(),
+        payload: "first".into(),
+        timestamp_ns: 1_700_000_000_000_000_000,
+    };
+    // Nobody subscribes: that is not an answer, and is to be tried again.
+    let refused = soon("an answer", endpoint.send(message())).await;
+    assert!(refused.is_err_and(|error| error.is_retryable()));
+
+    let mut sending = Box::pin(endpoint.send(message()));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut sending).await;
+    assert!(early.is_err(), "it did not wait: {early:?}");
+    let mut at_relay = relay.events();
+    relay.subscribe(SHARD).await.expect("it takes the shard");
+    let sent = soon("sending", sending).await.expect("there is a subscription");
+    // There is no Store, and the relay answers.
+    assert!(soon("publishing", sent.published()).await.is_ok());
+    let arrived = async {
+        while !matches!(at_relay.recv().await, Some(waku_node::NodeEvent::Message { .. })) {}
+    };
+    soon("the message at the relay", arrived).await;
+    endpoint.shutdown().await;
+    relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashes_and_addresses_are_the_nodes() {
     let mut h = EmbeddedHarness::start().await;
     let endpoint = h.endpoint(EventLimits::default()).await;
