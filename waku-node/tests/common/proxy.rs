@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// How the proxy passes on what comes from those who dial it. The other direction is never held up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// At once.
     Free,
     /// Nothing.
@@ -20,7 +20,7 @@ pub enum Pace {
     Bytes(u32),
 }
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     pace: Arc<watch::Sender<Pace>>,
     came: watch::Receiver<u64>,
@@ -28,7 +28,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy to a port on loopback. It ends with the runtime.
-    pub async fn to(port: u16) -> Self {
+    pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (pace, paces) = watch::channel(Pace::Free);
@@ -47,16 +47,16 @@ impl Proxy {
         Self { address, pace: Arc::new(pace), came }
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
-    pub fn set(&self, pace: Pace) {
+    pub(crate) fn set(&self, pace: Pace) {
         self.pace.send_replace(pace);
     }
 
     /// How many bytes have come from diallers.
-    pub fn came(&self) -> watch::Receiver<u64> {
+    pub(crate) fn came(&self) -> watch::Receiver<u64> {
         self.came.clone()
     }
 }
