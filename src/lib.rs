@@ -11,8 +11,8 @@
 //!   the application [acknowledges](Client::acknowledge) when it has dealt with the event.
 //! - When [`Client::send`] returns, the message is on disk. It is published as soon as there is a
 //!   connection, in this run or the next.
-//! - [`Client::wait_connected`], [`Client::wait_caught_up`] and [`Client::wait_published`] are for
-//!   scripts: each ends with its condition or its timeout, without polling.
+//! - [`Client::wait_connected`], [`Client::wait_caught_up`], [`Client::wait_sent`] and
+//!   [`Client::wait_published`] are for scripts: each ends with its condition or its timeout, without polling.
 //! - [`Error::code`] is stable; [`Error::is_retryable`] says whether trying again can help.
 //!
 //! Logs go to [`tracing`]. They contain no message texts, no keys and no contact links.
@@ -41,7 +41,9 @@ pub use chat_core::params::{CARD_SIZE, NetworkParams, ParamsError};
 pub use chat_core::time::Timestamp;
 pub use waku_transport as transport;
 
-pub use client::{Client, ClientConfig, ClientStatus, linking_id};
+pub use client::{
+    Client, ClientConfig, ClientStatus, confirmation, confirmation_grace, linking_id,
+};
 pub use error::Error;
 pub use linking::Linking;
 pub use random::new_phrase;

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             return fail(out, &CliError::System { what: "cannot start the runtime", source });
         }
     };
-    let result = runtime.block_on(run(&line.global, out, line.command));
+    let result = runtime.block_on(run_or_stop(&line.global, out, line.command));
     // A pending read of standard input cannot be cancelled; waiting for it would keep the process
     // alive.
     runtime.shutdown_background();
@@ -50,6 +50,29 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(out, &error),
     }
+}
+
+/// Runs a command. One that ends by itself is given up at the first signal, and closed in order.
+async fn run_or_stop(global: &Global, out: Out, command: Command) -> Result<(), CliError> {
+    let ends_by_itself = matches!(
+        command,
+        Command::Contact(_)
+            | Command::Requests(_)
+            | Command::Group(_)
+            | Command::Send(_)
+            | Command::History(_)
+    );
+    let running = run(global, out, command);
+    if !ends_by_itself {
+        return running.await;
+    }
+    let stopped = tokio::select! {
+        result = running => return result,
+        stopped = signals::stop_requested() => stopped,
+    };
+    session::close_open().await;
+    stopped?;
+    Err(CliError::Stopped("the command was interrupted; what it has stored is sent the next time"))
 }
 
 async fn run(global: &Global, out: Out, command: Command) -> Result<(), CliError> {

@@ -1,9 +1,9 @@
 //! An open account: its locked home directory, its client, and its transport.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use waku_chat::transport::Transport;
-use waku_chat::{Client, ClientConfig, DatabaseKey, Error as ClientError};
+use waku_chat::{Client, ClientConfig, DatabaseKey, Error as ClientError, confirmation_grace};
 
 use crate::error::CliError;
 use crate::global::Global;
@@ -21,6 +21,23 @@ pub(crate) struct Session {
     online: bool,
 }
 
+/// What a signal has to close in order, while a session is open.
+static OPEN: Mutex<Option<(Client, Arc<dyn Transport>)>> = Mutex::new(None);
+
+fn set_open(open: Option<(Client, Arc<dyn Transport>)>) {
+    *OPEN.lock().unwrap_or_else(PoisonError::into_inner) = open;
+}
+
+/// Closes the session whose command was given up, if there is one: what was sent reaches its peers.
+pub(crate) async fn close_open() {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((client, transport)) = open {
+        // What did not go out stays in the outbox.
+        let _ = client.shutdown().await;
+        transport.shutdown().await;
+    }
+}
+
 /// How much of the network a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -30,6 +47,18 @@ pub(crate) enum Need {
     CaughtUp,
     /// A connection at some time: the command goes on for long.
     Eventually,
+}
+
+/// What became of what a command did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// It is stored here, and goes out when there is a connection.
+    Stored,
+    /// A peer was given it. The next command sends again what is not confirmed by then.
+    Sent,
+    /// A Store has it, or a peer that relays it, where there is no Store.
+    Published,
 }
 
 impl Session {
@@ -57,6 +86,7 @@ impl Session {
                 return Err(error.into());
             }
         };
+        set_open(Some((client.clone(), Arc::clone(&transport))));
         let session = Self { client, out, home, transport, global: global.clone(), online };
         if online
             && need == Need::CaughtUp
@@ -76,6 +106,7 @@ impl Session {
         transport: Arc<dyn Transport>,
         global: &Global,
     ) -> Self {
+        set_open(Some((client.clone(), Arc::clone(&transport))));
         Self { client, out, home, transport, global: global.clone(), online: true }
     }
 
@@ -109,19 +140,30 @@ impl Session {
         &self.global
     }
 
-    /// Waits until everything that the command did has been published, within the time-out.
-    pub(crate) async fn published(&self) -> Result<(), CliError> {
-        if self.online {
-            self.out.progress("Publishing…");
-            self.client.wait_published(self.global.timeout).await?;
+    /// Waits until everything that the command did has been sent, within the time-out, and some seconds
+    /// until it is published, where that takes no longer.
+    pub(crate) async fn published(&self) -> Result<Outcome, CliError> {
+        if !self.online {
+            return Ok(Outcome::Stored);
         }
-        Ok(())
+        self.out.progress("Publishing…");
+        self.client.wait_sent(self.global.timeout).await?;
+        let grace = confirmation_grace(&self.home.config()?.network);
+        match self.client.wait_published(grace.min(self.global.timeout)).await {
+            Ok(()) => Ok(Outcome::Published),
+            Err(ClientError::Timeout { .. }) => {
+                self.out.warn("sent, not confirmed yet: the next command sees to it");
+                Ok(Outcome::Sent)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Closes the account after a command, whose result it passes on.
     pub(crate) async fn finish<T>(self, result: Result<T, CliError>) -> Result<T, CliError> {
         let closed = self.client.shutdown().await;
         self.transport.shutdown().await;
+        set_open(None);
         match (result, closed) {
             (Err(error), _) => Err(error),
             // What is left in the outbox stays there; the command has said whether that is a

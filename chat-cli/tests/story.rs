@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use waku_chat::confirmation;
 use waku_chat::transport::Transport;
 use waku_chat::{
     Client, ClientConfig, DatabaseKey, Error, Event, GroupId, NetworkParams, RecoveryPhrase,
@@ -15,6 +16,7 @@ use waku_chat::{
 };
 use waku_node::{Node, NodeConfig, StoreConfig};
 use waku_transport::EmbeddedTransport;
+use waku_transport::embedded::EmbeddedOptions;
 
 /// The longest wait for any step, far more than it takes, so that the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -57,7 +59,10 @@ async fn config(directory: &Path, name: &str, relay: &Node) -> (ClientConfig, Ar
         static_peers: vec![relay.listen_addresses()[0].clone()],
         ..NodeConfig::default()
     };
-    let transport = EmbeddedTransport::new(node, &network.pubsub_topic()).await.unwrap();
+    let options =
+        EmbeddedOptions { confirmation: confirmation(&network), ..EmbeddedOptions::default() };
+    let topic = network.pubsub_topic();
+    let transport = EmbeddedTransport::with_options(node, &topic, options).await.unwrap();
     let transport: Arc<dyn Transport> = Arc::new(transport);
     let config = ClientConfig {
         database: directory.join(name),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chat_core::machine::IdentityView;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -81,16 +82,36 @@ impl Client {
         .await
     }
 
-    /// Waits until everything in the outbox was published.
+    /// Waits until everything in the outbox was sent: a peer was given it.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`]: what is left is sent later.
+    pub async fn wait_sent(&self, patience: Duration) -> Result<(), Error> {
+        self.wait_outbox(patience, "sending", |identity| identity.outbox == identity.unconfirmed)
+            .await
+    }
+
+    /// Waits until everything in the outbox was published: a Store has it. Where there is no Store, a peer that
+    /// relays was given it, and answered afterwards. How long that takes depends on the network
+    /// ([`confirmation`](crate::confirmation)).
     ///
     /// # Errors
     /// [`Error::Timeout`]: what is left is published later.
     pub async fn wait_published(&self, patience: Duration) -> Result<(), Error> {
-        within(patience, "publishing", async {
+        self.wait_outbox(patience, "publishing", |identity| identity.outbox == 0).await
+    }
+
+    async fn wait_outbox(
+        &self,
+        patience: Duration,
+        what: &'static str,
+        done: impl Fn(&IdentityView) -> bool,
+    ) -> Result<(), Error> {
+        within(patience, what, async {
             let mut progress = self.progress();
             loop {
                 progress.borrow_and_update();
-                if self.identity().await?.outbox == 0 {
+                if done(&self.identity().await?) {
                     return Ok(());
                 }
                 progress.changed().await.map_err(|_| Error::Closed)?;

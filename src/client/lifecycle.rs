@@ -13,18 +13,18 @@ use tokio::task::JoinHandle as TaskHandle;
 use waku_transport::Transport;
 
 use super::config::ClientConfig;
+use super::pace::confirmation_grace;
 use crate::error::Error;
 use crate::random::random;
 use crate::runtime::{self, Progress, Request, Running};
 
-/// Time that [`Client::shutdown`] gives the outbox while there is a connection.
+/// Time that [`Client::shutdown`] gives the outbox to be sent while there is a connection.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// An open account, connected to its network. Clones are cheap and stand for the same client.
 ///
 /// It runs on the tokio runtime that it was opened on, until [`Client::shutdown`] or until the last
-/// clone is dropped (a stream of events holds one). What was not published by then is published the
-/// next time.
+/// clone is dropped (a stream of events holds one). What was not published by then is sent the next time.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -113,14 +113,16 @@ impl Client {
     }
 
     /// Closes the client for all its clones. While there is a connection, the outbox gets up to five
-    /// seconds; then the database is closed. When this returns, the database can be opened again.
-    /// Calling it again does nothing.
+    /// seconds to be sent, and where confirmations come fast as long again to be published; then the
+    /// database is closed. When this returns, the database can be opened again. Calling it again does
+    /// nothing.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if something is left in the outbox: it is published the next time.
+    /// [`Error::Timeout`] if something in the outbox was not sent: it is sent the next time, and so is what
+    /// was sent and not confirmed.
     pub async fn shutdown(&self) -> Result<(), Error> {
         let flushed = if self.inner.progress.borrow().connected_at.is_some() {
-            match self.wait_published(FLUSH).await {
+            match self.flush().await {
                 Err(Error::Closed) => Ok(()),
                 other => other,
             }
@@ -142,6 +144,19 @@ impl Client {
             return Err(Error::Internal("a part of the client panicked"));
         }
         flushed
+    }
+
+    /// Gives what is in the outbox the time to go out.
+    async fn flush(&self) -> Result<(), Error> {
+        self.wait_sent(FLUSH).await?;
+        let grace = self.query(|machine| Ok(confirmation_grace(machine.params()))).await?;
+        match self.wait_published(grace).await {
+            Err(Error::Timeout { .. }) => {
+                tracing::debug!("not everything is confirmed; it is sent again the next time");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// The account and this installation.

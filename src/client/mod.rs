@@ -12,8 +12,10 @@ mod linking;
 #[cfg(test)]
 mod load_tests;
 mod messages;
+mod pace;
 
 pub use config::ClientConfig;
 pub use connection::ClientStatus;
 pub use lifecycle::Client;
 pub use linking::linking_id;
+pub use pace::{confirmation, confirmation_grace};

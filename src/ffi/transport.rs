@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use chat_core::params::NetworkParams;
 use waku_node::NodeConfig;
+use waku_transport::embedded::EmbeddedOptions;
 use waku_transport::libwaku::{
     EventInlet, Library, LibwakuOptions, LibwakuTransport, NodeConfig as LibwakuConfig, Source,
 };
@@ -18,6 +19,7 @@ use waku_transport::{EmbeddedTransport, Transport};
 
 use super::code::Failure;
 use super::config::{ConfigError, TransportConfig};
+use crate::client::confirmation;
 
 /// A host's node, by the context that libwaku gave the host.
 ///
@@ -54,7 +56,12 @@ pub(super) async fn open(
                 static_peers: peers,
                 ..NodeConfig::default()
             };
-            Arc::new(EmbeddedTransport::new(node, &network.pubsub_topic()).await?)
+            let options = EmbeddedOptions {
+                confirmation: confirmation(network),
+                ..EmbeddedOptions::default()
+            };
+            let topic = network.pubsub_topic();
+            Arc::new(EmbeddedTransport::with_options(node, &topic, options).await?)
         }
         Some(TransportConfig::Libwaku {
             library,
@@ -70,7 +77,7 @@ pub(super) async fn open(
                 dns_servers,
                 ..LibwakuConfig::new(listen_address, tcp_port, cluster, vec![shard])
             };
-            let options = LibwakuOptions::default();
+            let options = libwaku_options(network);
             Arc::new(LibwakuTransport::new(&library, node, shard, peers, options).await?)
         }
         Some(TransportConfig::Offline) => {
@@ -97,11 +104,16 @@ pub(super) async fn attach(
     };
     let library = load(library, Source::Process).await?;
     let cluster = u16::try_from(network.cluster).map_err(|_| ConfigError::Cluster)?;
-    let options = LibwakuOptions::default();
+    let options = libwaku_options(network);
     // SAFETY: promised when the `HostNode` was made.
     let (transport, inlet) =
         unsafe { LibwakuTransport::attach(&library, host.0, cluster, shard(network)?, options) };
     Ok((Arc::new(transport), Some(inlet)))
+}
+
+/// The options for a network.
+fn libwaku_options(network: &NetworkParams) -> LibwakuOptions {
+    LibwakuOptions { confirmation: Some(confirmation(network)), ..LibwakuOptions::default() }
 }
 
 /// Loading runs the library's initialisers, which may take long.

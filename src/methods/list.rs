@@ -300,7 +300,14 @@ methods! {
         timeout_ms: Option<u64>,
     } -> () { client.wait_caught_up(time(timeout_ms, patience)).await? }
 
-    /// Waits until everything in the outbox was published.
+    /// Waits until everything in the outbox was sent: a peer was given it.
+    Wait WaitSent {
+        /// Longest time, in milliseconds.
+        timeout_ms: Option<u64>,
+    } -> () { client.wait_sent(time(timeout_ms, patience)).await? }
+
+    /// Waits until everything in the outbox was published: a Store has it. Where there is no Store, a peer that
+    /// relays was given it, and answered afterwards.
     Wait WaitPublished {
         /// Longest time, in milliseconds.
         timeout_ms: Option<u64>,

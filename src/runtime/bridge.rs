@@ -18,7 +18,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use waku_transport::{
     Event, HistoryError, HistoryQuery, Message, MessageHash, PublishError,
-    ReceivedMessage as Received, Transport,
+    ReceivedMessage as Received, Sent, Transport,
 };
 
 use super::backlog::Backlog;
@@ -27,12 +27,14 @@ use super::request::{Batch, Request};
 use super::state_machine::StateMachine;
 use super::worker::now;
 
-/// Publications under way at once. On libwaku with a Store each waits 0.2 to 0.4 seconds for its
-/// confirmation: with 16, no more than about 60 messages a second would go out.
+/// Publications that are being sent at once: enough to fill a slow connection.
 const PUBLISHES: usize = 64;
-/// Longest time for one publication, in case a transport never answers: far longer than a transport
-/// takes on a slow connection.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for sending one, in case a transport never answers: far longer than a transport takes on
+/// a slow connection.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time until it is known whether one arrived, likewise. A transport that asks Stores at long
+/// intervals takes minutes.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(900);
 /// Longest time for one page of history, likewise; a page may be several megabytes.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the shard's recent timestamps are read for the clock check: a wrong clock is noticed
@@ -63,7 +65,9 @@ pub(super) struct Bridge<M = Machine> {
     outputs: mpsc::Receiver<Output>,
     progress: watch::Receiver<Progress>,
     backlog: Backlog,
-    publishes: FuturesUnordered<BoxFuture<'static, Input>>,
+    publishes: FuturesUnordered<BoxFuture<'static, Result<(OutboxId, Sent), Input>>>,
+    /// What was sent, and is not known to have arrived yet.
+    confirming: FuturesUnordered<BoxFuture<'static, Input>>,
     /// The page that is being fetched, and of which query; further queries wait for their turn.
     page: Option<BoxFuture<'static, Input>>,
     asked: Option<QueryId>,
@@ -91,6 +95,7 @@ impl<M: StateMachine> Bridge<M> {
             progress,
             backlog: Backlog::default(),
             publishes: FuturesUnordered::new(),
+            confirming: FuturesUnordered::new(),
             page: None,
             asked: None,
             fetches: VecDeque::new(),
@@ -123,7 +128,11 @@ impl<M: StateMachine> Bridge<M> {
                     Some(output) => self.carry_out(output).await,
                     None => return,
                 },
-                Some(result) = self.publishes.next() => self.backlog.push(result),
+                Some(result) = self.publishes.next() => match result {
+                    Ok((outbox, sent)) => self.confirm(outbox, sent),
+                    Err(result) => self.backlog.push(result),
+                },
+                Some(result) = self.confirming.next() => self.backlog.push(result),
                 result = wait(&mut self.page) => {
                     self.backlog.push(result);
                     self.page = None;
@@ -210,7 +219,7 @@ impl<M: StateMachine> Bridge<M> {
         content_topic: String,
         payload: Bytes,
         timestamp: Timestamp,
-    ) -> BoxFuture<'static, Input> {
+    ) -> BoxFuture<'static, Result<(OutboxId, Sent), Input>> {
         let transport = Arc::clone(&self.transport);
         let message = Message {
             content_topic,
@@ -218,25 +227,42 @@ impl<M: StateMachine> Bridge<M> {
             timestamp_ns: unix_ns(Timestamp::from_secs(timestamp.secs())),
         };
         Box::pin(async move {
-            let result = tokio::time::timeout(PUBLISH_TIMEOUT, transport.publish(message)).await;
+            let result = tokio::time::timeout(SEND_TIMEOUT, transport.send(message)).await;
             let failure = match result {
-                Ok(Ok(_)) => None,
+                Ok(Ok(sent)) => return Ok((outbox, sent)),
                 Ok(Err(error @ (PublishError::Invalid(_) | PublishError::TooLarge { .. }))) => {
                     tracing::error!(%error, "a message can never be published");
-                    Some(PublishFailure::Refused)
+                    PublishFailure::Refused
                 }
                 // A transport that was closed may be followed by another one.
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "not published");
-                    Some(PublishFailure::Retry)
+                    tracing::debug!(%error, "not sent");
+                    PublishFailure::Retry
                 }
                 Err(_) => {
-                    tracing::debug!("publishing timed out");
-                    Some(PublishFailure::Retry)
+                    tracing::debug!("sending timed out");
+                    PublishFailure::Retry
                 }
             };
-            Input::Published { outbox, failure }
+            Err(Input::Published { outbox, failure: Some(failure) })
         })
+    }
+
+    /// Reports that a message was sent, and waits for what becomes of it.
+    fn confirm(&mut self, outbox: OutboxId, sent: Sent) {
+        self.backlog.push(Input::Sent { outbox });
+        self.confirming.push(Box::pin(async move {
+            let result = tokio::time::timeout(CONFIRM_TIMEOUT, sent.published()).await;
+            let failure = match result {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "not published");
+                    Some(PublishFailure::Unconfirmed)
+                }
+                Err(_) => Some(PublishFailure::Unconfirmed),
+            };
+            Input::Published { outbox, failure }
+        }));
     }
 
     fn fetch(&mut self, Fetch { query, question }: Fetch) {

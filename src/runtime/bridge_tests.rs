@@ -1,6 +1,7 @@
 //! The bridge alone, with a transport that does what a test says and a test in the machine's place.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,13 +23,13 @@ struct Scripted {
 
 #[async_trait::async_trait]
 impl Transport for Scripted {
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
         message.check()?;
         let at_once = self.publishing.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_publishing.fetch_max(at_once, Ordering::SeqCst);
         self.publish.acquire().await.unwrap().forget();
         self.publishing.fetch_sub(1, Ordering::SeqCst);
-        Ok(MessageHash([0; 32]))
+        Ok(Sent::new(MessageHash([0; 32]), async { Ok(()) }))
     }
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {
         self.watched.lock().unwrap().extend(topics);
@@ -157,11 +158,17 @@ async fn several_publications_but_not_too_many_are_on_their_way() {
         transport.publish.add_permits(20);
     };
     let ((), ()) = tokio::join!(outputs, give);
-    let mut done = std::collections::BTreeSet::new();
+    let (mut sent, mut done) = (BTreeSet::new(), BTreeSet::new());
     while done.len() < ALL as usize {
-        let Input::Published { outbox, failure } = rig.next().await else { panic!("other") };
-        assert_eq!(failure, None);
-        assert!(done.insert(outbox.0));
+        match rig.next().await {
+            Input::Sent { outbox } => assert!(sent.insert(outbox.0)),
+            Input::Published { outbox, failure } => {
+                assert_eq!(failure, None);
+                assert!(sent.contains(&outbox.0), "sent first");
+                assert!(done.insert(outbox.0));
+            }
+            _ => panic!("other"),
+        }
     }
     assert_eq!(transport.most_publishing.load(Ordering::SeqCst), PUBLISHES);
 }
@@ -208,6 +215,7 @@ async fn the_machine_is_woken_when_it_wants_to_be() {
     // Not again before this tick was dealt with: what comes next is something else.
     rig.publish(1, 512).await;
     rig.transport.publish.add_permits(1);
+    assert!(matches!(rig.next().await, Input::Sent { .. }));
     assert!(matches!(rig.next().await, Input::Published { .. }));
     rig.progress.send_modify(|p| {
         p.ticks += 1;
@@ -252,7 +260,8 @@ async fn what_comes_in_meanwhile_is_one_batch() {
         .collect();
     assert_eq!(came, (1..=10).collect::<Vec<_>>(), "in their order");
     let published = inputs.iter().filter(|input| matches!(input, Input::Published { .. })).count();
-    assert_eq!((published, inputs.len()), (2, 12));
+    let sent = inputs.iter().filter(|input| matches!(input, Input::Sent { .. })).count();
+    assert_eq!((sent, published, inputs.len()), (2, 2, 14));
 }
 
 /// While the backlog is full the transport is not read, and nothing is lost of what it keeps.

@@ -256,6 +256,7 @@ fn remainder(input: &Input) -> Option<Input> {
         }),
         Input::Tick | Input::ObservedTime { .. } | Input::Command(..) => None,
         Input::HistoryFailed { .. }
+        | Input::Sent { .. }
         | Input::Published { .. }
         | Input::Connection { .. }
         | Input::Missed => Some(input.clone()),

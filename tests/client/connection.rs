@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use waku_chat::transport::memory::{MemoryTransport, Network, StoreBehaviour};
 use waku_chat::transport::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
-    Status, Transport, TransportError,
+    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, PublishError, Sent, Status,
+    Transport, TransportError,
 };
 use waku_chat::{Client, Error, Event, new_phrase};
 
@@ -33,11 +33,11 @@ impl Flaky {
 
 #[async_trait::async_trait]
 impl Transport for Flaky {
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
         if Self::fails(&self.publishes) {
             return Err(PublishError::Failed("a fault of the test".to_owned()));
         }
-        self.inner.publish(message).await
+        self.inner.send(message).await
     }
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {
         self.inner.watch(topics).await

@@ -136,7 +136,7 @@ impl Pair {
             let mut again = tokio::time::interval(Duration::from_millis(100));
             loop {
                 again.tick().await;
-                if self.sender.publish(message()).await.is_ok() {
+                if self.sender.send(message()).await.is_ok() {
                     break;
                 }
             }
@@ -162,7 +162,7 @@ impl Pair {
         let mut times = Vec::with_capacity(PINGS);
         for _ in 0..PINGS {
             let (message, began) = (message(), Instant::now());
-            let hash = self.sender.publish(message).await.expect("it is connected");
+            let hash = self.sender.send(message).await.expect("it is connected").hash();
             assert_eq!(self.received().await, hash);
             times.push(began.elapsed());
         }
@@ -179,7 +179,7 @@ impl Pair {
             while under_way < UNDER_WAY
                 && let Some(message) = waiting.next()
             {
-                publishing.push(self.sender.publish(message));
+                publishing.push(self.sender.send(message));
                 under_way += 1;
             }
             tokio::select! {

@@ -23,10 +23,10 @@ pub enum PublishError {
     /// again is safe.
     #[error("publishing timed out")]
     Timeout,
-    /// The node took the message, but a Store that keeps other messages of the shard does not have
-    /// it, so it was probably lost on the way. The node may call the same message a duplicate for two
-    /// minutes; a new message with the same content arrives sooner.
-    #[error("the message was accepted but did not reach the Store")]
+    /// The message was sent, but a Store that was asked does not have it, or there is no Store and the
+    /// peer that was given it does not answer. It may be lost. The node may call the same message a
+    /// duplicate for two minutes; a new message with the same content arrives sooner.
+    #[error("the message was sent, and it is not confirmed that it arrived")]
     Unconfirmed,
     /// The node failed for another reason.
     #[error("publishing failed: {0}")]

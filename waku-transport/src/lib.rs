@@ -64,9 +64,12 @@
 //!   traffic, takes effect at once, and is cheap for thousands of topics. The one exception is an
 //!   edge node of libwaku, which has a constructor of its own (`LibwakuTransport::edge`) that states
 //!   what it gives away.
-//! - **Delivery is at most once, and gaps may be invisible.** Relay confirms nothing: a message that
-//!   [`Transport::publish`] accepted has reached a neighbour at best, or a Store where the backend
-//!   asks one (`libwaku` does). Messages that were dropped on this side are reported as
+//! - **Published means published.** [`Transport::publish`] returns once a Store that is not this process has
+//!   the message; where no Store can be asked, once it was written to the connection of a relay peer
+//!   that answered afterwards. [`Transport::send`] returns when it is on its way. Stores are asked for
+//!   ranges of time ([`Confirmation`]), never for a message.
+//! - **Delivery is at most once, and gaps may be invisible.** Relay confirms nothing to those who receive.
+//!   Messages that were dropped on this side are reported as
 //!   [`Event::Missed`]; messages that were lost elsewhere are for the application to notice. After
 //!   `Missed`, and after [`Event::Connected`], fetch [`Transport::history`].
 //! - **Duplicates are suppressed** by message hash within a window ([`EventLimits`]), and an
@@ -87,17 +90,20 @@ pub mod libwaku;
 pub mod memory;
 
 mod clock;
+mod confirm;
 mod error;
 mod event;
 mod history;
 mod hub;
 mod message;
+mod sent;
 mod status;
 mod sync;
 mod topics;
 mod transport;
 mod window;
 
+pub use confirm::{Confirmation, MAX_WAIT};
 pub use embedded::EmbeddedTransport;
 pub use error::{HistoryError, PublishError, TransportError};
 pub use event::{Event, EventStream};
@@ -106,6 +112,7 @@ pub use hub::EventLimits;
 #[cfg(feature = "libwaku")]
 pub use libwaku::LibwakuTransport;
 pub use message::{MAX_MESSAGE_BYTES, Message, MessageHash, ReceivedMessage};
+pub use sent::Sent;
 pub use status::Status;
 pub use topics::{MAX_TOPIC_BYTES, MAX_WATCHED_TOPICS};
 pub use transport::Transport;

@@ -6,6 +6,7 @@ use crate::error::{HistoryError, PublishError, TransportError};
 use crate::event::EventStream;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::message::{Message, MessageHash};
+use crate::sent::Sent;
 use crate::status::Status;
 
 /// A connection to one shard of a Waku network.
@@ -14,17 +15,27 @@ use crate::status::Status;
 /// futures: a publish may then have happened or not, and every other call has no effect.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Hands a message to the peers that carry the shard. A backend may take seconds to find out
-    /// whether the message has arrived, so publish many messages at once rather than in turn.
+    /// Sends a message: when this returns, a peer that carries the shard was given it.
+    /// [`Sent::published`] tells whether it has arrived.
     ///
-    /// Publishing is idempotent: the same message again returns `Ok`, and goes out at most once more.
+    /// Sending is idempotent: the same message again returns `Ok`, and goes out at most once more.
     /// The exception is a message that was found to be lost: it may stay lost for as long as the
     /// network calls it a duplicate.
     ///
     /// # Errors
     ///
     /// [`PublishError`]; [`PublishError::is_retryable`] says whether to try again with the same message.
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError>;
+    async fn send(&self, message: Message) -> Result<Sent, PublishError>;
+
+    /// Sends a message, and waits until it is published. The wait is of seconds up to minutes
+    /// ([`Confirmation`](crate::Confirmation)), so publish many messages at once rather than in turn.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transport::send`] and of [`Sent::published`].
+    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+        self.send(message).await?.published().await
+    }
 
     /// Adds content topics to the set of those whose messages are delivered. The set holds at most
     /// [`MAX_WATCHED_TOPICS`](crate::MAX_WATCHED_TOPICS), fewer where a backend says so; a topic that

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use waku_transport::conformance::Harness;
 use waku_transport::memory::{
     EndpointId, Faults, MemoryTransport, Network, NetworkOptions, Observed, StoreBehaviour,
 };
 use waku_transport::{
-    Event, EventLimits, EventStream, HistoryQuery, Message, PublishError, Status, Transport,
+    Confirmation, Event, EventLimits, EventStream, HistoryQuery, Message, PublishError, Status,
+    Transport,
 };
 
 #[derive(Default)]
@@ -33,6 +35,15 @@ impl Harness for MemoryHarness {
         });
         network.set_store(behaviour);
         network.endpoint()
+    }
+
+    async fn publisher_with_store(&mut self, behaviour: StoreBehaviour) -> Option<MemoryTransport> {
+        let confirmation =
+            Confirmation { tries: 3, patience: Duration::from_millis(300), ..Confirmation::fast() };
+        let options = NetworkOptions { confirmation, ..NetworkOptions::default() };
+        let network = Network::new(options);
+        network.set_store(behaviour);
+        Some(network.endpoint())
     }
 
     async fn cut(&mut self, index: usize) {
@@ -94,7 +105,7 @@ async fn run(faults: Faults, count: usize) -> (Vec<usize>, Vec<usize>, usize) {
     let (_receiver, mut events) = watching(&network).await;
     network.set_faults(faults);
     for n in 0..count {
-        sender.publish(message(n)).await.expect("online");
+        sender.send(message(n)).await.expect("online");
     }
     let live = arrived(&mut events);
     network.flush();
@@ -165,7 +176,7 @@ async fn an_observer_sees_what_an_outsider_would() {
     let log = Arc::clone(&seen);
     network.observe(move |observed| log.lock().expect("no panic").push(observed.clone()));
     let (a, _events) = watching(&network).await;
-    let hash = a.publish(message(0)).await.expect("online");
+    let hash = a.send(message(0)).await.expect("online").hash();
     let query = HistoryQuery::default();
     a.history(query.clone()).await.expect("a Store");
     network.set_online(a.id(), false);
@@ -178,6 +189,54 @@ async fn an_observer_sees_what_an_outsider_would() {
         *seen.lock().expect("no panic"),
         [Observed::Published { from, message, hash }, Observed::Queried { from, query },]
     );
+}
+
+/// The public pace, in time that passes at once.
+#[tokio::test(start_paused = true)]
+async fn a_store_may_lag_half_a_minute_and_is_asked_in_wide_ranges() {
+    const GRID: i64 = 600_000_000_000;
+    let network = Network::new(NetworkOptions {
+        confirmation: Confirmation::default(),
+        ..NetworkOptions::default()
+    });
+    let ranges = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&ranges);
+    network.observe(move |observed| {
+        if let Observed::Queried { query, .. } = observed {
+            assert!(query.content_topics.is_empty());
+            let range = query.start_ns.zip(query.end_ns).expect("both ends");
+            log.lock().expect("no panic").push(range);
+        }
+    });
+    network.set_store(StoreBehaviour::Lagging(Duration::from_secs(30)));
+    let a = network.endpoint();
+    let begun = tokio::time::Instant::now();
+    let sent = join_all((0..50).map(|n| a.publish(message(n)))).await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(30), "the Store did not show it before: {took:?}");
+    assert!(took < Duration::from_secs(180), "{took:?}");
+    let ranges = ranges.lock().expect("no panic");
+    assert!(ranges.iter().all(|range| *range == (0, GRID - 1)), "{ranges:?}");
+    // One message takes up to five questions, and fifty share them.
+    assert!(ranges.len() <= 10, "{}", ranges.len());
+}
+
+/// One message after another, each of which a Store denies: in the end the Store is not believed.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_denies_everything_ends_being_asked() {
+    let network = Network::new(NetworkOptions {
+        confirmation: Confirmation::default(),
+        ..NetworkOptions::default()
+    });
+    network.set_store(StoreBehaviour::Lying);
+    let a = network.endpoint();
+    let mut denied = 0;
+    while a.publish(message(denied)).await == Err(PublishError::Unconfirmed) {
+        denied += 1;
+        assert!(denied < 100, "the same lie for ever");
+    }
+    assert!(denied > 5, "{denied}");
 }
 
 #[tokio::test]

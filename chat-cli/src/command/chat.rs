@@ -91,7 +91,10 @@ async fn talk(client: &Client, out: Out, group: GroupId) -> Result<(), CliError>
                             out.line(&chat_line(message, &names))?;
                         }
                     }
-                    Event::Published { .. } | Event::CaughtUp { .. } => {}
+                    Event::Sent { .. }
+                    | Event::Unconfirmed { .. }
+                    | Event::Published { .. }
+                    | Event::CaughtUp { .. } => {}
                     other => out.line(&format!("-- {}", show_event(other, &names)))?,
                 }
                 client.acknowledge(cursor).await?;

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::find;
 use crate::global::Global;
 use crate::out::Out;
-use crate::session::{Need, Session};
+use crate::session::{Need, Outcome, Session};
 use crate::show::group as show;
 
 /// The commands of `group`.
@@ -150,9 +150,12 @@ async fn act(session: &Session, command: Group) -> Result<(), CliError> {
         Group::Promote { group, member } => set_admin(session, &group, &member, true).await?,
         Group::Demote { group, member } => set_admin(session, &group, &member, false).await?,
     };
-    session.published().await?;
+    let outcome = session.published().await?;
     let group = client.group(changed).await?;
-    out.result(&json!({"group": group}), || group.as_ref().map_or(String::new(), show::group))
+    let published = outcome == Outcome::Published;
+    out.result(&json!({"group": group, "state": outcome, "published": published}), || {
+        group.as_ref().map_or(String::new(), show::group)
+    })
 }
 
 async fn list(session: &Session) -> Result<(), CliError> {

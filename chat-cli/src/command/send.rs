@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::global::Global;
 use crate::out::Out;
-use crate::session::{Need, Session};
+use crate::session::{Need, Outcome, Session};
 use crate::{find, input};
 
 /// How much text is read from standard input, in bytes. The limit of a message may be lower.
@@ -36,10 +36,20 @@ pub(crate) async fn run(global: &Global, out: Out, args: Send) -> Result<(), Cli
 async fn send(session: &Session, group: &str, text: String) -> Result<(), CliError> {
     let group = find::group(&session.client, group).await?.id;
     let message = session.client.send(group, text).await?;
-    session.published().await?;
-    let published = session.is_online();
-    session.out.result(&json!({"group": group, "message": message, "published": published}), || {
-        let state = if published { "Sent" } else { "Stored, to be sent when online:" };
+    let outcome = session.published().await?;
+    let published = outcome == Outcome::Published;
+    let result = json!({
+        "group": group,
+        "message": message,
+        "state": outcome,
+        "published": published,
+    });
+    session.out.result(&result, || {
+        let state = match outcome {
+            Outcome::Published => "Published",
+            Outcome::Sent => "Sent, not confirmed yet:",
+            Outcome::Stored => "Stored, to be sent when online:",
+        };
         format!("{state} {message}")
     })
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin};
 use waku_chat::NetworkParams;
-use waku_transport::Transport as _;
 use waku_transport::libwaku::{NodeConfig, Retention, StoreConfig};
+use waku_transport::{Confirmation, Transport as _};
 
 use super::nodes::Nodes;
 use super::process::{end, failure, pipe, spawn, within};
@@ -85,7 +85,7 @@ pub(super) async fn run_libwaku(global: &Global, out: Out, store: &Path) -> Resu
         lightpush: true,
         ..libwaku::node_config(global, &NetworkParams::fast())?
     };
-    let node = libwaku::start(&library, config, Vec::new()).await?;
+    let node = libwaku::start(&library, config, Vec::new(), Confirmation::fast()).await?;
     let addresses = node.status().await.listen_addresses;
     let told = out.result(&json!({"listening": addresses, "library": library.place()}), || {
         addresses.join("\n")

@@ -11,6 +11,12 @@ pub(crate) fn event(event: &Event, names: &Names) -> String {
         Event::MessageReceived { message } => {
             format!("{}{}", names.group(&message.group), message::message(message, names))
         }
+        Event::Sent { group, message } => {
+            format!("{}  sent …{}, not confirmed yet", names.group(group), message.short())
+        }
+        Event::Unconfirmed { group, message } => {
+            format!("{}  …{} is unconfirmed, and sent again", names.group(group), message.short())
+        }
         Event::Published { group, message } => {
             format!("{}  published …{}", names.group(group), message.short())
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use waku_chat::NetworkParams;
 use waku_node::Multiaddr;
+use waku_transport::Confirmation;
 use waku_transport::libwaku::{
     Library, LibwakuOptions, LibwakuTransport, LoadError, LogLevel, NodeConfig, Source,
 };
@@ -58,10 +59,11 @@ pub(crate) async fn start(
     library: &Library,
     config: NodeConfig,
     peers: Vec<String>,
+    confirmation: Confirmation,
 ) -> Result<LibwakuTransport, CliError> {
     tracing::info!(library = library.place(), port = config.tcp_port, "starting a libwaku node");
     let shard = config.shards.first().copied().unwrap_or_default();
-    let options = LibwakuOptions::default();
+    let options = LibwakuOptions { confirmation: Some(confirmation), ..LibwakuOptions::default() };
     Ok(LibwakuTransport::new(library, config, shard, peers, options).await?)
 }
 

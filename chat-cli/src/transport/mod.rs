@@ -4,11 +4,12 @@ pub(crate) mod libwaku;
 
 use std::sync::Arc;
 
-use waku_chat::NetworkParams;
+use waku_chat::{NetworkParams, confirmation};
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::Network;
 use waku_node::Multiaddr;
 use waku_transport::EmbeddedTransport;
+use waku_transport::embedded::EmbeddedOptions;
 
 use crate::config::{Config, NodeKind};
 use crate::error::CliError;
@@ -75,7 +76,12 @@ pub(crate) async fn start(
                 static_peers: config.peers.clone(),
                 ..waku_node::NodeConfig::default()
             };
-            Ok(Arc::new(EmbeddedTransport::new(node, &network.pubsub_topic()).await?))
+            let options = EmbeddedOptions {
+                confirmation: confirmation(network),
+                ..EmbeddedOptions::default()
+            };
+            let topic = network.pubsub_topic();
+            Ok(Arc::new(EmbeddedTransport::with_options(node, &topic, options).await?))
         }
         NodeKind::Libwaku => {
             let peers = libwaku::peers_with_ids(&config.peers)?;
@@ -87,7 +93,7 @@ pub(crate) async fn start(
                 },
                 ..libwaku::node_config(global, network)?
             };
-            Ok(Arc::new(libwaku::start(&library, node, peers).await?))
+            Ok(Arc::new(libwaku::start(&library, node, peers, confirmation(network)).await?))
         }
     }
 }

@@ -11,8 +11,9 @@ use waku_chat::{
     Client, ClientConfig, DatabaseKey, Event, GroupId, GroupView, NetworkParams, RecoveryPhrase,
     new_phrase,
 };
+use waku_transport::embedded::EmbeddedOptions;
 use waku_transport::libwaku::{Library, LibwakuOptions, LibwakuTransport, NodeConfig};
-use waku_transport::{EmbeddedTransport, MessageHash, Transport};
+use waku_transport::{Confirmation, EmbeddedTransport, MessageHash, Transport};
 
 use crate::recorder::Recorder;
 use crate::{PATIENCE, soon};
@@ -164,13 +165,18 @@ impl On {
                     static_peers: vec![hub.parse().unwrap()],
                     ..waku_node::NodeConfig::default()
                 };
-                Arc::new(EmbeddedTransport::new(config, &network.pubsub_topic()).await.unwrap())
+                let (topic, options) = (network.pubsub_topic(), embedded_options());
+                Arc::new(EmbeddedTransport::with_options(config, &topic, options).await.unwrap())
             }
             On::Libwaku(library) => {
                 Arc::new(libwaku(library, libwaku_config(), vec![hub.to_owned()]).await)
             }
         }
     }
+}
+
+fn embedded_options() -> EmbeddedOptions {
+    EmbeddedOptions { confirmation: Confirmation::fast(), ..EmbeddedOptions::default() }
 }
 
 /// A libwaku node on the network's shard.
@@ -180,7 +186,8 @@ pub(crate) async fn libwaku(
     peers: Vec<String>,
 ) -> LibwakuTransport {
     let shard = config.shards[0];
-    let options = LibwakuOptions::default();
+    let options =
+        LibwakuOptions { confirmation: Some(Confirmation::fast()), ..LibwakuOptions::default() };
     LibwakuTransport::new(library, config, shard, peers, options).await.unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use waku_transport::{
-    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError,
+    EventStream, HistoryError, HistoryPage, HistoryQuery, Message, MessageHash, PublishError, Sent,
     Status, Transport, TransportError,
 };
 
@@ -25,10 +25,10 @@ impl Recorder {
 
 #[async_trait]
 impl Transport for Recorder {
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
-        let hash = self.inner.publish(message).await?;
-        self.published.lock().unwrap().push(hash);
-        Ok(hash)
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
+        let sent = self.inner.send(message).await?;
+        self.published.lock().unwrap().push(sent.hash());
+        Ok(sent)
     }
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {
         self.inner.watch(topics).await

@@ -85,8 +85,9 @@ pub unsafe extern "C" fn waku_chat_attach(
 ///         not yet taken a request that was under way. Do not destroy the node; call this again.
 ///         WAKU_CHAT_CODE_CLOSED: there is no such client, or another thread is closing it.
 ///
-/// While there is a connection, messages that are not published yet get up to 5 seconds; what is left
-/// is published the next time. A libwaku node of the client's own takes up to 11 seconds to stop.
+/// While there is a connection, messages that are not sent yet get up to 5 seconds, and 5 more to be
+/// published where confirmations come at once; what is not is sent the next time. A libwaku node of
+/// the client's own takes up to 11 seconds to stop.
 #[unsafe(no_mangle)]
 pub extern "C" fn waku_chat_close(client: WakuChatClient) -> WakuChatCode {
     // SAFETY: NULL is not written to.

@@ -15,7 +15,7 @@ use crate::metrics;
 use crate::ping::PingError;
 use crate::status::{AtomicCounters, NodeStatus, PeerInfo, Shared};
 use crate::store::ArchiveWorker;
-use crate::swarm::{Command, Driver};
+use crate::swarm::{Command, Driver, Written};
 use crate::topic::{TopicError, parse_pubsub_topic};
 
 /// Commands that wait for the network task. Sending one more waits for room.
@@ -37,6 +37,7 @@ struct Inner {
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
+    written: Arc<Written>,
 }
 
 impl Node {
@@ -71,7 +72,9 @@ impl Node {
         let events = EventHub::new(config.limits.event_queue_len, config.limits.event_queue_bytes);
         let shared = Arc::new(Shared::new(events, archive.as_ref().map(ArchiveWorker::counters)));
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let driver = Driver::start(&config, &key, archive, shared.clone(), inbox).await?;
+        let written = Arc::new(Written::default());
+        let relay = Arc::clone(&written);
+        let driver = Driver::start(&config, &key, archive, shared.clone(), relay, inbox).await?;
         let (ended, stopped) = watch::channel(false);
         tokio::spawn(async move {
             driver.run().await;
@@ -86,6 +89,7 @@ impl Node {
                 commands,
                 shared,
                 stopped,
+                written,
             }),
         })
     }
@@ -131,6 +135,24 @@ impl Node {
             .await
             .ok_or(PublishError::Stopped)??;
         Ok(hash)
+    }
+
+    /// Waits until everything that was published before was written to the connection of a peer that
+    /// subscribes to the topic, and returns that peer. The peer may still not have read it: an answer
+    /// to a [`ping`](Self::ping) afterwards shows that the connection works.
+    ///
+    /// # Errors
+    /// [`PublishError::NoPeers`] if no such peer is connected any more, and [`PublishError::Stopped`].
+    pub async fn written(&self, pubsub_topic: &str) -> Result<PeerId, PublishError> {
+        let pubsub_topic = pubsub_topic.to_owned();
+        let peers = self.ask(|reply| Command::Subscribers { pubsub_topic, reply }).await;
+        let peers = peers.ok_or(PublishError::Stopped)?;
+        let written = &self.inner.written;
+        let mut stopped = self.inner.stopped.clone();
+        tokio::select! {
+            peer = written.by_one_of(&peers, written.mark()) => peer.ok_or(PublishError::NoPeers),
+            _ = stopped.wait_for(|stopped| *stopped) => Err(PublishError::Stopped),
+        }
     }
 
     /// A stream of the events from now on. Each stream has its own bounded queue. A slow reader never
@@ -203,6 +225,10 @@ impl Node {
 
     /// Stops the node for all its clones. Returns once its connections are closed, its ports are free,
     /// its tasks have ended and its archive is written and closed. Event streams end.
+    ///
+    /// The end is in order: relay's queues are written, streams are closed, and each connection stays
+    /// until the peer has read its streams to the end. With peers that keep up this takes
+    /// milliseconds. A peer that does not is waited for some seconds, at most eleven.
     pub async fn shutdown(self) {
         // A closed channel means that it has stopped, or is about to.
         let _ = self.inner.commands.send(Command::Shutdown).await;

@@ -22,6 +22,11 @@ pub(crate) enum Command {
         message: WakuMessage,
         reply: oneshot::Sender<Result<(), PublishError>>,
     },
+    /// Asks for the connected peers that subscribe to a topic.
+    Subscribers {
+        pubsub_topic: String,
+        reply: oneshot::Sender<Vec<PeerId>>,
+    },
     Subscribe {
         pubsub_topic: String,
         reply: oneshot::Sender<Result<(), NodeError>>,

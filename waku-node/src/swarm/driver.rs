@@ -13,12 +13,14 @@ use tokio::time::Instant;
 
 use super::behaviour::Behaviour;
 use super::command::{Command, ConnectReply};
+use super::muxer::Closing;
 use super::peers::Peer;
 use super::reconnect::Statics;
 use super::requests::PendingPing;
 use super::returns::Returns;
 use super::tasks::Tasks;
 use super::transport;
+use super::written::Written;
 use crate::config::{ConfigError, Limits, NodeConfig, check_dial};
 use crate::error::NodeError;
 use crate::filter::{Criterion, Subscriptions};
@@ -58,6 +60,9 @@ pub(crate) struct Driver {
     pub(super) mesh: HashMap<String, HashSet<PeerId>>,
     pub(super) listeners: HashSet<ListenerId>,
     pub(super) peers_changed: bool,
+    /// How far relay has written to each connection.
+    pub(super) written: Arc<Written>,
+    pub(super) closing: Closing,
 }
 
 impl Driver {
@@ -67,12 +72,15 @@ impl Driver {
         key: &Keypair,
         archive: Option<ArchiveWorker>,
         shared: Arc<Shared>,
+        written: Arc<Written>,
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, NodeError> {
         let limits = config.limits.clone();
-        let transport = transport::build(key, &limits, &shared)
+        let closing = Closing::default();
+        let transport = transport::build(key, &limits, &shared, &closing)
             .map_err(|_| ConfigError::Value("the key cannot sign"))?;
-        let behaviour = Behaviour::new(config, key, &shared).map_err(ConfigError::Value)?;
+        let behaviour = Behaviour::new(config, key, &shared, Arc::clone(&written))
+            .map_err(ConfigError::Value)?;
         let tasks = Tasks::default();
         let swarm_config = libp2p::swarm::Config::with_executor(tasks.executor())
             .with_idle_connection_timeout(limits.idle_timeout);
@@ -104,6 +112,8 @@ impl Driver {
             mesh: HashMap::new(),
             listeners: HashSet::new(),
             peers_changed: false,
+            written,
+            closing,
             limits,
         };
         match driver.open(config).await {

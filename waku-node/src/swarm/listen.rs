@@ -1,5 +1,6 @@
 //! From the first listener to the last connection: opening a node to the network, and closing it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -11,8 +12,12 @@ use crate::config::{NodeConfig, check_listen};
 use crate::error::NodeError;
 use crate::topic::pubsub_topic;
 
-/// How long connections may take to close at the end.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long relay may take at the end to write what it was given: as long as gossipsub keeps a message
+/// in its queues.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connections may take to close at the end: the time that a peer has to read its streams,
+/// that of lingering, and some for the rest.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long the system may take to start listening.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -76,11 +81,31 @@ impl Driver {
         }
     }
 
-    /// Ends everything in order: listeners, connections, tasks, archive.
+    /// Gives relay the time to write what it was given.
+    async fn drain(&mut self) {
+        let written = Arc::clone(&self.written);
+        let draining = written.by_all(written.mark());
+        let drained = async {
+            let mut draining = std::pin::pin!(draining);
+            loop {
+                tokio::select! {
+                    () = &mut draining => return,
+                    event = self.swarm.select_next_some() => self.on_event(event),
+                }
+            }
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::debug!("some peers did not take all messages in time");
+        }
+    }
+
+    /// Ends everything in order: listeners, relay's queues, streams, connections, tasks, archive.
     pub(super) async fn close(mut self) {
         for listener in self.listeners.clone() {
             self.swarm.remove_listener(listener);
         }
+        self.drain().await;
+        self.closing.begin();
         let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
             let _ = self.swarm.disconnect_peer_id(peer);

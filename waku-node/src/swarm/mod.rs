@@ -3,8 +3,9 @@
 //! All that happens on the network goes through the [`Driver`]. Handles send it [`Command`]s over one
 //! bounded channel, and read what it publishes in [`crate::status::Shared`].
 //!
-//! `behaviour` composes libp2p's protocols with those of this folder: `transport`, `push`, `turns` and
-//! `colocation`; `stream_use` is what `push` and `turns` hold to. `driver` holds the state, `run` dispatches commands and events, and the other files
+//! `behaviour` composes libp2p's protocols with those of this folder: `gossip` under `written`, `push`,
+//! `turns` and `colocation`, over the `transport` with its `muxer`; `stream_use` is what `push` and
+//! `turns` hold to. `driver` holds the state, `run` dispatches commands and events, and the other files
 //! handle what each protocol brings.
 
 mod behaviour;
@@ -13,9 +14,11 @@ mod command;
 mod connections;
 mod driver;
 mod filter;
+mod gossip;
 mod kept_out;
 mod lightpush;
 mod listen;
+mod muxer;
 mod peers;
 mod ping;
 mod push;
@@ -30,6 +33,8 @@ mod stream_use;
 mod tasks;
 mod transport;
 mod turns;
+mod written;
 
 pub(crate) use command::{Command, StoreAnswer};
 pub(crate) use driver::Driver;
+pub(crate) use written::Written;

@@ -136,10 +136,16 @@ impl Driver {
     }
 
     /// Connected peers that subscribe to a topic.
-    pub(super) fn topic_peers(&self, pubsub_topic: &str) -> usize {
+    pub(super) fn subscribers(&self, pubsub_topic: &str) -> impl Iterator<Item = &PeerId> {
         let hash = TopicHash::from_raw(pubsub_topic);
         let relay = self.swarm.behaviour().relay.as_ref();
-        relay.map_or(0, |r| r.all_peers().filter(|(_, topics)| topics.contains(&&hash)).count())
+        let peers = relay.into_iter().flat_map(|r| r.all_peers());
+        peers.filter(move |(_, topics)| topics.contains(&&hash)).map(|(peer, _)| peer)
+    }
+
+    /// How many connected peers subscribe to a topic.
+    pub(super) fn topic_peers(&self, pubsub_topic: &str) -> usize {
+        self.subscribers(pubsub_topic).count()
     }
 
     /// Compares the mesh with its last known state, and reports changes. Counting is not enough, because

@@ -55,6 +55,9 @@ impl Driver {
             Command::Publish { pubsub_topic, hash, encoded, message, reply } => {
                 let _ = reply.send(self.publish(&pubsub_topic, hash, encoded, &message));
             }
+            Command::Subscribers { pubsub_topic, reply } => {
+                let _ = reply.send(self.subscribers(&pubsub_topic).copied().collect());
+            }
             Command::Subscribe { pubsub_topic, reply } => {
                 let _ = reply.send(self.subscribe(pubsub_topic));
             }

@@ -19,6 +19,7 @@ use libp2p::{PeerId, dns, noise, tcp, websocket, yamux};
 use libp2p_mplex as mplex;
 use tokio::time::Instant;
 
+use super::muxer::{Closing, Muxer};
 use crate::budget::Bucket;
 use crate::config::Limits;
 use crate::status::{AtomicCounters, Shared};
@@ -29,12 +30,16 @@ const MAX_STREAMS: usize = 256;
 const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
 /// A throttled connection waits until it may read this many bytes, rather than read byte by byte.
 const QUANTUM: u64 = 16 * 1024;
+/// How long a stream is read after this half was closed, for the peer to close the other one. A peer that has
+/// read everything does so at once; one that is held up for longer was given its time before.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Builds the transport. Without a usable resolver configuration only IP addresses can be dialled.
 pub(super) fn build(
     key: &Keypair,
     limits: &Limits,
     shared: &Arc<Shared>,
+    closing: &Closing,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let now = Instant::now();
     let total = Arc::new(Mutex::new(Bucket::new(
@@ -44,13 +49,15 @@ pub(super) fn build(
     )));
     let (rate, burst) = (limits.peer_bytes_per_second, limits.peer_burst_bytes);
     let throttled = || {
-        let (total, shared) = (total.clone(), shared.clone());
+        let (total, shared, closing) = (total.clone(), shared.clone(), closing.clone());
         let throttle = move |stream| Throttled {
             stream,
             own: Bucket::new(rate, burst, Instant::now()),
             total: total.clone(),
             shared: shared.clone(),
             pause: None,
+            closing: closing.clone(),
+            end: End::Open,
         };
         let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
         match dns::tokio::Transport::system(tcp()) {
@@ -69,22 +76,38 @@ pub(super) fn build(
     mplex.set_max_num_streams(MAX_STREAMS);
     // A full buffer of one stream must hold up the connection, not end it, so that nothing is lost.
     mplex.set_max_buffer_behaviour(mplex::MaxBufferBehaviour::Block);
-    Ok(websocket
+    let closing = closing.clone();
+    let transport = websocket
         .or_transport(throttled())
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(key)?)
         .multiplex(SelectUpgrade::new(yamux, mplex))
-        .timeout(limits.dial_timeout)
+        .timeout(limits.dial_timeout);
+    Ok(transport
+        .map(move |(peer, muxer), _| {
+            let muxer = Muxer::new(StreamMuxerBox::new(muxer), closing.clone());
+            (peer, StreamMuxerBox::new(muxer))
+        })
         .boxed())
 }
 
-/// A stream that is read within two budgets: its own, and one that all streams share.
+/// A stream that is read within two budgets: its own, and one that all streams share. When the node
+/// stops, it is closed so that the peer can read all of it.
 struct Throttled<S> {
     stream: S,
     own: Bucket,
     total: Arc<Mutex<Bucket>>,
     shared: Arc<Shared>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    closing: Closing,
+    end: End,
+}
+
+/// How far the end of a stream has come.
+enum End {
+    Open,
+    /// This half is closed, and the other one is read until it ends or until the bound.
+    Lingering(Pin<Box<tokio::time::Sleep>>),
 }
 
 impl<S> Throttled<S> {
@@ -129,7 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Throttled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,7 +174,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
+        if let End::Open = self.end {
+            ready!(Pin::new(&mut self.stream).poll_close(cx))?;
+            self.end = End::Lingering(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        if !self.closing.has_begun() {
+            return Poll::Ready(Ok(()));
+        }
+        // The system resets a connection that is dropped with unread bytes, and the peer then loses
+        // what it has not read. So they are read, and thrown away.
+        let mut unwanted = [0; 4096];
+        while let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut unwanted) {
+            if !matches!(read, Ok(1..)) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        match &mut self.end {
+            End::Lingering(bound) => bound.poll_unpin(cx).map(Ok),
+            End::Open => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -172,6 +213,8 @@ mod tests {
             total: Arc::new(Mutex::new(Bucket::new(10_000_000, 1_000_000, start))),
             shared: shared.clone(),
             pause: None,
+            closing: Closing::default(),
+            end: End::Open,
         };
         let mut got = Vec::new();
         stream.read_to_end(&mut got).await.expect("reading from memory");

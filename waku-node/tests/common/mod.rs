@@ -8,6 +8,8 @@ use waku_node::{
     EventStream, Multiaddr, Node, NodeConfig, NodeEvent, ReconnectConfig, StoreConfig, WakuMessage,
 };
 
+pub mod proxy;
+
 pub const TOPIC: &str = "/waku/2/rs/66/0";
 pub const CONTENT: &str = "/waku-node-test/1/a/proto";
 /// Generous: only a hang reaches it.

@@ -33,6 +33,11 @@ pub trait Harness: Send + Sized {
     /// The endpoint gives up on a silent Store within seconds.
     async fn endpoint_with_store(&mut self, behaviour: StoreBehaviour) -> Self::Endpoint;
 
+    /// Starts an endpoint, outside of the numbering, that can publish over a relay which keeps no Store, and
+    /// whose only Store has this behaviour. It asks a Store three times, within seconds. `None` where
+    /// an endpoint cannot have two peers.
+    async fn publisher_with_store(&mut self, behaviour: StoreBehaviour) -> Option<Self::Endpoint>;
+
     /// Cuts the connection of endpoint number `index`, from outside.
     async fn cut(&mut self, index: usize);
 

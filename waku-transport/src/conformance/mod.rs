@@ -14,12 +14,14 @@ mod harness;
 mod history;
 mod live;
 mod outages;
+mod published;
 mod steps;
 
 pub use harness::Harness;
 pub use history::*;
 pub use live::*;
 pub use outages::*;
+pub use published::*;
 pub use steps::soon;
 
 /// Makes a test of each function of the suite. The argument is an expression that sets up a fresh
@@ -38,6 +40,8 @@ macro_rules! conformance_tests {
             loses_nothing_at_a_pace
             reports_what_a_slow_reader_missed
             shows_its_status
+            what_is_published_is_in_the_store
+            no_store_has_the_last_word
             pages_through_history
             fetches_by_time
             fetches_by_topic

@@ -22,9 +22,11 @@
 
 mod convert;
 mod options;
+mod publisher;
 mod pump;
 mod stores;
 mod transport;
+mod witnesses;
 
 pub use options::{EmbeddedOptions, StartError};
 pub use transport::EmbeddedTransport;

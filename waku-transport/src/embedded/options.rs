@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use waku_node::NodeError;
 
+use crate::confirm::Confirmation;
 use crate::hub::EventLimits;
 
 /// Bounds and time-outs of an [`EmbeddedTransport`](super::EmbeddedTransport).
@@ -12,8 +13,10 @@ use crate::hub::EventLimits;
 pub struct EmbeddedOptions {
     /// Bounds on what is kept for readers.
     pub events: EventLimits,
-    /// How long the node may take to accept a message.
+    /// How long it may take until a peer was given a message.
     pub publish_timeout: Duration,
+    /// How connected Stores are asked for published messages.
+    pub confirmation: Confirmation,
     /// How long one Store may take to answer before the next one is asked. The node's own
     /// `limits.request_timeout` applies as well.
     pub history_timeout: Duration,
@@ -24,6 +27,7 @@ impl Default for EmbeddedOptions {
         Self {
             events: EventLimits::default(),
             publish_timeout: Duration::from_secs(10),
+            confirmation: Confirmation::default(),
             history_timeout: Duration::from_secs(20),
         }
     }

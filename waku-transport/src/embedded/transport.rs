@@ -1,41 +1,33 @@
 //! The transport, put together from its parts.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use waku_node::{Node, NodeConfig};
 
-use super::convert::publish_error;
 use super::options::{EmbeddedOptions, StartError};
+use super::publisher::Publisher;
 use super::pump::{carriers, pump};
 use super::stores::Stores;
+use super::witnesses::PeerStores;
 use crate::clock::system_clock;
+use crate::confirm::Confirmer;
 use crate::error::{HistoryError, PublishError, TransportError};
 use crate::event::EventStream;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
-use crate::message::{Message, MessageHash};
+use crate::message::Message;
+use crate::sent::Sent;
 use crate::status::Status;
-use crate::sync::lock;
 use crate::transport::Transport;
-use crate::window::Window;
-
-/// How long a node remembers the messages that it has published or received.
-const NODE_REMEMBERS: Duration = Duration::from_secs(120);
-
-/// Most failed messages remembered; see [`EmbeddedTransport::publish`].
-const MAX_FAILED: usize = 1024;
 
 /// A transport over a Waku node. Dropping it stops the node without waiting for it.
 pub struct EmbeddedTransport {
     node: Node,
     pubsub_topic: String,
-    options: EmbeddedOptions,
     hub: Arc<Hub>,
     stores: Stores,
-    /// Messages that the node counts as sent although they were not.
-    failed: Mutex<Window>,
+    publisher: Publisher,
 }
 
 impl EmbeddedTransport {
@@ -70,15 +62,17 @@ impl EmbeddedTransport {
         let hub = Arc::new(Hub::new(options.events.clone(), system_clock()));
         let patience = options.history_timeout;
         let stores = Stores::new(node.clone(), pubsub_topic.to_owned(), patience);
+        let witnesses = PeerStores { node: node.clone(), pubsub_topic: pubsub_topic.to_owned() };
+        let confirmer = Confirmer::new(options.confirmation, witnesses, Arc::clone(&hub));
+        let publisher = Publisher::new(
+            node.clone(),
+            pubsub_topic.to_owned(),
+            Arc::clone(&hub),
+            options.publish_timeout,
+            confirmer,
+        );
         tokio::spawn(pump(node.clone(), pubsub_topic.to_owned(), Arc::clone(&hub)));
-        Ok(Self {
-            node,
-            pubsub_topic: pubsub_topic.to_owned(),
-            options,
-            hub,
-            stores,
-            failed: Mutex::new(Window::new(MAX_FAILED, NODE_REMEMBERS)),
-        })
+        Ok(Self { node, pubsub_topic: pubsub_topic.to_owned(), hub, stores, publisher })
     }
 
     /// The node, for uses beyond those of a transport: connecting to more peers, reading counters.
@@ -89,45 +83,14 @@ impl EmbeddedTransport {
 
 #[async_trait]
 impl Transport for EmbeddedTransport {
-    /// Hands a message to the peers that carry the shard.
-    ///
     /// A node that could not pass a message on because all queues were full calls the same message a
-    /// duplicate for two minutes. For that time, publishing it again fails here.
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+    /// duplicate for two minutes. For that time, sending it again fails here.
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
         if self.hub.is_closed() {
             return Err(PublishError::Closed);
         }
         message.check()?;
-        let hash = MessageHash::of(&self.pubsub_topic, &message);
-        self.hub.sending(hash);
-        let message = waku_node::WakuMessage {
-            payload: message.payload,
-            content_topic: message.content_topic,
-            timestamp: Some(message.timestamp_ns),
-            ..waku_node::WakuMessage::default()
-        };
-        let publishing = self.node.publish(&self.pubsub_topic, message);
-        let published = tokio::select! {
-            published = publishing => published,
-            () = tokio::time::sleep(self.options.publish_timeout) => {
-                return Err(PublishError::Timeout);
-            }
-            () = self.hub.closed() => return Err(PublishError::Closed),
-        };
-        match published {
-            Ok(_) => Ok(hash),
-            Err(waku_node::PublishError::Duplicate)
-                if !lock(&self.failed).contains(&hash, Instant::now()) =>
-            {
-                Ok(hash)
-            }
-            Err(error) => {
-                if matches!(error, waku_node::PublishError::Overloaded) {
-                    lock(&self.failed).insert(hash, Instant::now());
-                }
-                Err(publish_error(error))
-            }
-        }
+        self.publisher.send(message).await
     }
 
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {

@@ -14,7 +14,7 @@
 //!
 //! The library leaves much to its user, which is done here: static peers are dialled while they are
 //! not connected, a connection that is up and carries nothing is replaced, messages are published at a
-//! pace at which none is lost, a Store is asked whether they have arrived ([`Confirmation`]), and
+//! pace at which none is lost, a Store is asked whether they have arrived ([`Confirmation`](crate::Confirmation)), and
 //! results and events are believed only as far as they can be.
 //!
 //! ```no_run
@@ -38,7 +38,6 @@
 //! duplicate; `pump`, from the library to the hub; `edge` and `keeper`, the tasks that keep a node
 //! connected; `options`; `mode`; `publisher`; `transport`, which puts them together.
 
-mod confirm;
 mod edge;
 mod error;
 mod keeper;
@@ -53,7 +52,6 @@ mod pump;
 mod stores;
 mod transport;
 
-pub use confirm::{Confirmation, Lookup};
 pub use edge::{EdgeOptions, MAX_EDGE_TOPICS};
 pub use error::LibwakuError;
 pub use options::LibwakuOptions;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::confirm::Confirmation;
 use super::edge::EdgeOptions;
 use super::pace::Pace;
+use crate::confirm::Confirmation;
 use crate::hub::EventLimits;
 
 /// Gossipsub's prune back-off in libwaku: for this long after a disconnection, the two peers do not

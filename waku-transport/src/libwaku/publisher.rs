@@ -6,16 +6,21 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use waku_sys::{CallError, Node};
 
-use super::confirm::{Confirmer, Verdict};
 use super::library_memory::{Knowledge, LibraryMemory};
 use super::message::to_library;
 use super::mode::Mode;
-use super::node::{CurrentNode, carriers};
+use super::node::{CurrentNode, StaticPeer, carriers};
 use super::pace::Pacer;
+use super::stores::Stores;
+use crate::confirm::{Confirmer, Verdict};
 use crate::error::PublishError;
 use crate::hub::Hub;
 use crate::message::{Message, MessageHash};
+use crate::sent::Sent;
 use crate::sync::lock;
+
+/// How long a peer may take to answer a ping.
+const PING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to ask Stores for a message that may have been published before.
 const DUPLICATE_PATIENCE: Duration = Duration::from_secs(2);
@@ -25,10 +30,11 @@ pub(super) struct Publisher {
     pub(super) mode: Mode,
     pub(super) node: Arc<CurrentNode>,
     pub(super) pubsub_topic: String,
+    pub(super) peers: Arc<[StaticPeer]>,
     pub(super) hub: Arc<Hub>,
     pub(super) memory: Arc<Mutex<LibraryMemory>>,
     pub(super) pacer: Pacer,
-    pub(super) confirmer: Option<Arc<Confirmer>>,
+    pub(super) confirmer: Option<Arc<Confirmer<Arc<Stores>>>>,
     /// How long publishing may take, without confirmation.
     pub(super) timeout: Duration,
 }
@@ -44,18 +50,44 @@ enum Refusal {
 }
 
 impl Publisher {
-    /// Publishes a message that was checked.
-    pub(super) async fn publish(
+    /// Sends a message that was checked.
+    pub(super) async fn send(
         &self,
         hash: MessageHash,
         message: Message,
-    ) -> Result<MessageHash, PublishError> {
+    ) -> Result<Sent, PublishError> {
         let timestamp_ns = message.timestamp_ns;
         let published = timeout(self.timeout, self.publish_paced(hash, message)).await;
         published.unwrap_or(Err(PublishError::Timeout))?;
-        match self.verdict(hash, timestamp_ns).await {
-            Verdict::Stored | Verdict::Unknown => Ok(hash),
-            Verdict::Lost => Err(PublishError::Unconfirmed),
+        let confirmer = self.confirmer.clone();
+        let (hub, witness) = (Arc::clone(&self.hub), self.relay_witness());
+        Ok(Sent::new(hash, async move {
+            let arrived = async {
+                let verdict = match confirmer {
+                    Some(confirmer) => confirmer.verdict(hash, timestamp_ns).await,
+                    None => Verdict::Unknown,
+                };
+                match verdict {
+                    Verdict::Stored => true,
+                    Verdict::Missing => false,
+                    Verdict::Unknown => witness.answers().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                arrived = arrived => if arrived { Ok(()) } else { Err(PublishError::Unconfirmed) },
+                () = hub.closed() => Err(PublishError::Closed),
+            }
+        }))
+    }
+
+    /// What shows, where no Store can be asked, that a message was passed on.
+    fn relay_witness(&self) -> RelayWitness {
+        RelayWitness {
+            mode: self.mode.clone(),
+            node: Arc::clone(&self.node),
+            pubsub_topic: self.pubsub_topic.clone(),
+            peers: Arc::clone(&self.peers),
         }
     }
 
@@ -134,6 +166,31 @@ impl Publisher {
             Some(confirmer) => confirmer.verdict(hash, timestamp_ns).await,
             None => Verdict::Unknown,
         }
+    }
+}
+
+/// The peers that were given a message.
+struct RelayWitness {
+    mode: Mode,
+    node: Arc<CurrentNode>,
+    pubsub_topic: String,
+    peers: Arc<[StaticPeer]>,
+}
+
+impl RelayWitness {
+    /// Whether one of them still answers.
+    async fn answers(&self) -> bool {
+        // The server of an edge node has answered already.
+        let Mode::Relay = self.mode else { return true };
+        let node = self.node.get();
+        let carriers = carriers(&node, &self.pubsub_topic).await.unwrap_or_default();
+        for peer in self.peers.iter().filter(|peer| carriers.contains(&peer.id)) {
+            if node.ping(&peer.address, PING_PATIENCE).await.is_ok() {
+                return true;
+            }
+        }
+        // The library pings only addresses. Of others it is known only that they are connected.
+        carriers.iter().any(|id| !self.peers.iter().any(|peer| peer.id == *id))
     }
 }
 

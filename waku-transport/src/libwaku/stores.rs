@@ -1,15 +1,16 @@
 //! The Stores of connected peers: history, and which messages they have.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::timeout;
 use waku_sys::{CallError, MAX_PAGE, StoreAnswer, StoreQuery};
 
 use super::message::received;
 use super::node::{CurrentNode, StaticPeer};
+use crate::confirm::{HashPage, Witnesses};
 use crate::error::HistoryError;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::message::MessageHash;
@@ -29,15 +30,6 @@ static QUERIES: AtomicU64 = AtomicU64::new(1);
 pub(super) struct Store {
     pub(super) id: String,
     address: String,
-}
-
-/// What a Store answered to a query for messages by hash or time.
-#[derive(Debug, Default)]
-pub(super) struct FoundHashes {
-    /// Hashes that the Store has, asked for or not.
-    pub(super) hashes: HashSet<MessageHash>,
-    /// Whether the Store has none of the others that were asked for.
-    pub(super) complete: bool,
 }
 
 /// The Stores of the peers that a node is connected to.
@@ -142,58 +134,6 @@ impl Stores {
         Ok(page)
     }
 
-    /// Which of at most [`MAX_PAGE`] messages a Store has.
-    pub(super) async fn which_of(
-        &self,
-        store: &Store,
-        hashes: &[MessageHash],
-    ) -> Result<FoundHashes, HistoryError> {
-        let query = StoreQuery {
-            message_hashes: hashes.iter().map(|hash| hash.0).collect(),
-            pubsub_topic: None,
-            ..self.query()
-        };
-        let answer = self.ask(store, &query).await?;
-        let has = answer.messages.iter().map(|m| MessageHash(m.message_hash));
-        // Other hashes in the answer were not asked for.
-        Ok(FoundHashes {
-            hashes: has.filter(|hash| hashes.contains(hash)).collect(),
-            complete: true,
-        })
-    }
-
-    /// The hashes of all messages that a Store has from a range of time, both ends included. Stops
-    /// when all of `wanted` are among them, or after `max_pages`.
-    pub(super) async fn hashes_between(
-        &self,
-        store: &Store,
-        start_ns: i64,
-        end_ns: i64,
-        wanted: &[MessageHash],
-        max_pages: usize,
-    ) -> Result<FoundHashes, HistoryError> {
-        let mut found = FoundHashes::default();
-        let mut missing: HashSet<_> = wanted.iter().collect();
-        let mut query =
-            StoreQuery { time_start: Some(start_ns), time_end: Some(end_ns), ..self.query() };
-        for _ in 0..max_pages {
-            let answer = self.ask(store, &query).await?;
-            for hash in answer.messages.iter().map(|m| MessageHash(m.message_hash)) {
-                missing.remove(&hash);
-                found.hashes.insert(hash);
-            }
-            if answer.pagination_cursor.is_none() || missing.is_empty() {
-                found.complete = true;
-                break;
-            }
-            if answer.messages.is_empty() || answer.pagination_cursor == query.pagination_cursor {
-                return Err(HistoryError::Malformed("a cursor that leads nowhere"));
-            }
-            query.pagination_cursor = answer.pagination_cursor;
-        }
-        Ok(found)
-    }
-
     /// What all queries have in common: hashes on the shard, as many as fit in a page.
     fn query(&self) -> StoreQuery {
         StoreQuery {
@@ -223,6 +163,35 @@ impl Stores {
             return Err(HistoryError::Malformed("more messages than asked for"));
         }
         Ok(answer)
+    }
+}
+
+#[async_trait]
+impl Witnesses for Arc<Stores> {
+    type Store = Store;
+
+    async fn stores(&self) -> Vec<(String, Store)> {
+        let connected = self.connected().await.unwrap_or_default();
+        connected.into_iter().map(|store| (store.id.clone(), store)).collect()
+    }
+
+    async fn page(
+        &self,
+        store: &Store,
+        (start, end): (i64, i64),
+        cursor: Option<MessageHash>,
+    ) -> Result<HashPage, HistoryError> {
+        let query = StoreQuery {
+            time_start: Some(start),
+            time_end: Some(end),
+            pagination_cursor: cursor.map(|hash| hash.0),
+            ..self.query()
+        };
+        let answer = self.ask(store, &query).await?;
+        Ok(HashPage {
+            hashes: answer.messages.iter().map(|m| MessageHash(m.message_hash)).collect(),
+            cursor: answer.pagination_cursor.map(MessageHash),
+        })
     }
 }
 

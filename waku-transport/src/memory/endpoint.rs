@@ -6,11 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::relay::{EndpointId, Relay};
+use super::witness::RelayStore;
+use crate::confirm::{Confirmer, Verdict};
 use crate::error::{HistoryError, PublishError, TransportError};
 use crate::event::EventStream;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
-use crate::message::{Message, MessageHash};
+use crate::message::Message;
+use crate::sent::Sent;
 use crate::status::Status;
 use crate::sync::lock;
 use crate::transport::Transport;
@@ -20,6 +23,7 @@ pub struct MemoryTransport {
     pub(super) id: EndpointId,
     pub(super) relay: Arc<Mutex<Relay>>,
     pub(super) hub: Arc<Hub>,
+    pub(super) confirmer: Arc<Confirmer<RelayStore>>,
     pub(super) history_timeout: Duration,
 }
 
@@ -38,12 +42,25 @@ impl MemoryTransport {
 
 #[async_trait]
 impl Transport for MemoryTransport {
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
         if self.hub.is_closed() {
             return Err(PublishError::Closed);
         }
         message.check()?;
-        lock(&self.relay).publish(self.id, message)
+        let timestamp_ns = message.timestamp_ns;
+        let hash = lock(&self.relay).publish(self.id, message)?;
+        let (confirmer, hub) = (Arc::clone(&self.confirmer), Arc::clone(&self.hub));
+        Ok(Sent::new(hash, async move {
+            tokio::select! {
+                biased;
+                verdict = confirmer.verdict(hash, timestamp_ns) => match verdict {
+                    // Without a Store: the relay has taken it, and it loses nothing.
+                    Verdict::Stored | Verdict::Unknown => Ok(()),
+                    Verdict::Missing => Err(PublishError::Unconfirmed),
+                },
+                () = hub.closed() => Err(PublishError::Closed),
+            }
+        }))
     }
 
     async fn watch(&self, topics: Vec<String>) -> Result<(), TransportError> {

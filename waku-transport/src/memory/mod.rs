@@ -4,7 +4,7 @@
 //! Delivery happens inside `publish`, in order, without tasks or timers, so a test that drives its
 //! endpoints in a fixed order sees the same run each time. Everything that goes wrong in real
 //! networks can be switched on: [`Faults`] (loss, duplicates, reordering, from a seed), partitions,
-//! endpoints that are offline, a Store that is absent or sends invalid answers ([`StoreBehaviour`]).
+//! endpoints that are offline, a Store that is absent, lies, lags or sends invalid answers ([`StoreBehaviour`]).
 //! [`Network::observe`] shows what an outsider at the relay would see.
 
 mod endpoint;
@@ -12,6 +12,7 @@ mod faults;
 mod network;
 mod relay;
 mod store;
+mod witness;
 
 pub use endpoint::MemoryTransport;
 pub use faults::Faults;

@@ -7,7 +7,9 @@ use super::endpoint::MemoryTransport;
 use super::faults::Faults;
 use super::relay::{EndpointId, Observed, Relay};
 use super::store::StoreBehaviour;
+use super::witness::RelayStore;
 use crate::clock::{Clock, system_clock};
+use crate::confirm::{Confirmation, Confirmer};
 use crate::hub::{EventLimits, Hub};
 use crate::message::ReceivedMessage;
 use crate::sync::lock;
@@ -23,6 +25,8 @@ pub struct NetworkOptions {
     pub events: EventLimits,
     /// How long an endpoint waits for a Store that is silent.
     pub history_timeout: Duration,
+    /// How endpoints ask the Store for what they published.
+    pub confirmation: Confirmation,
     /// The endpoints' clock in unix nanoseconds, for
     /// [`Status::recent_timestamps`](crate::Status::recent_timestamps); `None` for the system's.
     pub clock: Option<Arc<dyn Fn() -> i64 + Send + Sync>>,
@@ -35,6 +39,12 @@ impl Default for NetworkOptions {
             store_len: 100_000,
             events: EventLimits::default(),
             history_timeout: Duration::from_secs(20),
+            // Nothing is on its way for any time.
+            confirmation: Confirmation {
+                first_min: Duration::ZERO,
+                first_max: Duration::ZERO,
+                ..Confirmation::fast()
+            },
             clock: None,
         }
     }
@@ -69,9 +79,13 @@ impl Network {
     pub fn endpoint_with(&self, limits: EventLimits) -> MemoryTransport {
         let clock: Clock = self.options.clock.clone().unwrap_or_else(system_clock);
         let hub = Arc::new(Hub::new(limits, clock));
+        let id = lock(&self.relay).add(Arc::clone(&hub));
+        let witness = RelayStore { id, relay: Arc::clone(&self.relay) };
+        let confirmation = self.options.confirmation.clone();
         MemoryTransport {
-            id: lock(&self.relay).add(Arc::clone(&hub)),
+            id,
             relay: Arc::clone(&self.relay),
+            confirmer: Confirmer::new(confirmation, witness, Arc::clone(&hub)),
             hub,
             history_timeout: self.options.history_timeout,
         }

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::error::HistoryError;
 use crate::history::{HistoryPage, HistoryQuery};
@@ -13,6 +16,10 @@ pub enum StoreBehaviour {
     /// It answers correctly.
     #[default]
     Honest,
+    /// It lies: it says that it has nothing. It keeps what comes all the same.
+    Lying,
+    /// What it keeps shows only so long after it came.
+    Lagging(Duration),
     /// There is no Store, and no message is kept.
     Absent,
     /// It accepts queries and never answers.
@@ -30,8 +37,8 @@ pub enum StoreBehaviour {
 #[derive(Debug)]
 pub(super) struct Store {
     messages: BTreeMap<(i64, MessageHash), ReceivedMessage>,
-    /// Timestamp of each message: where it stands in the order.
-    positions: HashMap<MessageHash, i64>,
+    /// Timestamp of each message, which is where it stands in the order, and when it came.
+    positions: HashMap<MessageHash, (i64, Instant)>,
     max_messages: usize,
     pub(super) behaviour: StoreBehaviour,
 }
@@ -50,7 +57,8 @@ impl Store {
         if self.behaviour == StoreBehaviour::Absent {
             return;
         }
-        self.positions.insert(message.hash, message.timestamp_ns);
+        let came = (message.timestamp_ns, Instant::now());
+        self.positions.entry(message.hash).or_insert(came);
         self.messages.insert((message.timestamp_ns, message.hash), message);
         if self.messages.len() > self.max_messages
             && let Some(((_, hash), _)) = self.messages.pop_first()
@@ -66,7 +74,11 @@ impl Store {
     /// The answer; `None` for silence.
     pub(super) fn answer(&self, query: &HistoryQuery) -> Result<Option<HistoryPage>, HistoryError> {
         match self.behaviour {
-            StoreBehaviour::Honest => self.page(query).map(Some),
+            StoreBehaviour::Honest => self.page(query, |_| true).map(Some),
+            StoreBehaviour::Lying => Ok(Some(HistoryPage::default())),
+            StoreBehaviour::Lagging(lag) => {
+                self.page(query, |came| came.elapsed() >= lag).map(Some)
+            }
             StoreBehaviour::Absent => Err(HistoryError::NoStore),
             StoreBehaviour::Silent => Ok(None),
             StoreBehaviour::Refusing(status) => Err(HistoryError::refused(status, "as configured")),
@@ -87,13 +99,17 @@ impl Store {
         }
     }
 
-    fn page(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryError> {
+    fn page(
+        &self,
+        query: &HistoryQuery,
+        shows: impl Fn(Instant) -> bool,
+    ) -> Result<HistoryPage, HistoryError> {
         let after_cursor = match query.cursor {
             None => Bound::Unbounded,
             Some(hash) => {
                 let position = self.positions.get(&hash);
                 let at = position.ok_or_else(|| HistoryError::refused(400, "unknown cursor"))?;
-                Bound::Excluded((*at, hash))
+                Bound::Excluded((at.0, hash))
             }
         };
         let in_range = Bound::Included((query.start_ns.unwrap_or(i64::MIN), MessageHash([0; 32])));
@@ -108,7 +124,8 @@ impl Store {
             .range((from, Bound::Unbounded))
             .map(|(_, message)| message)
             .take_while(|m| query.end_ns.is_none_or(|end| m.timestamp_ns <= end))
-            .filter(|m| query.selects(&m.content_topic, m.timestamp_ns));
+            .filter(|m| query.selects(&m.content_topic, m.timestamp_ns))
+            .filter(|m| self.positions.get(&m.hash).is_some_and(|(_, came)| shows(*came)));
         let messages: Vec<_> = found.by_ref().take(query.limit as usize).cloned().collect();
         let more = found.next().is_some();
         let cursor = messages.last().filter(|_| more).map(|m| m.hash);

@@ -140,7 +140,8 @@ fn answer(behaviour: &StoreBehaviour, body: Bytes) -> Option<Bytes> {
             });
         }
         StoreBehaviour::Endless => response.cursor = Some(MessageHash([0xaa; 32])),
-        StoreBehaviour::Honest | StoreBehaviour::Absent => {
+        StoreBehaviour::Lying => {}
+        StoreBehaviour::Honest | StoreBehaviour::Absent | StoreBehaviour::Lagging(_) => {
             unreachable!("a real node does that better")
         }
     }

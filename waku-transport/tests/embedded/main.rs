@@ -14,7 +14,7 @@ use waku_transport::conformance::{Harness, soon};
 use waku_transport::embedded::{EmbeddedOptions, StartError};
 use waku_transport::memory::StoreBehaviour;
 use waku_transport::{
-    EmbeddedTransport, Event, EventLimits, HistoryQuery, Message, Status, Transport,
+    Confirmation, EmbeddedTransport, Event, EventLimits, HistoryQuery, Message, Status, Transport,
 };
 
 use fake_store::FakeStore;
@@ -98,6 +98,11 @@ async fn relay(key: &NodeKey, address: SocketAddr, archive: &TempDir) -> Node {
     Node::start(config).await.expect("the relay starts")
 }
 
+/// Options for tests: a Store is asked at once.
+fn options() -> EmbeddedOptions {
+    EmbeddedOptions { confirmation: Confirmation::fast(), ..EmbeddedOptions::default() }
+}
+
 fn config(static_peers: Vec<Multiaddr>) -> NodeConfig {
     NodeConfig {
         cluster_id: CLUSTER,
@@ -152,7 +157,7 @@ impl Harness for EmbeddedHarness {
     async fn endpoint(&mut self, limits: EventLimits) -> EmbeddedTransport {
         self.settled().await;
         let line = Proxy::start(self.relay_address).await;
-        let options = EmbeddedOptions { events: limits, ..EmbeddedOptions::default() };
+        let options = EmbeddedOptions { events: limits, ..options() };
         let config = config(vec![multiaddr(line.address)]);
         let endpoint = EmbeddedTransport::with_options(config, SHARD, options).await;
         let endpoint = endpoint.expect("the endpoint starts");
@@ -175,10 +180,7 @@ impl Harness for EmbeddedHarness {
             self.fakes.push(fake);
             address
         };
-        let options = EmbeddedOptions {
-            history_timeout: Duration::from_secs(1),
-            ..EmbeddedOptions::default()
-        };
+        let options = EmbeddedOptions { history_timeout: Duration::from_secs(1), ..options() };
         let endpoint = EmbeddedTransport::with_options(config(vec![peer]), SHARD, options).await;
         let endpoint = endpoint.expect("the endpoint starts");
         let node = endpoint.node();
@@ -187,6 +189,34 @@ impl Harness for EmbeddedHarness {
         })
         .await;
         endpoint
+    }
+
+    async fn publisher_with_store(
+        &mut self,
+        behaviour: StoreBehaviour,
+    ) -> Option<EmbeddedTransport> {
+        let relay = Node::start(config(Vec::new())).await.expect("a node");
+        relay.subscribe(SHARD).await.expect("it takes the shard");
+        let mut peers = vec![relay.listen_addresses()[0].clone()];
+        let stores = usize::from(behaviour != StoreBehaviour::Absent);
+        self.others.push(relay);
+        if stores == 1 {
+            let fake = FakeStore::start(behaviour, &NodeKey::generate()).await;
+            peers.push(fake.address.clone());
+            self.fakes.push(fake);
+        }
+        let confirmation =
+            Confirmation { tries: 3, patience: Duration::from_millis(300), ..Confirmation::fast() };
+        let options = EmbeddedOptions { confirmation, ..options() };
+        let endpoint = EmbeddedTransport::with_options(config(peers), SHARD, options).await;
+        let endpoint = endpoint.expect("the endpoint starts");
+        connected(&endpoint).await;
+        let node = endpoint.node();
+        until("the Store is there", node, || {
+            node.peers().iter().filter(|p| p.store).count() == stores
+        })
+        .await;
+        Some(endpoint)
     }
 
     async fn cut(&mut self, index: usize) {
@@ -250,10 +280,7 @@ async fn asks_the_next_store_and_stays_with_the_one_that_answers() {
         let bad = FakeStore::start(behaviour, &first).await;
         let archive = tempfile::tempdir().expect("a directory");
         let good = relay(&second, (Ipv4Addr::LOCALHOST, 0).into(), &archive).await;
-        let options = EmbeddedOptions {
-            history_timeout: Duration::from_secs(1),
-            ..EmbeddedOptions::default()
-        };
+        let options = EmbeddedOptions { history_timeout: Duration::from_secs(1), ..options() };
         let peers = vec![bad.address.clone(), good.listen_addresses()[0].clone()];
         let endpoint = EmbeddedTransport::with_options(config(peers), SHARD, options).await;
         let endpoint = endpoint.expect("the endpoint starts");
@@ -275,6 +302,40 @@ async fn asks_the_next_store_and_stays_with_the_one_that_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_message_waits_for_a_subscription() {
+    let without_shards = NodeConfig { shards: Vec::new(), ..config(Vec::new()) };
+    let relay = Node::start(without_shards).await.expect("a node");
+    let peers = vec![relay.listen_addresses()[0].clone()];
+    let endpoint = EmbeddedTransport::with_options(config(peers), SHARD, options()).await;
+    let endpoint = endpoint.expect("the endpoint starts");
+    let node = endpoint.node();
+    until("the peer is connected", node, || node.status().connected_peers == 1).await;
+    let message = || Message {
+        content_topic: "/embedded/1/first/proto".to_owned(),
+        payload: "first".into(),
+        timestamp_ns: 1_700_000_000_000_000_000,
+    };
+    // Nobody subscribes: that is not an answer, and is to be tried again.
+    let refused = soon("an answer", endpoint.send(message())).await;
+    assert!(refused.is_err_and(|error| error.is_retryable()));
+
+    let mut sending = Box::pin(endpoint.send(message()));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut sending).await;
+    assert!(early.is_err(), "it did not wait: {early:?}");
+    let mut at_relay = relay.events();
+    relay.subscribe(SHARD).await.expect("it takes the shard");
+    let sent = soon("sending", sending).await.expect("there is a subscription");
+    // There is no Store, and the relay answers.
+    assert!(soon("publishing", sent.published()).await.is_ok());
+    let arrived = async {
+        while !matches!(at_relay.recv().await, Some(waku_node::NodeEvent::Message { .. })) {}
+    };
+    soon("the message at the relay", arrived).await;
+    endpoint.shutdown().await;
+    relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashes_and_addresses_are_the_nodes() {
     let mut h = EmbeddedHarness::start().await;
     let endpoint = h.endpoint(EventLimits::default()).await;
@@ -284,7 +345,8 @@ async fn hashes_and_addresses_are_the_nodes() {
         payload: "payload".into(),
         timestamp_ns: 1_700_000_000_000_000_000,
     };
-    let hash = endpoint.publish(message).await.expect("connected");
+    // A message as old as this one is in no Store.
+    let hash = endpoint.send(message).await.expect("connected").hash();
     let relayed = async {
         loop {
             if let Some(waku_node::NodeEvent::Message { hash, message, .. }) = at_relay.recv().await

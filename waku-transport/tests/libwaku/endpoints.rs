@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::watch;
 use waku_transport::conformance::soon;
-use waku_transport::libwaku::{Confirmation, LibwakuOptions, LibwakuTransport, Lookup};
-use waku_transport::{Event, EventLimits, Message, Transport};
+use waku_transport::libwaku::{LibwakuOptions, LibwakuTransport};
+use waku_transport::{Confirmation, Event, EventLimits, Message, Transport};
 
 /// Options for tests: short pauses between dials and between queries of the Store.
 pub(crate) fn options(events: EventLimits) -> LibwakuOptions {
@@ -14,14 +14,21 @@ pub(crate) fn options(events: EventLimits) -> LibwakuOptions {
         events,
         redial_min: Duration::from_millis(50),
         redial_max: Duration::from_millis(200),
-        confirmation: Some(confirmation(Lookup::Time)),
+        confirmation: Some(confirmation()),
         ..LibwakuOptions::default()
     }
 }
 
 /// Asks soon, and often enough for a busy machine.
-pub(crate) fn confirmation(lookup: Lookup) -> Confirmation {
-    Confirmation { first: Duration::from_millis(5), tries: 10, lookup }
+pub(crate) fn confirmation() -> Confirmation {
+    let soon = Duration::from_millis(5);
+    Confirmation {
+        first_min: soon,
+        first_max: soon,
+        again: soon,
+        tries: 10,
+        ..Confirmation::fast()
+    }
 }
 
 /// Waits until a condition holds. Nodes report only some of their changes, so this polls.

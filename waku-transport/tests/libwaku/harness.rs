@@ -10,13 +10,13 @@ use waku_node::{Node, NodeKey};
 use waku_transport::conformance::{Harness, soon};
 use waku_transport::libwaku::{Library, LibwakuOptions, LibwakuTransport, MAX_EDGE_TOPICS};
 use waku_transport::memory::StoreBehaviour;
-use waku_transport::{EventLimits, MAX_WATCHED_TOPICS, Status};
+use waku_transport::{Confirmation, EventLimits, MAX_WATCHED_TOPICS, Status, Transport as _};
 
 use crate::SHARD;
-use crate::endpoints::{connected_once, connection, options, until};
+use crate::endpoints::{confirmation, connected_once, connection, options, until};
 use crate::fake_store::{self, FakeStore};
 use crate::library::{is_real, library};
-use crate::nodes::{Turn, config, neighbour, node_config, relay, socket_address, turn};
+use crate::nodes::{Turn, config, dialable, neighbour, node_config, relay, socket_address, turn};
 use crate::proxy::Proxy;
 
 /// A relay with Store, and for each endpoint a line to it that can be cut.
@@ -229,6 +229,37 @@ impl Harness for LibwakuHarness {
         })
         .await;
         endpoint
+    }
+
+    async fn publisher_with_store(
+        &mut self,
+        behaviour: StoreBehaviour,
+    ) -> Option<LibwakuTransport> {
+        // An edge node uses one server for everything.
+        if self.at_the_edge {
+            return None;
+        }
+        let relay = Node::start(node_config()).await.expect("a node");
+        relay.subscribe(SHARD).await.expect("it takes the shard");
+        let mut peers = vec![dialable(&relay)];
+        let there = behaviour != StoreBehaviour::Absent;
+        self.others.push(relay);
+        if there {
+            let fake = FakeStore::start(behaviour, &NodeKey::generate()).await;
+            peers.push(fake.address.to_string());
+            self.fakes.push(fake);
+        }
+        let confirmation = Confirmation { tries: 3, ..confirmation() };
+        let options = LibwakuOptions {
+            history_timeout: Duration::from_millis(300),
+            confirmation: Some(confirmation),
+            ..options(EventLimits::default())
+        };
+        let endpoint = self.connect(peers, options).await;
+        connected_once(&endpoint).await;
+        until("the Store is there", || async { endpoint.status().await.store_available == there })
+            .await;
+        Some(endpoint)
     }
 
     async fn cut(&mut self, index: usize) {

@@ -18,7 +18,22 @@ pub enum Event {
         /// The message.
         message: MessageView,
     },
-    /// A message of this installation was published.
+    /// A message of this installation is on its way: a peer was given it.
+    Sent {
+        /// The group.
+        group: GroupId,
+        /// The message, as [`Answer::Sent`](crate::machine::Answer::Sent) names it.
+        message: MessageId,
+    },
+    /// Nothing shows that a message of this installation arrived after it was sent. It is sent again.
+    Unconfirmed {
+        /// The group.
+        group: GroupId,
+        /// The message, as [`Answer::Sent`](crate::machine::Answer::Sent) names it.
+        message: MessageId,
+    },
+    /// A message of this installation was published: a Store has it. Where there is no Store, a peer that relays
+    /// was given it, and answered afterwards.
     Published {
         /// The group.
         group: GroupId,
@@ -330,6 +345,8 @@ impl Event {
             Event::MessageReceived { message } => Some(message.group),
             Event::MessageMissing { missing } => Some(missing.group),
             Event::Published { group, .. }
+            | Event::Sent { group, .. }
+            | Event::Unconfirmed { group, .. }
             | Event::GroupJoined { group, .. }
             | Event::MembersAdded { group, .. }
             | Event::MembersRemoved { group, .. }

@@ -57,11 +57,16 @@ pub enum Input {
         /// Whether there is no Store at all, so that waiting for one serves nothing now.
         no_store: bool,
     },
-    /// A publication reached the network, or did not.
+    /// A publication is on its way: a peer was given it. Whether it arrived, [`Input::Published`] tells.
+    Sent {
+        /// Which.
+        outbox: OutboxId,
+    },
+    /// A publication has arrived in the network, or has not.
     Published {
         /// Which.
         outbox: OutboxId,
-        /// None: it did. Otherwise why not; it is tried again.
+        /// None: it has. Otherwise why not; it is tried again.
         failure: Option<PublishFailure>,
     },
     /// The connection to the network came or went.
@@ -85,6 +90,8 @@ pub enum Input {
 pub enum PublishFailure {
     /// It may go later.
     Retry,
+    /// It was sent, and nothing shows that it arrived.
+    Unconfirmed,
     /// It never goes: the transport refuses it for good.
     Refused,
 }

@@ -165,6 +165,8 @@ pub struct IdentityView {
     /// How many envelopes wait in the outbox to be published, and how many messages and changes to
     /// groups wait to go there.
     pub outbox: usize,
+    /// How many of these were sent, and are not known to have arrived yet.
+    pub unconfirmed: usize,
     /// Whether the account is being recovered and its card was not found yet.
     pub recovering: bool,
 }

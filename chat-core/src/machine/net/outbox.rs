@@ -1,5 +1,9 @@
 //! The outbox: frames that wait to be published. It holds frames, not envelopes: each attempt seals
 //! afresh, under the slot that is current then.
+//!
+//! A frame leaves in two stages. It is *sent* when a peer was given it: what depends on it may go on, and
+//! the next one goes out. It is *published* when it is known to have arrived: only then it is
+//! forgotten. What stays unconfirmed is sent again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,7 +46,18 @@ struct Waiting {
     parcel: Parcel,
     due_at: Timestamp,
     attempts: u32,
-    in_flight: bool,
+    stage: Stage,
+}
+
+/// How far an attempt to publish has come. It is not on disk: after a restart everything waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// There is none.
+    Waiting,
+    /// The driver has it.
+    UnderWay,
+    /// A peer was given it, and whether it arrived is not known yet.
+    Sent,
 }
 
 /// The outbox in memory; the database holds the same, but for what is under way.
@@ -55,8 +70,8 @@ impl Outbox {
     /// Reads it from the database. What is under way stays so: it is not published twice because a
     /// step was taken back.
     pub(in crate::machine) fn load(&mut self, db: &Database) -> Result<(), StepError> {
-        let under_way: Vec<u64> =
-            self.waiting.iter().filter(|(_, it)| it.in_flight).map(|(id, _)| *id).collect();
+        let stages: BTreeMap<u64, Stage> =
+            self.waiting.iter().map(|(id, it)| (*id, it.stage)).collect();
         self.waiting = db
             .outbox::<Parcel>()?
             .into_iter()
@@ -65,7 +80,7 @@ impl Outbox {
                     parcel: row.data,
                     due_at: row.due_at,
                     attempts: row.attempts,
-                    in_flight: under_way.contains(&row.id),
+                    stage: stages.get(&row.id).copied().unwrap_or(Stage::Waiting),
                 };
                 (row.id, waiting)
             })
@@ -77,22 +92,33 @@ impl Outbox {
         self.waiting.len()
     }
 
+    /// How many were sent, and are not known to have arrived.
+    pub(in crate::machine) fn unconfirmed(&self) -> usize {
+        self.waiting.values().filter(|waiting| waiting.stage == Stage::Sent).count()
+    }
+
     /// When something is due next.
     pub(in crate::machine) fn next_due(&self) -> Option<Timestamp> {
         if self.under_way() >= MAX_UNDER_WAY {
             // The next one goes with the result of one of these.
             return None;
         }
-        self.waiting.values().filter(|waiting| !waiting.in_flight).map(|it| it.due_at).min()
+        let waiting = self.waiting.values().filter(|waiting| waiting.stage == Stage::Waiting);
+        waiting.map(|it| it.due_at).min()
     }
 
     fn under_way(&self) -> usize {
-        self.waiting.values().filter(|waiting| waiting.in_flight).count()
+        self.waiting.values().filter(|waiting| waiting.stage == Stage::UnderWay).count()
     }
 
-    /// After the connection was lost nothing is under way.
+    /// After the connection was lost nothing is under way. What was sent may have arrived; that is still
+    /// to be told.
     pub(in crate::machine) fn reset(&mut self) {
-        self.waiting.values_mut().for_each(|waiting| waiting.in_flight = false);
+        for waiting in self.waiting.values_mut() {
+            if waiting.stage == Stage::UnderWay {
+                waiting.stage = Stage::Waiting;
+            }
+        }
     }
 
     /// The outputs of a step that hands out these publications never reach the driver.
@@ -101,7 +127,7 @@ impl Outbox {
             if let Output::Publish { outbox, .. } = output
                 && let Some(waiting) = self.waiting.get_mut(&outbox.0)
             {
-                waiting.in_flight = false;
+                waiting.stage = Stage::Waiting;
             }
         }
     }
@@ -113,9 +139,11 @@ impl Outbox {
         })
     }
 
-    /// Whether a frame waits.
+    /// Whether a frame waits to be sent.
     pub(in crate::machine) fn holds(&self, frame: &[u8]) -> bool {
-        self.waiting.values().any(|waiting| waiting.parcel.frame == frame)
+        self.waiting
+            .values()
+            .any(|waiting| waiting.stage != Stage::Sent && waiting.parcel.frame == frame)
     }
 
     /// Takes a parcel in, to go out after `delay`.
@@ -127,7 +155,7 @@ impl Outbox {
     ) -> Result<(), StepError> {
         let due_at = cx.now + delay;
         let id = cx.db.add_outbox(due_at, &parcel)?;
-        self.waiting.insert(id, Waiting { parcel, due_at, attempts: 0, in_flight: false });
+        self.waiting.insert(id, Waiting { parcel, due_at, attempts: 0, stage: Stage::Waiting });
         Ok(())
     }
 
@@ -162,7 +190,8 @@ impl Outbox {
     ) -> Result<(), StepError> {
         self.withdraw(cx, |waiting| {
             let address = &waiting.parcel.address;
-            !waiting.in_flight && matches!(address, Address::Card { period: of } if *of == period)
+            waiting.stage != Stage::UnderWay
+                && matches!(address, Address::Card { period: of } if *of == period)
         })
     }
 
@@ -209,7 +238,7 @@ impl Outbox {
         let due: Vec<u64> = self
             .waiting
             .iter()
-            .filter(|(_, waiting)| !waiting.in_flight && waiting.due_at <= cx.now)
+            .filter(|(_, waiting)| waiting.stage == Stage::Waiting && waiting.due_at <= cx.now)
             .map(|(id, _)| *id)
             .collect();
         let mut free = MAX_UNDER_WAY.saturating_sub(self.under_way());
@@ -239,7 +268,7 @@ impl Outbox {
             };
             match sealed {
                 Ok(envelope) => {
-                    waiting.in_flight = true;
+                    waiting.stage = Stage::UnderWay;
                     free -= 1;
                     cx.out.push(Output::Publish {
                         outbox: OutboxId(id),
@@ -257,6 +286,24 @@ impl Outbox {
         Ok(())
     }
 
+    /// Takes note that a peer was given a publication.
+    pub(in crate::machine) fn on_sent(
+        &mut self,
+        cx: &mut Cx,
+        id: OutboxId,
+    ) -> Result<(), StepError> {
+        let Some(waiting) = self.waiting.get_mut(&id.0) else { return Ok(()) };
+        if waiting.stage != Stage::UnderWay {
+            // The connection was lost meanwhile, and it goes out again.
+            return Ok(());
+        }
+        waiting.stage = Stage::Sent;
+        match waiting.parcel.item {
+            Some(Item::Message { group, message }) => cx.tell(Event::Sent { group, message }),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes note of what became of a publication.
     pub(in crate::machine) fn on_published(
         &mut self,
@@ -268,10 +315,11 @@ impl Outbox {
             // It was told twice.
             return Ok(());
         };
-        waiting.in_flight = false;
+        waiting.stage = Stage::Waiting;
         // This device is in the epoch after its commit already: without it, it would be there alone.
         let must_go = waiting.parcel.is_commit();
-        if failure == Some(PublishFailure::Retry) || (failure.is_some() && must_go) {
+        let again = matches!(failure, Some(PublishFailure::Retry | PublishFailure::Unconfirmed));
+        if again || (failure.is_some() && must_go) {
             waiting.attempts = waiting.attempts.saturating_add(1);
             let pause = match failure {
                 Some(PublishFailure::Refused) => RETRY_MAX,
@@ -279,7 +327,13 @@ impl Outbox {
             };
             // Devices that lost the same relay do not come back at the same instant.
             waiting.due_at = cx.now + pause + cx.within(RETRY_MIN);
-            return Ok(cx.db.retry_outbox(id.0, waiting.due_at)?);
+            cx.db.retry_outbox(id.0, waiting.due_at)?;
+            return match (failure, waiting.parcel.item) {
+                (Some(PublishFailure::Unconfirmed), Some(Item::Message { group, message })) => {
+                    cx.tell(Event::Unconfirmed { group, message })
+                }
+                _ => Ok(()),
+            };
         }
         let item = self.waiting.remove(&id.0).and_then(|waiting| waiting.parcel.item);
         cx.db.delete_outbox(id.0)?;

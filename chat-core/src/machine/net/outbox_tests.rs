@@ -260,3 +260,62 @@ fn a_message_that_is_refused_for_good_is_told_to_the_history() {
     assert!(asked.iter().any(is_told));
     assert!(matches!(events(&mut cx)[..], [Event::MessageFailed { message: MESSAGE, .. }]));
 }
+
+#[test]
+fn what_was_sent_makes_room_and_stays_until_it_is_published() {
+    let mut cx = context(1);
+    let (mut outbox, id) = under_way(&mut cx, message());
+    outbox.on_sent(&mut cx, id).unwrap();
+    assert!(matches!(events(&mut cx)[..], [Event::Sent { message: MESSAGE, .. }]));
+    assert_eq!((outbox.len(), outbox.unconfirmed(), outbox.under_way()), (1, 1, 0));
+    assert!(outbox.uses(&EPOCH), "it may have to be sealed again");
+    assert_eq!(outbox.next_due(), None);
+    // Neither time nor a lost connection sends it again: what became of it is still to be told.
+    cx.now = cx.now + RETRY_MAX;
+    outbox.reset();
+    assert!(flush(&mut outbox, &mut cx).is_empty());
+    // A step that was taken back forgets nothing.
+    outbox.load(&cx.db).unwrap();
+    assert_eq!(outbox.unconfirmed(), 1);
+    outbox.on_published(&mut cx, id, None).unwrap();
+    assert!(matches!(events(&mut cx)[..], [Event::Published { message: MESSAGE, .. }]));
+    assert_eq!(outbox.len(), 0);
+}
+
+#[test]
+fn what_is_unconfirmed_is_sent_again_and_a_restart_takes_it_up() {
+    let mut cx = context(1);
+    let (mut outbox, id) = under_way(&mut cx, message());
+    outbox.on_sent(&mut cx, id).unwrap();
+    events(&mut cx);
+    let mut restarted = Outbox::default();
+    restarted.load(&cx.db).unwrap();
+    assert_eq!(restarted.unconfirmed(), 0);
+    assert_eq!(flush(&mut restarted, &mut cx), [id], "whether it arrived is not known");
+
+    outbox.on_published(&mut cx, id, Some(PublishFailure::Unconfirmed)).unwrap();
+    assert!(matches!(events(&mut cx)[..], [Event::Unconfirmed { message: MESSAGE, .. }]));
+    assert!(flush(&mut outbox, &mut cx).is_empty(), "not at once");
+    cx.now = outbox.next_due().unwrap();
+    assert_eq!(flush(&mut outbox, &mut cx), [id]);
+    // It was under way already when it was said to be sent a second time.
+    outbox.reset();
+    outbox.on_sent(&mut cx, id).unwrap();
+    assert_eq!(outbox.unconfirmed(), 0);
+}
+
+#[test]
+fn many_unconfirmed_ones_hold_nothing_up() {
+    let mut cx = context(1);
+    let mut outbox = Outbox::default();
+    for _ in 0..MAX_UNDER_WAY + 1 {
+        outbox.post(&cx, message(), Duration::ZERO).unwrap();
+    }
+    let first = flush(&mut outbox, &mut cx);
+    assert_eq!(first.len(), MAX_UNDER_WAY);
+    assert!(flush(&mut outbox, &mut cx).is_empty());
+    for id in first {
+        outbox.on_sent(&mut cx, id).unwrap();
+    }
+    assert_eq!(flush(&mut outbox, &mut cx).len(), 1);
+}

@@ -95,6 +95,7 @@ impl Newcomer {
                 self.on_page(query, messages, cursor)?;
             }
             Input::HistoryFailed { query, no_store, .. } => self.on_history_failed(query, no_store),
+            Input::Sent { outbox } => self.outbox.on_sent(&mut self.cx, outbox)?,
             Input::Published { outbox, failure } => {
                 self.outbox.on_published(&mut self.cx, outbox, failure)?;
             }

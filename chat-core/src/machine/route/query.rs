@@ -30,6 +30,7 @@ impl Machine {
             network: self.cx.params.name.clone(),
             caught_up_to: self.history.synced_to(),
             outbox: self.waiting(),
+            unconfirmed: self.outbox.unconfirmed(),
             recovering: self.is_recovering(),
         })
     }

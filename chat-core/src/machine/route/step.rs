@@ -105,6 +105,7 @@ impl Machine {
             Input::HistoryFailed { query, reason, no_store } => {
                 self.on_history_failed(query, reason, no_store)
             }
+            Input::Sent { outbox } => self.outbox.on_sent(&mut self.cx, outbox),
             Input::Published { outbox, failure } => {
                 self.outbox.on_published(&mut self.cx, outbox, failure)
             }

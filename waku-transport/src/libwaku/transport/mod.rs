@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use waku_sys::{Node, NodeConfig};
 
-use super::confirm::Confirmer;
 use super::edge::{MAX_EDGE_TOPICS, ServerLink};
 use super::library_memory::LibraryMemory;
 use super::mode::Mode;
@@ -24,11 +23,13 @@ use super::publisher::Publisher;
 use super::pump::EventPump;
 use super::stores::Stores;
 use crate::clock::system_clock;
+use crate::confirm::Confirmer;
 use crate::error::{HistoryError, PublishError, TransportError};
 use crate::event::EventStream;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::hub::Hub;
 use crate::message::{Message, MessageHash};
+use crate::sent::Sent;
 use crate::status::Status;
 use crate::topics::MAX_WATCHED_TOPICS;
 use crate::transport::Transport;
@@ -70,7 +71,7 @@ impl ListenAddress {
 }
 
 impl LibwakuTransport {
-    /// Puts a transport together around a node. Starts the task that confirms messages, and no other.
+    /// Puts a transport together around a node. Starts no task.
     fn assemble(
         node: Node,
         pubsub_topic: String,
@@ -87,18 +88,18 @@ impl LibwakuTransport {
         let hub = Hub::with_max_watched(options.events.clone(), system_clock(), max_watched);
         let hub = Arc::new(hub);
         let patience = options.history_timeout;
-        let stores = Stores::new(Arc::clone(&node), peers, pubsub_topic.clone(), patience);
+        let stores =
+            Stores::new(Arc::clone(&node), Arc::clone(&peers), pubsub_topic.clone(), patience);
         let stores = Arc::new(stores);
         let confirmer = options.confirmation.clone().map(|confirmation| {
-            let confirmer = Arc::new(Confirmer::new(confirmation));
-            tokio::spawn(Arc::clone(&confirmer).run(Arc::clone(&stores), Arc::clone(&hub)));
-            confirmer
+            Confirmer::new(confirmation, Arc::clone(&stores), Arc::clone(&hub))
         });
         let publisher = Publisher {
             mode: mode.clone(),
             node: Arc::clone(&node),
             pubsub_topic: pubsub_topic.clone(),
             hub: Arc::clone(&hub),
+            peers,
             memory: Arc::new(Mutex::new(LibraryMemory::new())),
             pacer: Pacer::new(options.pace.clone()),
             confirmer,
@@ -142,12 +143,9 @@ impl LibwakuTransport {
 
 #[async_trait]
 impl Transport for LibwakuTransport {
-    /// Hands a message to the peers that carry the shard, at the pace of [`LibwakuOptions::pace`]: the
-    /// more is being published, the longer this takes. Where
-    /// [`confirmation`](LibwakuOptions::confirmation) is on and a Store is connected, this returns
-    /// once the Store has the message. It fails with [`PublishError::Unconfirmed`] if the Store should
-    /// have the message and does not, and succeeds if that cannot be told.
-    async fn publish(&self, message: Message) -> Result<MessageHash, PublishError> {
+    /// Hands a message to the library at the pace of [`LibwakuOptions::pace`]: the more is being sent,
+    /// the longer this takes.
+    async fn send(&self, message: Message) -> Result<Sent, PublishError> {
         if self.hub.is_closed() {
             return Err(PublishError::Closed);
         }
@@ -156,7 +154,7 @@ impl Transport for LibwakuTransport {
         tokio::select! {
             biased;
             () = self.hub.closed() => Err(PublishError::Closed),
-            published = self.publisher.publish(hash, message) => published,
+            sent = self.publisher.send(hash, message) => sent,
         }
     }
 

@@ -1,19 +1,19 @@
 //! The messages in question, and the conclusions from what Stores answer. No I/O happens here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::libwaku::stores::FoundHashes;
 use crate::message::MessageHash;
 
 /// Most messages that wait at once. Further ones are not confirmed.
 const MAX_WAITING: usize = 8192;
 
 /// How many messages in a row a Store may miss before its answers no longer count. By then the cause
-/// is the Store or a clock, and publishing the same messages again without end would not help.
+/// is the Store or a clock, and publishing the same messages again without end would not help. A message
+/// that is sent again counts again, so a single one ends too.
 const MAX_MISSED: u32 = 16;
 
 /// Most Stores whose record is kept.
@@ -22,14 +22,23 @@ const MAX_STORES: usize = 64;
 /// For how long a check whether a Store is connected holds.
 const STORE_CHECK_LIFETIME: Duration = Duration::from_secs(1);
 
+/// What a Store answered.
+#[derive(Debug, Default)]
+pub(super) struct FoundHashes {
+    /// Hashes that the Store has, asked for or not.
+    pub(super) hashes: HashSet<MessageHash>,
+    /// Whether the Store has none of the others that were asked for.
+    pub(super) complete: bool,
+}
+
 /// What became of a published message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::libwaku) enum Verdict {
+pub(crate) enum Verdict {
     /// A Store has it.
     Stored,
-    /// A Store that should have it does not.
-    Lost,
-    /// There is no Store, or none whose answer counts.
+    /// A Store answers, and does not have it.
+    Missing,
+    /// No Store can be asked, or none whose answer counts.
     Unknown,
 }
 
@@ -46,12 +55,12 @@ struct Waiting {
     timestamp_ns: i64,
     tries: u32,
     due: Instant,
-    /// Whether a Store whose answer counts did not have it.
+    /// Whether a Store whose answer counts does not have it.
     missed: bool,
     tell: Vec<oneshot::Sender<Verdict>>,
 }
 
-/// The record of a Store. It begins when the Store is first seen to keep a message.
+/// The record of a Store. It begins with its first answer.
 #[derive(Debug, Default)]
 struct Standing {
     missed: u32,
@@ -142,24 +151,19 @@ impl Ledger {
         if self.stores.len() > MAX_STORES {
             self.stores.clear();
         }
-        if !found.hashes.is_empty() {
-            // It keeps messages, no matter whose.
-            self.stores.entry(store.to_owned()).or_default();
-        }
-        let mut standing = self.stores.get_mut(store);
-        if let Some(standing) = &mut standing
-            && asked.iter().any(|hash| found.hashes.contains(hash))
-        {
+        let standing = self.stores.entry(store.to_owned()).or_default();
+        // Also those that are not due yet: nobody has to ask for them again.
+        let kept: Vec<_> =
+            self.waiting.keys().filter(|hash| found.hashes.contains(*hash)).copied().collect();
+        for hash in kept {
             standing.missed = 0;
+            if let Some(waiting) = self.waiting.remove(&hash) {
+                waiting.resolve(Verdict::Stored);
+            }
         }
         for hash in asked {
             let Some(mut waiting) = self.waiting.remove(hash) else { continue };
-            if found.hashes.contains(hash) {
-                waiting.resolve(Verdict::Stored);
-                continue;
-            }
-            let counts = standing.as_ref().is_some_and(|standing| standing.counts());
-            waiting.missed |= found.complete && counts;
+            waiting.missed |= found.complete && standing.counts();
             waiting.tries += 1;
             if waiting.tries < max_tries {
                 waiting.due = next(waiting.tries);
@@ -170,13 +174,11 @@ impl Ledger {
                 waiting.resolve(Verdict::Unknown);
                 continue;
             }
-            if let Some(standing) = &mut standing {
-                standing.missed += 1;
-                if !standing.counts() {
-                    tracing::warn!(store, "this Store misses all messages that are published here");
-                }
+            standing.missed = standing.missed.saturating_add(1);
+            if standing.missed == MAX_MISSED {
+                tracing::warn!(store, "this Store misses all messages that are published here");
             }
-            waiting.resolve(Verdict::Lost);
+            waiting.resolve(Verdict::Missing);
         }
     }
 }
@@ -218,22 +220,23 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_believed_once_it_keeps_something_and_until_it_misses_too_much() {
+    fn a_store_is_believed_until_it_misses_too_much() {
         let mut ledger = Ledger::default();
-        // It was never seen to keep anything: what it does not have may be anywhere.
         let mut told = wait(&mut ledger, 1);
         ask(&mut ledger, "a", &[1], Some(&[]));
         assert!(told.try_recv().is_err(), "it is asked for again");
         ask(&mut ledger, "a", &[1], Some(&[]));
-        assert_eq!(told.try_recv(), Ok(Verdict::Unknown));
+        assert_eq!(told.try_recv(), Ok(Verdict::Missing));
 
         // It has one of two.
         let (mut kept, mut lost) = (wait(&mut ledger, 2), wait(&mut ledger, 3));
-        ask(&mut ledger, "a", &[2, 3], Some(&[2]));
+        let mut early = wait(&mut ledger, 6);
+        ask(&mut ledger, "a", &[2, 3], Some(&[2, 6]));
         assert_eq!(kept.try_recv(), Ok(Verdict::Stored));
-        // Silence says nothing, and neither does a Store that keeps nothing.
-        ask(&mut ledger, "b", &[3], Some(&[]));
-        assert_eq!(lost.try_recv(), Ok(Verdict::Lost));
+        assert_eq!(early.try_recv(), Ok(Verdict::Stored), "though it was not its turn");
+        // Silence says nothing.
+        ask(&mut ledger, "b", &[3], None);
+        assert_eq!(lost.try_recv(), Ok(Verdict::Missing));
         let mut late = wait(&mut ledger, 4);
         ask(&mut ledger, "a", &[4], Some(&[]));
         ask(&mut ledger, "a", &[4], Some(&[4]));
@@ -253,19 +256,18 @@ mod tests {
             })
             .collect();
         let (last, lost) = verdicts.split_last().expect("some");
-        assert!(lost.iter().all(|verdict| *verdict == Verdict::Lost));
+        assert!(lost.iter().all(|verdict| *verdict == Verdict::Missing));
         assert_eq!(*last, Verdict::Unknown);
         // Until it has one of ours again.
         let (_kept, mut lost) = (wait(&mut ledger, 8), wait(&mut ledger, 9));
         ask(&mut ledger, "a", &[8, 9], Some(&[8]));
         ask(&mut ledger, "a", &[9], Some(&[]));
-        assert_eq!(lost.try_recv(), Ok(Verdict::Lost));
+        assert_eq!(lost.try_recv(), Ok(Verdict::Missing));
     }
 
     #[test]
     fn an_answer_that_is_cut_short_denies_nothing() {
         let mut ledger = Ledger::default();
-        ledger.stores.insert("a".to_owned(), Standing::default());
         let mut told = wait(&mut ledger, 1);
         for _ in 0..2 {
             let found = FoundHashes { hashes: HashSet::from([hash(2)]), complete: false };
