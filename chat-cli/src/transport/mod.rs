@@ -4,9 +4,9 @@ pub(crate) mod libwaku;
 
 use std::sync::Arc;
 
-use waku_chat::{NetworkParams, confirmation};
 use waku_chat::transport::Transport;
 use waku_chat::transport::memory::Network;
+use waku_chat::{NetworkParams, confirmation};
 use waku_node::Multiaddr;
 use waku_transport::EmbeddedTransport;
 use waku_transport::embedded::EmbeddedOptions;

@@ -169,7 +169,10 @@ impl Outbox {
     pub(in crate::machine) fn spread(&mut self, cx: &Cx) {
         let apart =
             |address: &Address| matches!(address, Address::Inbox | Address::Invitation { .. });
-        let due = self.waiting.values_mut().filter(|it| !it.in_flight && it.due_at <= cx.now);
+        let due = self
+            .waiting
+            .values_mut()
+            .filter(|it| it.stage == Stage::Waiting && it.due_at <= cx.now);
         for waiting in due.filter(|it| apart(&it.parcel.address)) {
             waiting.due_at = cx.now + cx.within(cx.params.quiet_delay());
         }
