@@ -202,10 +202,10 @@ impl<'w> Storm<'w> {
             delay_ms: self.share(Kind::Delay, 6_000),
         };
         for device in 0..self.count {
-            // Up to three seconds off, either way.
-            let ahead = self.share(Kind::Clocks, 6_001) as i64;
+            // Up to two seconds off, either way.
+            let ahead = self.share(Kind::Clocks, 4_001) as i64;
             let wrong = self.weather.has(Kind::Clocks);
-            self.world.devices[device].clock_ahead_ms = if wrong { ahead - 3_000 } else { 0 };
+            self.world.devices[device].clock_ahead_ms = if wrong { ahead - 2_000 } else { 0 };
         }
     }
 
