@@ -207,6 +207,10 @@ pub const DOUBT_PATIENCE_MIN: Duration = Duration::from_secs(1);
 /// How often a Store is asked for what would explain one doubt. A Store that did not have it four times
 /// in an hour has lost it.
 pub const DOUBT_LOOKS: u32 = 4;
+/// By how much further back each of these looks reaches, in slots: the first begins with the slot before,
+/// the others reach back 4, 16 and 64 slots more, the last of them over a weekend of the public network.
+/// Those that follow, once in a slot, begin with 4 again.
+pub const DOUBT_REACH: u32 = 4;
 /// First pause between two such times, as a part of a slot: five minutes of an hour. It doubles, up to a
 /// slot.
 pub const DOUBT_PAUSE: u32 = 12;

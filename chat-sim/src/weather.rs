@@ -90,7 +90,9 @@ impl Kind {
             Self::Delay => {
                 "A delivery takes up to 6 seconds, so that messages overtake each other."
             }
-            Self::Clocks => "Each device's clock is wrong by up to 2 seconds, either way: two differ by less than a slot.",
+            Self::Clocks => {
+                "Each device's clock is wrong by up to 2 seconds, either way: two differ by less than a slot."
+            }
             Self::Offline => "Devices lose their connection and get it back later.",
             Self::Restart => "Processes end between two steps and start again at once.",
             Self::Crash => {

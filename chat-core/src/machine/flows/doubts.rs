@@ -33,8 +33,9 @@ impl Machine {
         doubts.retain(|id| groups.get(id).is_some_and(|group| group.is_member()));
         if self.history.may_send() {
             for group in self.doubts.due(self.cx.now) {
-                if self.review_doubt(&group)? != Unexplained::Nothing
-                    && let Some(from) = self.doubts.ask(&group)
+                let unexplained = self.review_doubt(&group)?;
+                if unexplained != Unexplained::Nothing
+                    && let Some(from) = self.doubts.ask(&self.cx, &group, unexplained)
                 {
                     self.history.backfill(&self.cx, from, Why::Caused);
                 }

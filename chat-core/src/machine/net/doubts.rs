@@ -10,6 +10,7 @@
 //! This part knows when to look. Whether a group is in doubt, the group says.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use crate::ids::GroupId;
 use crate::machine::api::error::StepError;
 use crate::machine::api::event::Event;
 use crate::machine::cx::Cx;
-use crate::params::{DOUBT_LOOKS, DOUBT_PATIENCE, DOUBT_PATIENCE_MIN, DOUBT_PAUSE};
+use crate::params::{DOUBT_LOOKS, DOUBT_PATIENCE, DOUBT_PATIENCE_MIN, DOUBT_PAUSE, DOUBT_REACH};
 use crate::time::Timestamp;
 
 /// Where the doubts are in the database.
@@ -51,6 +52,8 @@ struct Doubt {
     rests_until: Timestamp,
     /// How often a Store was asked because of it.
     looks: u32,
+    /// How many looks have reached further and further back.
+    reached: u32,
     /// A Store is being asked.
     asked: bool,
     /// It was asked since the doubt was renewed, and had no explanation.
@@ -95,6 +98,7 @@ impl Doubts {
                     due,
                     rests_until: cx.now,
                     looks: 0,
+                    reached: 0,
                     asked: false,
                     unanswered: false,
                     heard: false,
@@ -107,6 +111,9 @@ impl Doubts {
                 (it.from, it.due) = (cx.now, due);
                 (it.heard, it.unanswered) = (false, false);
                 it.looks = DOUBT_LOOKS.saturating_sub(1);
+                if it.reached >= DOUBT_LOOKS {
+                    it.reached = 1;
+                }
             }
             Some(_) => return,
         }
@@ -136,13 +143,27 @@ impl Doubts {
         self.all.iter().filter(|(_, doubt)| doubt.asked).map(|(group, _)| *group).collect()
     }
 
-    /// A Store is asked because of a group. From when on.
-    pub(in crate::machine) fn ask(&mut self, group: &GroupId) -> Option<Timestamp> {
+    /// A Store is asked because of a group. From when on: what a member's word says is missing may have been
+    /// sent long before, so each further look for that reaches further back.
+    pub(in crate::machine) fn ask(
+        &mut self,
+        cx: &Cx,
+        group: &GroupId,
+        unexplained: Unexplained,
+    ) -> Option<Timestamp> {
         let doubt = self.all.get_mut(group)?;
         (doubt.due, doubt.asked) = (None, true);
         doubt.looks = doubt.looks.saturating_add(1);
         self.changed = true;
-        Some(doubt.from)
+        let back = match unexplained {
+            Unexplained::Claimed | Unexplained::ByMembers if doubt.reached > 0 => {
+                let slots = DOUBT_REACH.saturating_pow(doubt.reached.min(DOUBT_LOOKS));
+                cx.params.part_of_slot(1).saturating_mul(slots)
+            }
+            _ => Duration::ZERO,
+        };
+        doubt.reached = doubt.reached.saturating_add(1);
+        Some(doubt.from - back)
     }
 
     /// Takes in how a group is by now, and says what the application is to be told of it.

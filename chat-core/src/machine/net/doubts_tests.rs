@@ -25,7 +25,7 @@ fn asked(cx: &mut Cx) -> Doubts {
 fn look(cx: &mut Cx, doubts: &mut Doubts) {
     cx.now = doubts.next_due().unwrap();
     assert_eq!(doubts.due(cx.now), [GROUP]);
-    doubts.ask(&GROUP).unwrap();
+    doubts.ask(cx, &GROUP, Unexplained::ByMembers).unwrap();
 }
 
 /// The Store's answer came, and this is not understood still.
@@ -107,7 +107,7 @@ fn noise_without_end_causes_few_looks() {
         cx.now = cx.now + Duration::from_secs(1);
         doubts.note(&cx, GROUP);
         if doubts.due(cx.now) == [GROUP] {
-            doubts.ask(&GROUP);
+            doubts.ask(&cx, &GROUP, Unexplained::ByMembers);
             doubts.answered(&cx, &GROUP);
             looks += 1;
             pauses.push(cx.now.since(NOW).as_secs());
@@ -129,4 +129,34 @@ fn a_doubt_is_there_after_a_restart() {
     loaded.save(&cx.db).unwrap();
     doubts.load(&cx.db).unwrap();
     assert_eq!(doubts.next_due(), None);
+}
+
+#[test]
+fn what_members_say_is_missing_is_looked_for_further_and_further_back() {
+    let hours = |back: u64| Duration::from_secs(back * 3600);
+    for (unexplained, reach) in [
+        (Unexplained::ByMembers, [0, 4, 16, 64]),
+        (Unexplained::Claimed, [0, 4, 16, 64]),
+        // Anybody can make these, and they are no older than the doubt.
+        (Unexplained::Unopened, [0, 0, 0, 0]),
+    ] {
+        let mut cx = public();
+        let mut doubts = Doubts::default();
+        doubts.note(&cx, GROUP);
+        for back in reach {
+            cx.now = doubts.next_due().unwrap();
+            assert_eq!(doubts.ask(&cx, &GROUP, unexplained), Some(NOW - hours(back)));
+            answered(&cx, &mut doubts, unexplained);
+        }
+        // Then it rests. Renewed, it begins with a short way back again.
+        for back in [reach[1], reach[2], reach[3], reach[1]] {
+            assert_eq!(doubts.next_due(), None);
+            cx.now = cx.now + hours(1);
+            let renewed = cx.now;
+            doubts.note(&cx, GROUP);
+            cx.now = doubts.next_due().unwrap();
+            assert_eq!(doubts.ask(&cx, &GROUP, unexplained), Some(renewed - hours(back)));
+            answered(&cx, &mut doubts, unexplained);
+        }
+    }
 }
