@@ -7,10 +7,13 @@
 //!
 //! `cargo run --release -p chat-sim --bin model -- --commits 3` prints what holds and what does not.
 
+mod findings;
 mod group;
 mod properties;
+mod scope;
 mod search;
 
+pub use findings::{Findings, Property, Tally};
 pub use group::{Action, Group, Layout};
-pub use properties::Property;
-pub use search::{Findings, Scope, Tally, search};
+pub use scope::Scope;
+pub use search::search;

@@ -1,32 +1,10 @@
-//! What the fork choice promises.
+//! Whether the fork choice keeps its promises on one tree.
 
 use std::collections::BTreeSet;
 
+use super::findings::{Findings, Property};
 use super::group::{ACCOUNTS, Action, Group};
-use super::search::{Findings, Scope};
-
-/// A promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Property {
-    /// What is committed on the winner, by somebody whom no removal names, is the winner.
-    Waiting,
-    /// A commit on the winner makes no other branch win.
-    Support,
-    /// The winner stays where those look who know the group from a later epoch on.
-    Pruning,
-    /// Who was removed on the winner, by more authority, changes nothing by further commits.
-    Safety,
-    /// An account alone does not undo what an admin with more authority committed.
-    Authority,
-    /// An ordinary account alone does not undo that on which two others built.
-    Company,
-}
-
-impl Property {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Waiting, Self::Support, Self::Pruning, Self::Safety, Self::Authority, Self::Company];
-}
+use super::scope::Scope;
 
 /// Tries all properties on a group; it is left as it was.
 pub(super) fn check(group: &mut Group, scope: &Scope, findings: &mut Findings) {

@@ -1,56 +1,9 @@
-//! The search through all trees, and what it found.
+//! The search through all trees.
 
-use std::collections::BTreeMap;
-
+use super::findings::Findings;
 use super::group::{Group, Layout};
-use super::properties::{Property, check};
-
-/// How far the search goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scope {
-    /// Commits of the trees, at most.
-    pub commits: usize,
-    /// Further commits by those who might gain, at most.
-    pub more: usize,
-}
-
-/// What was found of one property.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// How often it was tried.
-    pub tried: u64,
-    /// How often it did not hold.
-    pub broken: u64,
-    /// The shortest example.
-    pub example: Option<String>,
-}
-
-/// What was found of all properties.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Findings(BTreeMap<Property, Tally>);
-
-impl Findings {
-    /// What was found of one property.
-    pub fn of(&self, property: Property) -> Tally {
-        self.0.get(&property).cloned().unwrap_or_default()
-    }
-
-    pub(super) fn note(&mut self, property: Property, holds: bool, group: &Group) {
-        let found = if holds { Ok(()) } else { Err(group.to_string()) };
-        self.note_found(property, found);
-    }
-
-    pub(super) fn note_found(&mut self, property: Property, found: Result<(), String>) {
-        let tally = self.0.entry(property).or_default();
-        tally.tried += 1;
-        if let Err(example) = found {
-            tally.broken += 1;
-            if tally.example.as_ref().is_none_or(|known| example.len() < known.len()) {
-                tally.example = Some(example);
-            }
-        }
-    }
-}
+use super::properties::check;
+use super::scope::Scope;
 
 /// Tries all properties on all trees of a scope.
 pub fn search(scope: &Scope) -> Findings {
