@@ -76,6 +76,15 @@ impl SharedRng {
         draw.checked_rem(bound).unwrap_or(0)
     }
 
+    /// Does something with a generator that no copy from before can follow, and leaves one that tells nothing
+    /// of what was drawn.
+    pub(crate) fn renewed<T>(&self, fresh: &Entropy, act: impl FnOnce() -> T) -> T {
+        self.refresh(fresh);
+        let done = act();
+        self.forget();
+        done
+    }
+
     /// Mixes fresh bytes in: a copy of the generator from before tells nothing of what it draws from
     /// now on.
     pub(crate) fn refresh(&self, fresh: &Entropy) {

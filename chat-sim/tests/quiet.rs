@@ -14,6 +14,7 @@ mod queues;
 use std::time::Duration;
 
 use chat_core::params::{NetworkParams, QUIET_SHORTEST};
+use chat_sim::scenario::{GroupHandle, Person, Scenario};
 
 /// The public network.
 fn public() -> NetworkParams {
@@ -28,6 +29,18 @@ fn hasty() -> NetworkParams {
 /// The time in which nothing may follow its cause.
 fn reflex() -> Duration {
     public().quiet_delay() / QUIET_SHORTEST
+}
+
+/// Three members of a group, some time after its beginning and in the middle of a slot.
+fn members(params: NetworkParams, seed: u64) -> (Scenario, [Person; 3], GroupHandle) {
+    let scenario = Scenario::on(params, seed);
+    let people = scenario.friends(["alice", "bob", "carol"]);
+    scenario.pass(MINUTE);
+    let [alice, bob, carol] = &people;
+    let hikers = alice.phone.create_group("hikers", &[bob, carol]);
+    scenario.pass(HOUR / 2);
+    hikers.assert_agreed(&[alice, bob, carol]);
+    (scenario, people, hikers)
 }
 
 const SECOND: Duration = Duration::from_secs(1);

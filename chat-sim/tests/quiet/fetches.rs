@@ -3,22 +3,10 @@
 use chat_core::params::{CATCH_UP_MARGIN, NetworkParams};
 use chat_core::time::{Slot, Timestamp};
 use chat_sim::observer::{is_doorbell, reflexes};
-use chat_sim::scenario::{GroupHandle, Person, Scenario};
+use chat_sim::scenario::Scenario;
 use chat_sim::world::StoreQuery;
 
-use super::{HOUR, MINUTE, hasty, public, reflex};
-
-/// Three members of a group, some time after its beginning and in the middle of a slot.
-fn members(params: NetworkParams) -> (Scenario, [Person; 3], GroupHandle) {
-    let scenario = Scenario::on(params, 41);
-    let people = scenario.friends(["alice", "bob", "carol"]);
-    scenario.pass(MINUTE);
-    let [alice, bob, carol] = &people;
-    let hikers = alice.phone.create_group("hikers", &[bob, carol]);
-    scenario.pass(HOUR / 2);
-    hikers.assert_agreed(&[alice, bob, carol]);
-    (scenario, people, hikers)
-}
+use super::{HOUR, MINUTE, hasty, members, public, reflex};
 
 /// The Store's log since a moment, without the look-ups of cards, which come by the clock.
 fn asked_since(scenario: &Scenario, since: Timestamp) -> Vec<StoreQuery> {
@@ -38,7 +26,7 @@ fn seen_since(scenario: &Scenario, since: Timestamp, doorbells: bool) -> Vec<Tim
 #[test]
 fn a_contacts_doorbell_and_a_join_cause_no_query_at_once() {
     let follow = |params: NetworkParams| {
-        let (scenario, [alice, bob, _], _) = members(params);
+        let (scenario, [alice, bob, _], _) = members(params, 41);
         let since = scenario.now();
         let pair = alice.phone.create_group("pair", &[&bob]);
         alice.phone.send(&pair, "hello");
@@ -68,7 +56,7 @@ fn a_contacts_doorbell_and_a_join_cause_no_query_at_once() {
 #[test]
 fn a_rotation_causes_no_query() {
     let follow = |params: NetworkParams| {
-        let (scenario, [alice, bob, carol], hikers) = members(params);
+        let (scenario, [alice, bob, carol], hikers) = members(params, 41);
         let since = scenario.now();
         alice.phone.remove(&hikers, &[&carol]);
         scenario.pass(MINUTE);
@@ -87,7 +75,7 @@ fn a_rotation_causes_no_query() {
 #[test]
 fn a_rotation_that_comes_late_is_made_up_for_and_not_at_once() {
     let follow = |params: NetworkParams| {
-        let (scenario, [alice, bob, carol], hikers) = members(params);
+        let (scenario, [alice, bob, carol], hikers) = members(params, 41);
         // Bob hears nothing of the removal, nor of what is said on the new topics.
         let (bobs, began) = (bob.phone.number(), scenario.now());
         let late = std::rc::Rc::new(std::cell::RefCell::new(None));

@@ -9,18 +9,13 @@ use chat_core::time::Timestamp;
 use chat_sim::observer::reflexes;
 use chat_sim::scenario::{GroupHandle, Installation, NOBODY, Person, Scenario};
 
-use super::{HOUR, MINUTE, hasty, public, reflex};
+use super::{HOUR, MINUTE, hasty, members, public, reflex};
 
 /// Three members of a group. Bob did not hear Alice's last change, and Carol speaks after it: the
 /// moment in which he hears that he is behind.
 fn one_lost_commit(params: NetworkParams) -> (Scenario, [Person; 3], GroupHandle, Timestamp) {
-    let scenario = Scenario::on(params, 51);
-    let people = scenario.friends(["alice", "bob", "carol"]);
-    scenario.pass(MINUTE);
+    let (scenario, people, hikers) = members(params, 51);
     let [alice, bob, carol] = &people;
-    let hikers = alice.phone.create_group("hikers", &[bob, carol]);
-    scenario.pass(HOUR / 2);
-    hikers.assert_agreed(&[alice, bob, carol]);
     let bobs = bob.phone.number();
     scenario.lose(move |_, to| to == bobs);
     alice.phone.rename(&hikers, "climbers");

@@ -101,8 +101,8 @@ impl Pass<'_, '_> {
             hit.difference_with(&live.struck);
             let mut own = order.all_below(std::iter::once(removal.at));
             own.difference_with(&live.struck);
-            let outranks = self.best_admin(&own, None) < self.best_admin(&hit, Some(removal.at));
-            if self.is_shielded(&hit, removal.at) && !outranks {
+            let outranks = || self.best_admin(&own, None) < self.best_admin(&hit, Some(removal.at));
+            if self.is_shielded(&hit, removal.at) && !outranks() {
                 live.struck.union_with(&own);
                 continue;
             }
@@ -113,8 +113,8 @@ impl Pass<'_, '_> {
                 live.accepted.insert(removal.at);
                 continue;
             }
-            let earlier = removals[..place].iter().filter(|earlier| met.contains(earlier.at));
-            if earlier.into_iter().all(|earlier| self.yields(earlier, removal, &own)) {
+            let mut earlier = removals[..place].iter().filter(|earlier| met.contains(earlier.at));
+            if earlier.all(|earlier| self.yields(earlier, removal, &own)) {
                 return Err(order.all_below(met.ones()));
             }
             live.struck.union_with(&own);
@@ -125,11 +125,7 @@ impl Pass<'_, '_> {
     /// A removal that lost still binds those that it removed, outside of the branches that won over it.
     fn bind_elsewhere(&self, removal: &Removal, live: &mut Live) {
         let order = self.order;
-        let in_line = |at: &usize| {
-            live.accepted
-                .ones()
-                .any(|won| order.below(won).contains(at) || order.below(*at).contains(&won))
-        };
+        let in_line = |at: &usize| live.accepted.ones().any(|won| order.is_in_line(won, *at));
         let beside = removal.by_the_removed.iter().copied().filter(|at| !in_line(at));
         let mut hit = order.all_below(beside);
         hit.difference_with(&live.struck);
@@ -171,20 +167,26 @@ impl Pass<'_, '_> {
     }
 
     /// The best admin number among the authors, those aside whom a removal removed.
-    fn best_admin(&self, commits: &FixedBitSet, removal: Option<usize>) -> (bool, Option<u32>) {
+    fn best_admin(&self, commits: &FixedBitSet, removal: Option<usize>) -> Authority {
         let removal = removal.map(|at| self.order.node(at));
         let authors = commits.ones().map(|at| self.order.node(at));
         let counted = authors.filter(|node| !removal.is_some_and(|it| it.takes_from(node)));
-        counted.map(admin).min().unwrap_or((true, None))
+        counted.map(admin).min().unwrap_or(NOBODY)
     }
 }
 
 /// Authority as an admin; less is more. An account without a number comes after all that have one.
-pub(super) fn admin(node: &CommitNode) -> (bool, Option<u32>) {
+pub(super) type Authority = (bool, Option<u32>);
+
+/// The authority of ordinary accounts, and of no author at all.
+pub(super) const NOBODY: Authority = (true, None);
+
+/// The authority of a commit's author.
+pub(super) fn admin(node: &CommitNode) -> Authority {
     (node.author_admin.is_none(), node.author_admin)
 }
 
 /// Authority of the installation; less is more.
-fn rank(node: &CommitNode) -> ((bool, Option<u32>), u32) {
+fn rank(node: &CommitNode) -> (Authority, u32) {
     (admin(node), node.author_seniority)
 }

@@ -89,7 +89,7 @@ impl<'a> Order<'a> {
     }
 
     /// Whether one of two commits was built on the other.
-    fn is_in_line(&self, a: usize, b: usize) -> bool {
+    pub(super) fn is_in_line(&self, a: usize, b: usize) -> bool {
         self.below(a).contains(&b) || self.below(b).contains(&a)
     }
 }

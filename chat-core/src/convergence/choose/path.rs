@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::live::{Live, admin};
+use super::live::{Authority, Live, NOBODY, admin};
 use super::order::Order;
 use crate::convergence::tree::CommitNode;
 use crate::ids::{AccountId, CommitId};
@@ -13,7 +13,7 @@ use crate::wire::labels::{self, Label};
 
 /// How good a path is; less is better. The best admin's number among the authors, then how many
 /// accounts made it, then its length. Authors count that are members where the branches part.
-type Worth = ((bool, Option<u32>), Reverse<usize>, Reverse<usize>);
+type Worth = (Authority, Reverse<usize>, Reverse<usize>);
 
 /// The live child of the epoch above a range on which the best live path lies; `None` if all are struck.
 /// `members` are the accounts in that epoch.
@@ -32,10 +32,9 @@ pub(super) fn best_child(
 
 /// The worth of the best live path that begins with a commit.
 fn best_path(order: &Order<'_>, first: usize, live: &Live, members: &BTreeSet<AccountId>) -> Worth {
-    let nobody = (true, None);
-    let mut best: Worth = (nobody, Reverse(0), Reverse(0));
+    let mut best: Worth = (NOBODY, Reverse(0), Reverse(0));
     // The way down to the commit that is looked at, each with the best admin up to there.
-    let mut way: Vec<(usize, (bool, Option<u32>))> = Vec::new();
+    let mut way: Vec<(usize, Authority)> = Vec::new();
     let mut commits_of: BTreeMap<AccountId, usize> = BTreeMap::new();
     for at in order.below(first).filter(|at| !live.is_struck(*at)) {
         while let Some((last, _)) = way.pop_if(|(last, _)| !order.below(*last).contains(&at)) {
@@ -48,7 +47,7 @@ fn best_path(order: &Order<'_>, first: usize, live: &Live, members: &BTreeSet<Ac
             }
         }
         let node = order.node(at);
-        let mut authority = way.last().map_or(nobody, |(_, authority)| *authority);
+        let mut authority = way.last().map_or(NOBODY, |(_, authority)| *authority);
         if members.contains(&node.author_account) {
             authority = authority.min(admin(node));
             *commits_of.entry(node.author_account).or_default() += 1;

@@ -37,10 +37,8 @@ impl Newcomer {
         entropy: Entropy,
         inputs: Vec<Input>,
     ) -> Result<Vec<Output>, StepError> {
-        self.cx.rng.refresh(&entropy);
-        let done = self.take_all(now, inputs);
-        self.cx.rng.forget();
-        done
+        let rng = self.cx.rng.clone();
+        rng.renewed(&entropy, || self.take_all(now, inputs))
     }
 
     fn take_all(&mut self, now: Timestamp, inputs: Vec<Input>) -> Result<Vec<Output>, StepError> {
